@@ -113,6 +113,7 @@ class Installation:
             "HOLDFAST_REDISPATCH_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
             "HOLDFAST_MAIL": f"file://{self.mails.resolve()}",
+            "HOLDFAST_QUOTA_RUNS": "100",  # one author submits all of the models
             "HOLDFAST_BOARD_SECONDS": "0",  # visitors of a demo want to see it at once
             **self.hub_setting(),
             **self.settings,

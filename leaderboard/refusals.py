@@ -55,6 +55,9 @@ class Refusal(StrEnum):
     SAME_WEIGHTS = "same_weights"
     COHORT_SHARE = "cohort_share_used"
     SEASON_SHARE = "season_share_used"
+    QUEUE_SHARE = "queue_share_used"
+    QUOTA_USED = "quota_used"
+    TOO_OFTEN = "too_many_requests"
     UNKNOWN_LINEAGE = "unknown_lineage"
     UNKNOWN_USER = "unknown_user"
     NAME_TAKEN = "name_taken"
@@ -294,6 +297,24 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         "The organisation, the endpoint's host or the lineage has used its runs on this season's"
         " block.",
         "Submit again when the maintainers open the next season, or submit weights.",
+    ),
+    Refusal.QUEUE_SHARE: RefusalExplanation(
+        429,
+        "The organisation has as many runs in the queue or under way as it may.",
+        "Submit again when one of them has ended; /mine/ lists your own.",
+        again=True,
+    ),
+    Refusal.QUOTA_USED: RefusalExplanation(
+        429,
+        "The organisation has used its official runs on this benchmark.",
+        "Submit again then, or ask the maintainers for more; /quotas/ lists what was counted.",
+        again=True,
+    ),
+    Refusal.TOO_OFTEN: RefusalExplanation(
+        429,
+        "This account sends requests too often.",
+        "Wait for as many seconds as Retry-After says, then send fewer.",
+        again=True,
     ),
     Refusal.UNKNOWN_LINEAGE: RefusalExplanation(
         422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."

@@ -240,6 +240,26 @@ DECLARED_PER_SEASON = int(
         about="Runs of self-declared endpoints, by party and season.",
     )
 )
+QUOTA_RUNS = int(
+    number(
+        "HOLDFAST_QUOTA_RUNS",
+        3,
+        least=0,
+        about="Official runs that an organisation has on a benchmark in the days of "
+        "`HOLDFAST_QUOTA_DAYS`; maintainers set others in the console or by `manage.py set_quota`.",
+    )
+)
+QUOTA_DAYS = int(
+    number("HOLDFAST_QUOTA_DAYS", 30, least=1, about="For how many days an official run counts.")
+)
+UNFINISHED_RUNS = int(
+    number(
+        "HOLDFAST_UNFINISHED_RUNS",
+        10,
+        least=1,
+        about="Runs that one organisation has in the queue or under way at a time.",
+    )
+)
 MAX_ATTEMPTS = int(
     number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has.")
 )
@@ -315,6 +335,24 @@ MAILS = int(
         10,
         least=1,
         about="Mails that one address is sent in an hour.",
+    )
+)
+SUBMISSIONS = int(
+    number(
+        "HOLDFAST_SUBMISSIONS",
+        60,
+        least=1,
+        about="Submissions and checks of models that one account sends in an hour, refused ones "
+        "included.",
+    )
+)
+API_REQUESTS = int(
+    number(
+        "HOLDFAST_API_REQUESTS",
+        1200,
+        least=1,
+        about="Requests with a token that one account sends to the API in a minute. For anonymous "
+        "visitors the proxy has limits.",
     )
 )
 MAIL_URL = text(

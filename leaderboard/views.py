@@ -3,6 +3,7 @@ pages."""
 
 import sys
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -59,8 +60,9 @@ def problem(request: HttpRequest, code: Refusal) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Serve as Django's handler400."""
-    return problem(request, Refusal.BAD_REQUEST)
+    """Serve as Django's handler400. A body beyond the limit is 413."""
+    too_large = isinstance(exception, RequestDataTooBig)
+    return problem(request, Refusal.TOO_LARGE if too_large else Refusal.BAD_REQUEST)
 
 
 def forbidden(

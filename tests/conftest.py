@@ -14,9 +14,11 @@ settings.load_profile("untimed")
 def django_db_setup(postgres_url: str, django_db_setup: None, django_db_blocker: Any) -> None:
     """Start the server before pytest-django makes its test database there.
 
-    Tests that need real transactions empty all tables afterwards, the log of maintainers' acts too.
+    Tests that need real transactions empty all tables afterwards, the log of maintainers' acts and the ledger of
+    quotas too.
     """
     from django.db import connection
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER audit_log_is_final ON accounts_auditentry")
+        cursor.execute("DROP TRIGGER quota_ledger_is_final ON submissions_quotaentry")

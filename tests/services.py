@@ -27,6 +27,10 @@ os.environ["SECRET_KEY"] = "for tests only, and long enough: 0123456789 abcdefgh
 os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
 os.environ["HOLDFAST_BOARD_SECONDS"] = "0"
 os.environ["HOLDFAST_MAINTAINER_MFA"] = "0"
+# Tests of the bounds set their own; all others submit as often as they need.
+os.environ["HOLDFAST_QUOTA_RUNS"] = "10000"
+os.environ["HOLDFAST_UNFINISHED_RUNS"] = "10000"
+os.environ["HOLDFAST_SUBMISSIONS"] = os.environ["HOLDFAST_API_REQUESTS"] = "1000000"
 
 
 @pytest.fixture(scope="session")

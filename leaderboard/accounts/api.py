@@ -10,7 +10,7 @@ from ninja import Router, Schema, Status
 from ninja.security import HttpBearer
 from pydantic import ConfigDict, Field
 
-from leaderboard.accounts import actions
+from leaderboard.accounts import actions, throttle
 from leaderboard.accounts.forms import plain
 from leaderboard.accounts.models import ApiToken, Organisation, Role, Scope, User
 from leaderboard.errors import Refusal, refuse
@@ -41,11 +41,13 @@ class Bearer(HttpBearer):
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        """Return the token's holder, or None. Raises ``scope_missing``.
+        """Return the token's holder, or None. Raises ``scope_missing``, ``too_many_requests``.
 
         What a maintainer's token may change is written to the log of acts first.
         """
         holder = ApiToken.objects.holder(token, self.scope)
+        if holder is not None:
+            throttle.charge_api(holder)
         if holder is not None and holder.is_staff and request.method not in SAFE_METHODS:
             actions.record_act(actor=holder.username, act=f"{request.method} {request.path}")
         return holder
@@ -57,10 +59,16 @@ def token_user(request: HttpRequest) -> User:
 
 
 def viewer(request: HttpRequest) -> User | None:
-    """Return the user of a token or of a session; None for an anonymous visitor."""
+    """Return the user of a token or of a session; None for an anonymous visitor.
+
+    Raises ``too_many_requests`` for a token that asks too often.
+    """
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and secret:
-        return ApiToken.objects.holder(secret)
+        holder = ApiToken.objects.holder(secret)
+        if holder is not None:
+            throttle.charge_api(holder)
+        return holder
     user: Any = request.user
     return user if user.is_authenticated else None
 

@@ -1,4 +1,4 @@
-"""Rate limits on signing in, on signing up and on mails.
+"""Rate limits on signing in, on signing up, on mails, on submissions and on the API by token.
 
 - A visitor is an address: the connection's, or the one that a trusted proxy forwards.
 - Each attempt is charged *before* the password is hashed: to a bucket of the address, and to one of
@@ -24,7 +24,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from leaderboard.accounts.models import Bucket
+from leaderboard.accounts.models import Bucket, User
 from leaderboard.errors import Refusal, refuse
 
 HASHES_AT_ONCE = 1
@@ -48,6 +48,8 @@ SIGN_IN_ACCOUNT = Limit(
 SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings.SIGN_UPS)
 SECOND_FACTOR = Limit("second factor by address", settings.SIGN_INS, 600 / settings.SIGN_INS)
 MAILS = Limit("mails to one address", settings.MAILS, 3600 / settings.MAILS)
+SUBMISSIONS = Limit("submissions by account", settings.SUBMISSIONS, 3600 / settings.SUBMISSIONS)
+API_REQUESTS = Limit("API by account", settings.API_REQUESTS, 60 / settings.API_REQUESTS)
 
 
 def visitor(request: HttpRequest) -> str:
@@ -105,12 +107,22 @@ def charge_mail(email: str) -> None:
     _charge(MAILS, email.casefold())
 
 
+def charge_submission(user: User) -> None:
+    """Charge one submission or preflight, accepted or not. Raises ``too_many_requests``."""
+    _charge(SUBMISSIONS, str(user.pk), code=Refusal.TOO_OFTEN)
+
+
+def charge_api(user: User) -> None:
+    """Charge one request with a token. Raises ``too_many_requests``."""
+    _charge(API_REQUESTS, str(user.pk), code=Refusal.TOO_OFTEN)
+
+
 def forget_attempts(request: HttpRequest, username: str) -> None:
     """Refill the bucket of an address and an account whose owner has just signed in."""
     Bucket.objects.filter(key=_key(SIGN_IN_ACCOUNT, visitor(request), username.casefold())).delete()
 
 
-def _charge(limit: Limit, *parts: str) -> None:
+def _charge(limit: Limit, *parts: str, code: Refusal = Refusal.TOO_MANY) -> None:
     now = timezone.now()
     with transaction.atomic():
         key = _key(limit, *parts)
@@ -125,7 +137,7 @@ def _charge(limit: Limit, *parts: str) -> None:
     if created:
         delete_full_buckets(now)
     if excess > 0:
-        refusal = refuse(Refusal.TOO_MANY)
+        refusal = refuse(code)
         refusal.retry_after = ceil(excess)
         raise refusal
 

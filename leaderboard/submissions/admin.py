@@ -9,8 +9,15 @@ from django.http import HttpRequest
 from leaderboard.accounts.admin import Console, RecordingConsole, act_on_each, site
 from leaderboard.accounts.models import User
 from leaderboard.submissions import actions
-from leaderboard.submissions.forms import LineageForm, LineageRecordForm
-from leaderboard.submissions.models import Heartbeat, Lineage, LineageRecord, Model, Run
+from leaderboard.submissions.forms import LineageForm, LineageRecordForm, QuotaForm
+from leaderboard.submissions.models import (
+    Heartbeat,
+    Lineage,
+    LineageRecord,
+    Model,
+    QuotaEntry,
+    Run,
+)
 
 ConsoleAction = Callable[["Runs", HttpRequest, Any], None]
 
@@ -114,6 +121,43 @@ class Models(Console):
             lambda one: actions.rename_model(name=one.name, new=f"model-{one.pk}", by=by),
             done="Renamed",
         )
+
+
+@admin.register(QuotaEntry, site=site)
+class QuotaEntries(RecordingConsole):
+    """Ledger of quotas."""
+
+    record_form = QuotaForm
+    record_title = "Set a quota"
+    list_display = ("at", "kind", "organisation", "pair", "run", "runs", "reason_words", "by")
+    list_filter = ("kind", "reason", "pair")
+    search_fields = ("organisation__name", "reason", "by")
+    list_select_related = ("organisation", "pair", "run")
+    ordering = ("-pk",)
+    fields = (
+        "at",
+        "kind",
+        "organisation",
+        "pair",
+        "run",
+        "runs",
+        "refund_of",
+        "reason_words",
+        "by",
+    )
+    readonly_fields = ("reason_words",)
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Set the official runs of an organisation, a benchmark or both."""
+        entry = actions.set_limit(
+            organisation=facts["organisation"],
+            pair=facts["pair"],
+            runs=facts["runs"],
+            reason=facts["why"],
+            by=cast("User", request.user),
+        )
+        whose = entry.organisation or "every organisation"
+        return f"{whose} has {entry.runs} runs on {entry.pair or 'every benchmark'}."
 
 
 @admin.register(Lineage, site=site)

@@ -1,16 +1,24 @@
 """Admission of a submission. Pure: the request and the facts it is judged by are arguments.
 
-1. ``malformed``: the fields fit the kind of model, and the address is a permitted one.
+The rules, in the order in which they are asked; the first that fails is the answer.
+
+1. ``malformed``: the fields fit the kind of model, and the address is a permitted one. Nothing is
+   looked up before.
 2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is the
    submitter's and described as before, and an API key can be sealed.
-3. The recipient's tier may be shown some of the set (``item_selection.select_items``), and a
-   self-declared endpoint's party has runs left (``actions.quotas.check_declared``). The pair was
-   not withdrawn meanwhile. These need locks, so ``actions.submissions.submit`` checks them last.
+3. ``decide_bounds``: the pair was not withdrawn, the recipient's tier may be shown some of the set,
+   and the organisation has room in the queue, official runs left on the benchmark and, for an
+   endpoint of its own, runs left on the season's block. ``actions.bounds`` gathers these facts
+   under locks. A failed run that is queued again is judged by the same rules.
+
+A model on the hub is looked at between 1 and 2; ``hub`` and ``preflight`` say what is wrong with
+its files.
 """
 
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from evaluator import addresses
@@ -98,11 +106,61 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class QuotaUse:
+    """Official runs of an organisation on a benchmark: ``used`` of ``limit`` in ``days``.
+
+    ``next_free`` is when the next one may be submitted, None where that is now or never.
+    """
+
+    used: int
+    limit: int
+    days: int
+    next_free: datetime | None
+
+    @property
+    def left(self) -> int:
+        """Official runs that are left."""
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True)
+class DeclaredUse:
+    """Runs of a self-declared endpoint's party on a season's block."""
+
+    in_cohort: int
+    cohort_limit: int
+    in_season: int
+    season_limit: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Facts that are gathered under locks.
+
+    - ``may_be_shown`` is True if the tier may be shown items of the set, ``blocks_left`` if not all
+      of those are retired.
+    - ``unfinished`` are the organisation's runs that wait or are under way.
+    - ``quota`` is None for a run that no quota counts, ``declared`` for any but an endpoint of the
+      submitter's own.
+    """
+
+    pair_is_withdrawn: bool
+    may_be_shown: bool
+    blocks_left: bool
+    unfinished: int
+    unfinished_limit: int
+    quota: QuotaUse | None
+    declared: DeclaredUse | None
+
+
+@dataclass(frozen=True)
 class Rejection:
-    """A refusal. ``detail`` names the field it is about, where it is about one."""
+    """A refusal. ``detail`` names the field or the limit it is about, where it is about one, and
+    ``free_at`` when the same request may be accepted."""
 
     code: Refusal | Code
     detail: str = ""
+    free_at: datetime | None = None
 
 
 def is_api_key(text: str) -> bool:
@@ -139,6 +197,36 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
     )
     code = next((code for holds, code in reasons if holds), None)
     return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
+
+
+def decide_bounds(bounds: Bounds) -> Rejection | None:
+    """None where a submission is within all bounds, else the first that it is beyond."""
+    quota, declared = bounds.quota, bounds.declared
+    rules: list[tuple[bool, Rejection]] = [
+        (bounds.pair_is_withdrawn, Rejection(Refusal.PAIR_WITHDRAWN)),
+        (not bounds.may_be_shown, Rejection(Refusal.PUBLIC_ONLY)),
+        (not bounds.blocks_left, Rejection(Refusal.PAIR_RETIRED)),
+        (
+            bounds.unfinished >= bounds.unfinished_limit,
+            Rejection(Refusal.QUEUE_SHARE, f"{bounds.unfinished_limit} runs at a time"),
+        ),
+    ]
+    if quota:
+        used_up = Rejection(Refusal.QUOTA_USED, _quota_words(quota), quota.next_free)
+        rules.append((quota.left == 0, used_up))
+    if declared:
+        season = Rejection(Refusal.SEASON_SHARE, f"{declared.season_limit} runs for each season")
+        cohort = Rejection(Refusal.COHORT_SHARE, f"{declared.cohort_limit} for each cohort")
+        rules.append((declared.in_season >= declared.season_limit, season))
+        rules.append((declared.in_cohort >= declared.cohort_limit, cohort))
+    return next((rejection for holds, rejection in rules if holds), None)
+
+
+def _quota_words(quota: QuotaUse) -> str:
+    limit = f"{quota.limit} in {quota.days} days"
+    if quota.next_free is None:
+        return limit
+    return f"{limit}; the next is free on {quota.next_free:%Y-%m-%d at %H:%M} UTC"
 
 
 def _foreign(ask: Ask, *names: str) -> Rejection | None:

@@ -264,3 +264,22 @@ class TransferForm(forms.Form):
         help_text="One of its owners has to accept the model. Runs so far stay counted for both, "
         "and the model's page states both.",
     )
+
+
+class QuotaForm(Act):
+    """Official runs of an organisation, a benchmark or both. The reason stays in the ledger too."""
+
+    organisation = forms.CharField(required=False, max_length=80, help_text="Empty for all.")
+    pair = forms.ModelChoiceField(
+        SetPair.objects.order_by("-pk"),
+        to_field_name="slug",
+        required=False,
+        empty_label="all",
+        label="Benchmark",
+    )
+    runs = forms.IntegerField(min_value=0, max_value=100_000, label="Official runs")
+
+    def clean_pair(self) -> str:
+        """Return the benchmark's name, empty for all."""
+        pair = self.cleaned_data["pair"]
+        return pair.slug if pair else ""

@@ -18,9 +18,14 @@ from leaderboard.submissions.states import RunState
 
 @dataclass(frozen=True)
 class ItemSelection:
-    """Blocks of a sealed set, ascending, and the items in them that are not retired."""
+    """Blocks of a sealed set, ascending, and the items in them that are not retired.
+
+    ``may_be_shown`` is False for a tier that is shown nothing of the set. There are no blocks then,
+    and neither where all that the tier is shown are retired.
+    """
 
     tier: Tier
+    may_be_shown: bool
     blocks: tuple[BlockId, ...]
     items: frozenset[int]
 
@@ -81,9 +86,8 @@ def select_items(submission: Submission, *, staged: bool = True) -> ItemSelectio
     """Return the item selection of a new run: the blocks of its tier, without retired items.
 
     All self-declared endpoints of a season have the same one. A listed endpoint has the stages that
-    its provider was asked before this cohort, and one more; all of them unless ``staged``. Raises
-    ``public_only`` where the tier may be shown nothing of the set, ``pair_retired`` where nothing
-    is left.
+    its provider was asked before this cohort, and one more; all of them unless ``staged``. The
+    selection may be empty: ``admission`` says what follows.
     """
     pair = submission.pair
     manifest = pair.private.facts()
@@ -96,10 +100,6 @@ def select_items(submission: Submission, *, staged: bool = True) -> ItemSelectio
     if staged and tier == policy.STAGED_TIER:
         stage = stages_asked(pair.private, manifest, recipient_of(submission), gone)
     permitted = policy.blocks(tier, manifest, season=pair.season, stage=stage)
-    if not permitted:
-        raise refuse(Refusal.PUBLIC_ONLY)
     blocks = tuple(block for block in permitted if block not in gone)
-    if not blocks:
-        raise refuse(Refusal.PAIR_RETIRED)
-    items = manifest.indices(blocks) - retired(manifest, notices)
-    return ItemSelection(tier, blocks, items)
+    items = manifest.indices(blocks) - retired(manifest, notices) if blocks else frozenset[int]()
+    return ItemSelection(tier, bool(permitted), blocks, items)

@@ -7,6 +7,7 @@ from leaderboard.submissions.views import (
     graders,
     models,
     pairs,
+    quotas,
     release,
     runs,
     status,
@@ -16,6 +17,7 @@ from leaderboard.submissions.views import (
 urlpatterns = [
     path("submit/", submit.submit, name="submit"),
     path("mine/", submit.mine, name="mine"),
+    path("quotas/", quotas.quotas, name="quotas"),
     path("commitments/", submit.commitments, name="commitments"),
     path("status/", status.status, name="status"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),

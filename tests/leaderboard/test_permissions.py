@@ -30,6 +30,7 @@ BODIES = {
     "/api/v1/runs/<run_id>/retraction": {"reason": "wrong_setup"},
     "/api/v1/runs/<run_id>/rescorings": {"grader": "numeric-2"},
     "/api/v1/sets/<slug>/withdrawal": {"reason": "wrong_protocol"},
+    "/api/v1/quotas": {"runs": 9, "reason": "as agreed"},
     "/api/v1/organisations": {"name": "Another"},
     "/api/v1/models/<name>/name": {"name": "Model-2"},
     "/api/v1/models/<name>/transfer": {"to": "other"},

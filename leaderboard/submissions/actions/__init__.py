@@ -24,6 +24,7 @@ from leaderboard.submissions.actions.next_steps import Act, NextStep, next_step,
 from leaderboard.submissions.actions.pairs import withdraw_pair
 from leaderboard.submissions.actions.queue import drain_outbox
 from leaderboard.submissions.actions.queue_place import queue_place
+from leaderboard.submissions.actions.quotas import quotas_of, set_limit
 from leaderboard.submissions.actions.recording import record_report
 from leaderboard.submissions.actions.release import (
     follow_rule,
@@ -95,6 +96,7 @@ __all__ = [
     "public_facts",
     "publish",
     "queue_place",
+    "quotas_of",
     "reap",
     "record_report",
     "refuse_report",
@@ -106,6 +108,7 @@ __all__ = [
     "requeue",
     "results_on",
     "retract_run",
+    "set_limit",
     "standing",
     "status",
     "submit",

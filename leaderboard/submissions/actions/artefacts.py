@@ -11,7 +11,8 @@ from django.db import connection
 from evaluator.contract import Identified, LeaseRefusal
 from evaluator.errors import Code, error
 from leaderboard.submissions.actions.attempts import erase_key, revoke_lease
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.actions.quotas import refund
+from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import RunState
 
 _LOCKS = 0x5EA2
@@ -31,6 +32,7 @@ def identify(run: Run, body: Identified) -> None:
         return
     revoke_lease(run, LeaseRefusal.CANCELLED)
     run.move(RunState.CANCELLED, waiting="", same_as=first)
+    refund(run, QuotaEntry.Reason.SAME_WEIGHTS)
     erase_key(run)
 
 

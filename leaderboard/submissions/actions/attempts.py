@@ -13,11 +13,12 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal
-from evaluator.errors import EXPLANATIONS, Code
+from evaluator.errors import EXPLANATIONS, Code, Fault
 from leaderboard.ledger.actions import record_grant
 from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.quotas import refund
 from leaderboard.submissions.continuation import needs_key_no_more
-from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.models import Outbox, QuotaEntry, Run, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ def fail(run: Run, code: Code) -> None:
     """End a run without a score; the party at fault follows from the code. Outcomes stay stored."""
     revoke_lease(run, LeaseRefusal.FAILED)
     run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value, waiting="")
+    if EXPLANATIONS[code].fault is Fault.OURS:
+        refund(run, QuotaEntry.Reason.OUR_FAULT)
     if needs_key_no_more(code):
         erase_key(run)
 

@@ -25,8 +25,8 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
 
     Raises ``not_found`` for a run of another author, ``not_now`` for one that cannot go on,
     ``continued_too_often``, ``key_needed`` where its key is erased, ``invalid_field`` for a key
-    where it had none, ``bad_api_key``, ``no_evaluator``, and ``cohort_share_used`` or
-    ``season_share_used`` where its party has submitted others since.
+    where it had none, ``bad_api_key``, ``no_evaluator``, and those of ``bounds.check_continued``
+    where its submitter has submitted others since.
     """
     with transaction.atomic():
         locked = Run.objects.locked(run)
@@ -41,7 +41,7 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
         elif locked.submission.keyed and not locked.submission.has_key:
             raise refuse(Refusal.KEY_NEEDED)
         locked.change(continued=locked.continued + 1)
-        queue_again(locked)
+        queue_again(locked, by_maintainer=by.is_staff)
     return locked
 
 

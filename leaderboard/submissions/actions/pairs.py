@@ -7,7 +7,8 @@ from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.actions.attempts import erase_key
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.actions.quotas import refund
+from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import CANCELLABLE, RunState
 
 
@@ -39,6 +40,7 @@ def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
         )
         for run in cancelled:
             run.move(RunState.CANCELLED)
+            refund(run, QuotaEntry.Reason.WITHDRAWN)
             erase_key(run)
         pair.refresh_from_db()
     return pair

@@ -1,72 +1,137 @@
-"""Shares: how many runs of self-declared endpoints one party may have on a season's block.
+"""Quotas: official runs of an organisation on a benchmark, as the ledger has them.
 
-Each score is one equation about the items that its endpoint was shown. As many runs as items give
-every item's outcome, so a party has fewer. Names are free, so runs count together by organisation,
-by host and by lineage.
+A run is charged when it is submitted, and refunded where it ends by our fault, before any item was
+shown, or because its weights have a run already. A run that is queued again after a refund is
+charged again. Charges older than ``QUOTA_DAYS`` count no more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Exists, OuterRef, Q
 
-from leaderboard.benchmarks.models import ItemSet
+from leaderboard.accounts.actions import record_act
+from leaderboard.accounts.models import Organisation, User
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.ladder import Party
-from leaderboard.submissions.models import Run, Submission, runs_asked, sealed_selection
+from leaderboard.submissions.admission import QuotaUse
+from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import RunState
 
-OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRADED)
-"""States of a run whose score comes with the next close."""
-_LOCKS = 0x5EA1
+MOST_RUNS = 100_000
 
 
-def check_declared(
-    submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None
-) -> None:
-    """Refuse a run of a self-declared endpoint beyond its party's share of the season's block.
+@dataclass(frozen=True)
+class PairQuota:
+    """Quota of an organisation on one benchmark."""
 
-    A run that was cancelled or failed counts where it was shown an item. The lock is held until the
-    transaction ends, so that submissions in parallel are counted one after the other. The run
-    ``but`` is not counted. Raises ``cohort_share_used`` and ``season_share_used``.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
-    exposures = Entry.objects.filter(run=OuterRef("pk"), kind="exposure")
-    ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
-    asked = runs_asked(item_set, blocks).filter(tier="T2")
-    runs = asked.filter(~ended | Exists(exposures))
-    if but is not None:
-        runs = runs.exclude(pk=but.pk)
-    party = _counted_by(submission)
-    states = []
-    for run in runs.select_related("submission__model"):
-        if party & _counted_by(run.submission):
-            states.append(run.state)
-    if len(states) >= settings.DECLARED_PER_SEASON:
-        raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
-    if sum(state in OPEN_COHORT for state in states) >= settings.DECLARED_PER_COHORT:
-        raise refuse(Refusal.COHORT_SHARE, f"{settings.DECLARED_PER_COHORT} for each cohort")
+    pair: SetPair
+    use: QuotaUse
 
 
-def check_continued(run: Run) -> None:
-    """Refuse to queue a failed run again where its party's share was used meanwhile.
+def is_official(pair: SetPair) -> bool:
+    """Return True for a benchmark whose runs are counted: its private set is sealed."""
+    return pair.private.sealed
 
-    A run that failed before any item was shown does not count, so that its party may have submitted
-    others since. Raises as :func:`check_declared`.
-    """
-    if run.tier != "T2":
+
+def quota_use(organisation: Organisation, pair: SetPair) -> QuotaUse:
+    """Return the official runs that an organisation has used, and its limit."""
+    limit = QuotaEntry.objects.limit_of(organisation, pair)
+    if limit is None:
+        limit = settings.QUOTA_RUNS
+    days = settings.QUOTA_DAYS
+    charges = QuotaEntry.objects.charges(organisation, pair, days=days)
+    moments = list(charges.values_list("at", flat=True))
+    used = len(moments)
+    next_free = None
+    if 0 < limit <= used:
+        next_free = moments[used - limit] + timedelta(days=days)
+    return QuotaUse(used, limit, days, next_free)
+
+
+def quotas_of(organisation: Organisation | None) -> Sequence[PairQuota]:
+    """Return an organisation's quota on each benchmark that takes submissions, newest first."""
+    if organisation is None:
+        return []
+    pairs = SetPair.objects.filter(withdrawn_at=None).select_related("private").order_by("-pk")
+    counted = [pair for pair in pairs if is_official(pair)]
+    return [PairQuota(pair, quota_use(organisation, pair)) for pair in counted]
+
+
+def charge(run: Run, reason: QuotaEntry.Reason) -> None:
+    """Charge a run, unless it is charged already or no quota counts it."""
+    submission = run.submission
+    if not is_official(submission.pair) or QuotaEntry.objects.outstanding(run):
         return
-    item_set, blocks = sealed_selection(run)
-    check_declared(run.submission, item_set, blocks, but=run)
+    QuotaEntry.objects.create(
+        kind=QuotaEntry.Kind.CHARGE,
+        organisation=submission.model.organisation,
+        pair=submission.pair,
+        run=run,
+        reason=reason,
+        by=submission.submitted_by.username if reason == QuotaEntry.Reason.SUBMITTED else "",
+    )
 
 
-def _counted_by(submission: Submission) -> Party:
-    """Return what a run is counted by: the names of its party and the lineage, where one is known.
+def refund(run: Run, reason: QuotaEntry.Reason) -> None:
+    """Refund the charge of a run, which is locked, where it has one."""
+    charged = QuotaEntry.objects.outstanding(run)
+    if charged is None:
+        return
+    QuotaEntry.objects.create(
+        kind=QuotaEntry.Kind.REFUND,
+        organisation_id=charged.organisation_id,
+        pair_id=charged.pair_id,
+        run=run,
+        refund_of=charged,
+        reason=reason,
+    )
 
-    A lineage may be recorded later. It adds to what is counted, and changes no published score.
+
+def refund_unshown(run: Run) -> None:
+    """Refund a cancelled run of which no item was shown."""
+    if not Entry.objects.filter(run=run.pk, kind="exposure").exists():
+        refund(run, QuotaEntry.Reason.NOTHING_SHOWN)
+
+
+def charge_shown(run: Run) -> None:
+    """Charge a cancelled run again whose evaluator reports only now that an item was shown."""
+    if run.state == RunState.CANCELLED and run.same_as_id is None:
+        refunded = QuotaEntry.objects.filter(run=run, reason=QuotaEntry.Reason.NOTHING_SHOWN)
+        if refunded.exists():
+            charge(run, QuotaEntry.Reason.SHOWN_AFTER_ALL)
+
+
+def set_limit(
+    *, organisation: str = "", pair: str = "", runs: int, reason: str, by: User
+) -> QuotaEntry:
+    """Set the official runs for an organisation, a benchmark or both; an empty name stands for all.
+
+    The newest limit counts, and one of an organisation before one of a benchmark. Raises
+    ``forbidden``, ``unknown_organisation``, ``unknown_pair`` and ``invalid_field``.
     """
-    lineage = submission.model.lineage_id
-    return submission.party() | ({("lineage", lineage)} if lineage is not None else set())
+    if not by.is_staff:
+        raise refuse(Refusal.FORBIDDEN)
+    reason = reason.strip()
+    if not 0 <= runs <= MOST_RUNS:
+        raise refuse(Refusal.INVALID_FIELD, "runs")
+    if not reason or len(reason) > 200 or not reason.isprintable():
+        raise refuse(Refusal.INVALID_FIELD, "reason")
+    of_organisation = Organisation.objects.filter(name__iexact=organisation).first()
+    if organisation and of_organisation is None:
+        raise refuse(Refusal.UNKNOWN_ORGANISATION)
+    of_pair = SetPair.objects.filter(slug=pair).first()
+    if pair and of_pair is None:
+        raise refuse(Refusal.UNKNOWN_PAIR)
+    subject = f"{organisation or 'all'} on {pair or 'all'}: {runs}"
+    record_act(actor=by.username, act="set_quota", subject=subject)
+    return QuotaEntry.objects.create(
+        kind=QuotaEntry.Kind.LIMIT,
+        organisation=of_organisation,
+        pair=of_pair,
+        runs=runs,
+        reason=reason,
+        by=by.username,
+    )

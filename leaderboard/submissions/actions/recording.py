@@ -48,6 +48,7 @@ from leaderboard.submissions.actions.attempts import answer_lease, erase_key, fa
 from leaderboard.submissions.actions.finishing import store_summary
 from leaderboard.submissions.actions.plans import goes_on
 from leaderboard.submissions.actions.queue import decline, follow_announcement
+from leaderboard.submissions.actions.quotas import charge_shown
 from leaderboard.submissions.actions.rescoring import order_board_grader, record_rescoring
 from leaderboard.submissions.actions.runs import request_ranking
 from leaderboard.submissions.models import Outbox, Receipt, Run, seconds_from_now
@@ -95,6 +96,8 @@ def _record(evaluator: Evaluator, report: Report) -> Disposition:
         if isinstance(body, Exposed):
             return Disposition.STALE
         raise error(Code.BAD_MESSAGE, "no such run")
+    if isinstance(body, Exposed):
+        charge_shown(run)
     if isinstance(body, Rescored | NotRescored):
         return record_rescoring(run, evaluator, report.token, body)
     if isinstance(body, Declined):

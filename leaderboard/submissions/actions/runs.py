@@ -22,9 +22,10 @@ from leaderboard.submissions.actions.attempts import (
     revoke_lease,
     try_to_send,
 )
+from leaderboard.submissions.actions.bounds import check_continued
 from leaderboard.submissions.actions.queue import dispatch_on_commit
-from leaderboard.submissions.actions.quotas import check_continued
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.actions.quotas import charge, refund_unshown
+from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import RunState
 
 REAPED_AT_ONCE = 500
@@ -61,19 +62,18 @@ def requeue(*, run: UUID) -> Run:
             raise refuse(Refusal.NOT_FOUND)
         if locked.state != RunState.FAILED:
             raise refuse(Refusal.NOT_NOW)
-        queue_again(locked)
+        queue_again(locked, by_maintainer=True)
     return locked
 
 
-def queue_again(run: Run) -> None:
-    """Queue a failed run, which is locked, with the items that are left.
+def queue_again(run: Run, *, by_maintainer: bool) -> None:
+    """Queue a failed run, which is locked, with the items that are left; charge it if refunded.
 
-    Raises ``pair_withdrawn``, ``cohort_share_used`` and ``season_share_used``.
+    Raises ``pair_withdrawn`` and the bounds of ``admission.decide_bounds``.
     """
-    if run.submission.pair.withdrawn_at:
-        raise refuse(Refusal.PAIR_WITHDRAWN, run.submission.pair.slug)
-    check_continued(run)
+    check_continued(run, by_maintainer=by_maintainer)
     next_attempt(run, attempts=1, pause_seconds=0.0)
+    charge(run, QuotaEntry.Reason.QUEUED_AGAIN)
     dispatch_on_commit(run)
 
 
@@ -90,6 +90,7 @@ def cancel(*, run: UUID) -> Run:
             raise refuse(Refusal.NOT_NOW)
         revoke_lease(locked, LeaseRefusal.CANCELLED)
         locked.move(RunState.CANCELLED, waiting="")
+        refund_unshown(locked)
         erase_key(locked)
     return locked
 

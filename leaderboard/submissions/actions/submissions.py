@@ -3,26 +3,29 @@
 import re
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from evaluator.contract.hub import DEFAULT_REVISION, HubFacts
 from evaluator.protocols import samples_of_mean
 from evaluator.sealing.seal import seal_secret
+from leaderboard.accounts import throttle
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import hub, preflight
 from leaderboard.submissions.actions.attempts import enqueue_attempt
+from leaderboard.submissions.actions.bounds import check_bounds
 from leaderboard.submissions.actions.naming import check_not_former
 from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
-from leaderboard.submissions.actions.quotas import check_declared
+from leaderboard.submissions.actions.quotas import charge
 from leaderboard.submissions.admission import Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
     Model,
+    QuotaEntry,
     Run,
     RunOutcomes,
     Submission,
@@ -38,13 +41,15 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def submit(*, user: User, key: str, ask: Ask) -> Submission:
     """Admit a submission and queue its run; for a known ``key`` return the earlier submission.
 
-    Raises a ``SiteError`` where it is not admitted, and ``idempotency_key_reused`` where the key
+    Raises a ``SiteError`` where it is not admitted, ``too_many_requests`` where the account sends
+    too many, and ``idempotency_key_reused`` where the key
     came with another submission before.
     """
     if not _KEY.fullmatch(key):
         raise refuse(Refusal.KEY_MISSING)
     if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
         raise refuse(rejection.code, rejection.detail)
+    throttle.charge_submission(user)
     facts = None
     if ask.kind == "hub" and not _is_known(user, key):
         facts = look_at_hub(ask)  # takes seconds: no lock is held meanwhile
@@ -104,7 +109,7 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         raise refuse(Refusal.INTERNAL)
     budget = ask.budget()
     model = model or _new_model(organisation, ask)
-    submission = Submission.objects.create(
+    return Submission.objects.create(
         model=model,
         submitted_by=user,
         organisations=owners_so_far(model),
@@ -126,8 +131,6 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
-    _check_not_withdrawn(pair)
-    return submission
 
 
 def _facts(
@@ -146,17 +149,6 @@ def _facts(
         model_agrees=model is None or _agrees(model, ask),
         can_seal=can_seal,
     )
-
-
-def _check_not_withdrawn(pair: SetPair) -> None:
-    """Refuse a submission, stored in this transaction, whose pair was withdrawn meanwhile.
-
-    The foreign key locks the pair's row, as a withdrawal does: one that is under way is over then,
-    and is seen. Foreign keys are checked at the commit unless it is asked for.
-    """
-    connection.check_constraints()
-    if not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists():
-        raise refuse(Refusal.PAIR_WITHDRAWN, pair.slug)
 
 
 def seal_key(submission: Submission, api_key: str) -> None:
@@ -206,8 +198,7 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
 
 def _queue(submission: Submission) -> Run:
     selection = select_items(submission)
-    if selection.tier == "T2":
-        check_declared(submission, submission.pair.private, selection.blocks)
+    check_bounds(submission, selection)
     run = Run(
         submission=submission,
         pool=settings.POOL,
@@ -232,4 +223,5 @@ def _queue(submission: Submission) -> Run:
     if plan:
         plan.save(force_insert=True)
     enqueue_attempt(run)
+    charge(run, QuotaEntry.Reason.SUBMITTED)
     return run

@@ -5,6 +5,7 @@ from ninja import Router
 from leaderboard.submissions.api import (
     naming,
     pairs,
+    quotas,
     releases,
     rescorings,
     run_changes,
@@ -14,5 +15,15 @@ from leaderboard.submissions.api import (
 )
 
 router = Router()
-for module in (submissions, runs, status, run_changes, rescorings, pairs, releases, naming):
+for module in (
+    submissions,
+    runs,
+    status,
+    run_changes,
+    rescorings,
+    pairs,
+    quotas,
+    releases,
+    naming,
+):
     router.add_router("", module.router)

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
 from evaluator.contract.hub import split_revision
+from leaderboard.accounts import throttle
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
 from leaderboard.errors import Refusal, refuse
@@ -135,6 +136,7 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
         revision=revision,
         protocol=order.protocol,
     )
+    throttle.charge_submission(token_user(request))
     checked = actions.preflight_of(ask)
     facts = checked.facts
     return {

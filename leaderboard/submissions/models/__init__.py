@@ -27,6 +27,7 @@ from leaderboard.submissions.models.outcomes import (
 )
 from leaderboard.submissions.models.plans import RunPlan, plan_facts
 from leaderboard.submissions.models.published_scores import published_in_steps, run_counts
+from leaderboard.submissions.models.quotas import QuotaEntry
 from leaderboard.submissions.models.rescoring import (
     COUNTS,
     CountsByGrader,
@@ -68,6 +69,7 @@ __all__ = [
     "Outbox",
     "PackedOutcomes",
     "PublicCounts",
+    "QuotaEntry",
     "Receipt",
     "RefusedReport",
     "RescoredOutcomes",

@@ -1,7 +1,5 @@
 """Submitting a model; the user's own submissions and commitments."""
 
-from http import HTTPStatus
-
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -10,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from leaderboard.accounts import throttle
 from leaderboard.accounts.views import carry_out, signed_in_user
 from leaderboard.errors import SiteError
 from leaderboard.ledger.models import ListedEndpoint
@@ -47,6 +46,7 @@ def submit(request: HttpRequest) -> HttpResponse:
     ask = Ask(**form.facts())
     try:
         if "check" in request.POST:
+            throttle.charge_submission(signed_in_user(request))
             return _form_page(request, form, preflight=actions.preflight_of(ask))
         submission = actions.submit(
             user=signed_in_user(request), key=form.cleaned_data["key"], ask=ask
@@ -54,7 +54,8 @@ def submit(request: HttpRequest) -> HttpResponse:
     except SiteError as failure:
         field = failure.detail if failure.detail in form.fields else None
         form.add_error(field, failure.advised())
-        return _form_page(request, form, status=failure.status)
+        wait = failure.retry_after if failure.again else None
+        return _form_page(request, form, status=failure.status, retry_after=wait)
     return redirect(submission.runs.get())
 
 
@@ -64,6 +65,7 @@ def _form_page(
     *,
     status: int = 200,
     preflight: Preflight | None = None,
+    retry_after: int | None = None,
 ) -> HttpResponse:
     if preflight is not None:  # what was looked at is what will be submitted
         facts = preflight.facts
@@ -74,10 +76,11 @@ def _form_page(
         "listed": ListedEndpoint.objects.all(),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
+        "quotas": actions.quotas_of(signed_in_user(request).organisation()),
     }
     response = render(request, "submissions/submit.html", context, status=status)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(SiteError.retry_after)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     return response
 
 

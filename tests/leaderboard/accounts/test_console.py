@@ -19,7 +19,7 @@ from leaderboard.submissions.states import RunState
 from tests.leaderboard import sealed
 from tests.leaderboard.published.fixtures import small
 
-RECORDED = {"reference", "lineage", "lineagerecord", "notice", "publishedtable"}
+RECORDED = {"reference", "lineage", "lineagerecord", "notice", "publishedtable", "quotaentry"}
 
 
 @pytest.fixture

@@ -1,209 +1,386 @@
-"""One party has few runs on a season's block, so that their scores are fewer equations than it has items."""
+"""Quotas: official runs are charged, refunded where nothing was gained, and refused beyond the limit."""
 
-import itertools
+import threading
+import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from io import StringIO
 from typing import Any
 
-import numpy as np
 import pytest
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from evaluator.contract import Outcome
-from evaluator.policy import site_of
-from leaderboard.accounts.models import Membership, Organisation, User
-from leaderboard.board.actions import close_cohort
+from evaluator.contract import Identified
+from evaluator.errors import Code
+from leaderboard.accounts import actions as accounts
+from leaderboard.accounts.models import AuditEntry, Membership, Organisation
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.ledger.actions import store_log
-from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions import submissions as taking
-from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.actions import bounds
+from leaderboard.submissions.actions.attempts import fail
+from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import RunState
-from tests.leaderboard.adversary import Site, site
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.test_score_oracle import exact_scores
+from tests.leaderboard.ruled import make_maintainer
 
 pytestmark = pytest.mark.usefixtures("bell")
-SHARES = (Refusal.COHORT_SHARE, Refusal.SEASON_SHARE)
-keys = itertools.count()
+Submit = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def defaults(settings: Any) -> None:
+    """The limits that a site has unless its environment says otherwise."""
+    settings.QUOTA_RUNS, settings.QUOTA_DAYS, settings.UNFINISHED_RUNS = 3, 30, 10
 
 
 @pytest.fixture
-def held(db: None, evaluator: FakeEvaluator, user: Any) -> Site:
-    return site(evaluator, user)
+def submit(run: Run, make_run: Submit) -> Submit:
+    """Submits another model each time. The first run is there already."""
+    return lambda: make_run(model=f"Model-{uuid.uuid4().hex[:8]}")
 
 
-def member(name: str) -> User:
-    """A member of another organisation."""
-    found, new = User.objects.get_or_create(username=name)
-    if new:
-        Membership.objects.create(user=found, organisation=Organisation.objects.create(name=name))
-    return found
-
-
-def submit(held: Site, model: str, *, host: str = "h.example", user: Any = None) -> Run:
-    endpoint = {"url": f"https://{host}/v1", "served_model": "m", "api": "chat"}
-    ask = Ask(pair="pair", model=model, kind="endpoint", **endpoint)  # type: ignore[arg-type]
-    return actions.submit(user=user or held.user, key=f"k{next(keys)}", ask=ask).runs.get()
-
-
-def refusal(held: Site, model: str, **about: Any) -> object:
+def refusal(act: Callable[[], object]) -> SiteError:
     with pytest.raises(SiteError) as refused:
-        submit(held, model, **about)
-    return refused.value.code
+        act()
+    return refused.value
 
 
-def grade(run: Run, right: set[int]) -> None:
-    for row in run.outcomes.select_related("item_set"):
-        wrong = Outcome.WRONG if row.item_set.sealed else Outcome.RIGHT
-        row.merge((at, Outcome.RIGHT if at in right else wrong) for at in row.open())
-        row.save()
-    Run.objects.filter(pk=run.pk).update(
-        state=RunState.GRADED, ended_at=timezone.now(), queued_at=timezone.now()
-    )
+def left(run: Run) -> int:
+    (quota,) = actions.quotas_of(run.submission.model.organisation)
+    return quota.use.left
 
 
-def attack(held: Site, client: Any, names: int, cohorts: int) -> int:
-    """Return how many items of the season's block follow from all scores, by names that answer random halves."""
-    rng, rows, sums, form = np.random.default_rng(1), [], [], []
-    gold = set(np.flatnonzero(rng.random(560) < 0.5).tolist())
-    for cohort in range(cohorts):
-        runs = []
-        for name in range(names):
-            try:
-                run = submit(held, f"name-{cohort}-{name}")
-            except SiteError as refused:
-                assert refused.code in SHARES
-                continue
-            form = form or next(row for row in run.outcomes.all() if row.blocks).assigned()
-            half = {at for at in form if rng.random() < 0.5}
-            grade(run, half & gold)
-            runs.append((run, half))
-        close_cohort(pair=held.pair)
-        for run, half in runs:
-            told = client.get(f"/api/v1/runs/{run.pk}").json()["sets"]
-            sums.append(next(one["right"] for one in told if one["sealed"]))
-            rows.append([float(at in half) for at in form])
-    matrix = np.array(rows)
-    inverse = np.linalg.pinv(matrix)
-    sure = np.isclose(np.diag(inverse @ matrix), 1.0)
-    values = np.rint(inverse @ np.array(sums, dtype=float)).astype(int)
-    found = {at: bool(value) for at, value, fixed in zip(form, values, sure, strict=True) if fixed}
-    assert all(right is (at in gold) for at, right in found.items())
-    return len(found)
+def age(days: float) -> None:
+    """Make all entries older, which no program can."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE submissions_quotaentry SET at = at - %s", [timedelta(days=days)])
+        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
-@pytest.mark.parametrize("cohorts", [1, 12])
-def test_names_in_one_cohort_or_in_many_work_out_no_item(
-    held: Site, client: Any, cohorts: int
-) -> None:
-    assert attack(held, client, names=44 if cohorts == 1 else 2, cohorts=cohorts) == 0
-    assert Run.objects.count() == min(cohorts, 8)
+def test_the_fourth_official_run_in_thirty_days_is_refused(run: Run, submit: Submit) -> None:
+    submit(), submit()
+    refused = refusal(submit)
+    assert refused.code is Refusal.QUOTA_USED and refused.status == 429
+    assert "3 in 30 days; the next is free on" in refused.to_dict()["message"]
+    assert 29 * 86_400 < refused.retry_after <= 30 * 86_400
+    assert Run.objects.count() == QuotaEntry.objects.count() == 3, "nothing of it is stored"
+    age(30)
+    assert submit().state == RunState.QUEUED
 
 
-@pytest.mark.slow
-def test_without_shares_and_steps_they_work_out_every_item(
-    held: Site, client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(taking, "check_declared", lambda *about: None)
-    with exact_scores():
-        assert attack(held, client, names=130, cohorts=1) == 110
+def test_a_charge_says_why_and_who(run: Run, user: Any) -> None:
+    entry = QuotaEntry.objects.get()
+    assert (entry.kind, entry.reason, entry.by, entry.run) == ("charge", "submitted", "ada", run)
 
 
-def other_model(held: Site) -> Any:
-    return refusal(held, "second")
+def test_the_same_key_is_charged_once(run: Run, user: Any, ask: Any) -> None:
+    for _ in range(2):
+        actions.submit(user=user, key="again", ask=ask(model="Other"))
+    assert left(run) == 1
 
 
-def other_organisation(held: Site) -> Any:
-    return refusal(held, "second", user=member("other"))
+def our_fault(run: Run, evaluator: FakeEvaluator) -> None:
+    with transaction.atomic():
+        fail(Run.objects.locked(run.pk), Code.LOST)  # type: ignore[arg-type]
 
 
-def other_port(held: Site) -> Any:
-    return refusal(held, "second", user=member("other"), host="h.example:8443")
+def their_fault(run: Run, evaluator: FakeEvaluator) -> None:
+    evaluator_begins(run, evaluator)
+    with transaction.atomic():
+        fail(Run.objects.locked(run.pk), Code.CHECKPOINT_PICKLE)  # type: ignore[arg-type]
 
 
-def other_name_of_the_host(held: Site) -> Any:
-    return refusal(held, "second", user=member("other"), host="b.h.example")
+def evaluator_begins(run: Run, evaluator: FakeEvaluator, *, exposed: bool = False) -> Any:
+    attempt = evaluator.begin(run)
+    actions.record_report(envelope=attempt.started())
+    if exposed:
+        actions.record_report(envelope=attempt.exposed())
+    return attempt
 
 
-def other_host(held: Site) -> Any:
-    return refusal(held, "second", host="elsewhere.org")
+def cancelled_at_once(run: Run, evaluator: FakeEvaluator) -> None:
+    actions.cancel(run=run.pk)
+
+
+def cancelled_after_an_item(run: Run, evaluator: FakeEvaluator) -> None:
+    evaluator_begins(run, evaluator, exposed=True)
+    actions.cancel(run=run.pk)
+
+
+def pair_withdrawn(run: Run, evaluator: FakeEvaluator) -> None:
+    evaluator_begins(run, evaluator, exposed=True)
+    maintainer = make_maintainer("keeper")
+    actions.withdraw_pair(slug="pair", reason="wrong_protocol", by=maintainer)
 
 
 @pytest.mark.parametrize(
-    "again",
-    [other_model, other_organisation, other_port, other_name_of_the_host, other_host],
-    ids=lambda one: one.__name__,
+    ("end", "reason"),
+    [
+        (our_fault, "our_fault"),
+        (their_fault, None),
+        (cancelled_at_once, "nothing_shown"),
+        (cancelled_after_an_item, None),
+        (pair_withdrawn, "pair_withdrawn"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
 )
-def test_a_party_is_known_by_organisation_and_by_host(
-    held: Site, again: Callable[[Site], Any]
+def test_a_run_is_refunded_where_its_author_gained_nothing_by_it(
+    run: Run, evaluator: FakeEvaluator, end: Any, reason: str | None
 ) -> None:
-    submit(held, "first")
-    assert again(held) is Refusal.COHORT_SHARE
-    submit(held, "another-party", user=member("other"), host="elsewhere.org")
+    end(run, evaluator)
+    refunds = list(QuotaEntry.objects.filter(kind="refund").values_list("reason", flat=True))
+    assert refunds == ([reason] if reason else [])
+    own = QuotaEntry.objects.charges(
+        run.submission.model.organisation, run.submission.pair, days=30
+    )
+    assert own.count() == (0 if reason else 1)
 
 
-@pytest.mark.parametrize("exposed", [True, False])
-def test_a_cancelled_run_counts_where_it_was_shown_an_item(
-    held: Site, settings: Any, exposed: bool
+def test_the_same_weights_are_refunded(run: Run, submit: Submit, evaluator: FakeEvaluator) -> None:
+    body = Identified(artefact="a" * 64, weights="b" * 64, layers=2)
+    for each in (run, submit()):
+        actions.record_report(envelope=evaluator_begins(each, evaluator).report(body))
+    assert QuotaEntry.objects.get(kind="refund").reason == "same_weights"
+    assert left(run) == 2
+
+
+def test_an_item_that_is_reported_late_is_charged_after_all(
+    run: Run, evaluator: FakeEvaluator
 ) -> None:
-    settings.DECLARED_PER_SEASON = 1
-    run = submit(held, "first")
-    if exposed:
-        about = {
-            "run": str(run.pk),
-            "set": held.pair.private.name,
-            "root": held.pair.private.digest,
-        }
-        line = held.evaluator.expose(**about, tier="T2", recipient="h.example")
-        store_log(evaluator=Evaluator.objects.get(name=held.evaluator.name), lines=[line])
+    attempt = evaluator_begins(run, evaluator)
     actions.cancel(run=run.pk)
-    if exposed:
-        assert refusal(held, "second") is Refusal.SEASON_SHARE
-    else:
-        submit(held, "second")
+    assert left(run) == 3
+    for report in (attempt.exposed(), attempt.exposed()):
+        actions.record_report(envelope=report)
+    assert left(run) == 2
+    assert QuotaEntry.objects.latest("pk").reason == "shown_after_all"
 
 
-def test_the_api_says_what_to_wait_for(held: Site, client: Any) -> None:
-    submit(held, "first")
-    client.force_login(held.user)
-    with pytest.raises(SiteError) as refused:
-        submit(held, "second")
-    told = refused.value.to_dict()
-    assert refused.value.status == 429 and "closed" in str(told)
+def test_a_run_that_is_continued_is_charged_again(
+    run: Run, submit: Submit, evaluator: FakeEvaluator, user: Any
+) -> None:
+    our_fault(run, evaluator)
+    for _ in range(3):
+        submit()
+    assert refusal(lambda: actions.continue_run(run=run.pk, by=user)).code is Refusal.QUOTA_USED
+    actions.requeue(run=run.pk)  # a maintainer may
+    assert QuotaEntry.objects.latest("pk").reason == "queued_again"
+    assert left(run) == 0
+
+
+def test_a_run_that_is_charged_goes_on_beyond_the_limit(
+    run: Run, submit: Submit, evaluator: FakeEvaluator, settings: Any, user: Any
+) -> None:
+    evaluator_begins(run, evaluator)
+    Run.objects.filter(pk=run.pk).update(
+        state="failed",
+        fault="theirs",
+        code="incomplete",
+        ended_at=timezone.now(),
+        lease_expires=None,
+    )
+    settings.QUOTA_RUNS = 1
+    actions.continue_run(run=run.pk, by=user)
+    assert QuotaEntry.objects.count() == 1
+
+
+def test_limits_are_set_for_an_organisation_a_benchmark_or_both(run: Run, user: Any) -> None:
+    keeper = make_maintainer("keeper")
+    organisation = user.organisation()
+
+    def limit(**about: Any) -> int:
+        actions.set_limit(**about, reason="as agreed", by=keeper)
+        (quota,) = actions.quotas_of(organisation)
+        return quota.use.limit
+
+    assert limit(runs=7) == 7
+    assert limit(pair="pair", runs=6) == 6
+    assert limit(organisation="analytical", runs=5) == 5
+    assert limit(organisation="Analytical", pair="pair", runs=4) == 4
+    assert limit(organisation="Analytical", runs=9) == 4
+    assert limit(organisation="Analytical", pair="pair", runs=0) == 0
+    assert AuditEntry.objects.filter(act="set_quota").count() == 6
+
+
+def test_no_official_run_at_all_has_no_next_one(run: Run, submit: Submit, settings: Any) -> None:
+    settings.QUOTA_RUNS = 0
+    refused = refusal(submit)
+    assert refused.code is Refusal.QUOTA_USED
+    assert refused.to_dict()["message"].endswith("on this benchmark: 0 in 30 days.")
+
+
+@pytest.mark.parametrize(
+    ("about", "code"),
+    [
+        ({"organisation": "Nobody"}, Refusal.UNKNOWN_ORGANISATION),
+        ({"pair": "none"}, Refusal.UNKNOWN_PAIR),
+        ({"runs": -1}, Refusal.INVALID_FIELD),
+        ({"runs": 10**9}, Refusal.INVALID_FIELD),
+        ({"reason": "  "}, Refusal.INVALID_FIELD),
+        ({"reason": "x" * 201}, Refusal.INVALID_FIELD),
+    ],
+)
+def test_a_bad_limit_is_refused(pair: Any, about: dict[str, Any], code: Refusal) -> None:
+    order = {"runs": 1, "reason": "as agreed", "by": make_maintainer("keeper")} | about
+    assert refusal(lambda: actions.set_limit(**order)).code is code
+    assert not QuotaEntry.objects.exists()
+
+
+def test_only_maintainers_set_limits(pair: Any, user: Any) -> None:
+    refused = refusal(lambda: actions.set_limit(runs=99, reason="I want", by=user))
+    assert refused.code is Refusal.FORBIDDEN
+
+
+def test_an_entry_is_final(run: Run) -> None:
+    for attempt in (
+        lambda: QuotaEntry.objects.update(reason="other"),
+        lambda: QuotaEntry.objects.all().delete(),
+        lambda: QuotaEntry.objects.get().save(),
+    ):
+        with pytest.raises(DatabaseError, match="final"), transaction.atomic():
+            attempt()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER quota_entry_is_final ON submissions_quotaentry")
+    assert QuotaEntry.objects.update(reason="other") == 1, "without the trigger"
+
+
+def test_the_queue_of_one_organisation_is_bounded(
+    run: Run, submit: Submit, settings: Any, evaluator: FakeEvaluator, user: Any
+) -> None:
+    settings.QUOTA_RUNS, settings.UNFINISHED_RUNS = 100, 2
+    evaluator_begins(run, evaluator)
+    second = submit()
+    refused = refusal(submit)
+    assert refused.code is Refusal.QUEUE_SHARE and refused.status == 429
+    assert refused.retry_after == 60 and "2 runs at a time" in refused.to_dict()["message"]
+    actions.cancel(run=second.pk)
+    submit()
+
+
+def test_other_organisations_have_their_own(run: Run, settings: Any, ask: Any) -> None:
+    settings.QUOTA_RUNS = settings.UNFINISHED_RUNS = 1
+    other = accounts.sign_up(username="bob", password=None, organisation="Bletchley")
+    actions.submit(user=other, key="k", ask=ask(model="Bombe"))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_submissions_in_parallel_do_not_pass(evaluator: FakeEvaluator, user: Any) -> None:
-    held = site(evaluator, user)
-    users = [member(f"member-{number}") for number in range(4)]
+def test_parallel_submissions_of_one_organisation_share_its_quota(
+    run: Run, ask: Any, user: Any
+) -> None:
+    organisation = user.organisation()
+    people = []
+    for number in range(6):
+        one = accounts.enrol(username=f"member-{number}")
+        Membership.objects.filter(user=one).delete()
+        Organisation.objects.filter(name=one.username).delete()
+        Membership.objects.create(user=one, organisation=organisation)
+        people.append(one)
+    start = threading.Barrier(len(people))
+    codes: list[Any] = []
 
-    def one(number: int) -> object:
+    def hand_in(one: Any) -> None:
+        start.wait()
         try:
-            return submit(held, f"m-{number}", user=users[number]).pk
-        except SiteError as refused:
-            return refused.code
+            actions.submit(user=one, key="k", ask=ask(model=f"Model-of-{one.username}"))
+            codes.append(None)
+        except SiteError as failure:
+            codes.append(failure.code)
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(one, range(4)))
-    assert found.count(Refusal.COHORT_SHARE) == 3
+    threads = [threading.Thread(target=hand_in, args=[one]) for one in people]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert codes.count(None) == 2 and codes.count(Refusal.QUOTA_USED) == 4
+    assert QuotaEntry.objects.count() == 3
 
 
-@pytest.mark.parametrize(
-    ("recipient", "site"),
-    [
-        ("a.b.example.org", "example.org"),
-        ("example.org:8443", "example.org"),
-        ("api.shop.co.uk", "shop.co.uk"),
-        ("10.0.0.1:80", "10.0.0.1"),
-        ("[2a00::1]:443", "[2a00::1]"),
-        ("localhost", "localhost"),
-    ],
-)
-def test_the_hosts_of_one_owner(recipient: str, site: str) -> None:
-    assert site_of(recipient) == site
+def test_without_the_check_a_fourth_run_is_taken(
+    run: Run, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "decide_bounds", lambda _: None)
+    for _ in range(3):
+        submit()
+    assert Run.objects.count() == 4
+
+
+# --- pages, API, commands
+
+
+def test_what_is_left_is_shown_before_submitting(run: Run, client: Any, user: Any) -> None:
+    client.force_login(user)
+    page = client.get("/submit/").content.decode()
+    assert "Official runs left to your organisation: 2 of 3 on A pair" in page
+    assert 'href="/quotas/"' in client.get("/mine/").content.decode()
+    ledger = client.get("/quotas/").content.decode()
+    assert "2 of 3 in 30 days" in ledger and "submitted, by ada" in ledger
+
+
+def test_the_form_says_when_the_next_run_is_free(
+    run: Run, submit: Submit, client: Any, user: Any
+) -> None:
+    submit(), submit()
+    client.force_login(user)
+    fields = {
+        "key": "k", "pair": "pair", "model": "M-4", "kind": "checkpoint", "checkpoint": "honest",
+    }  # fmt: skip
+    answer = client.post("/submit/", fields)
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 86_400
+    assert "the next is free on" in answer.content.decode()
+    assert "0 of 3 in 30 days" in answer.content.decode()
+
+
+def test_the_api_says_what_is_left(run: Run, client: Any, user: Any) -> None:
+    token = accounts.issue_token(user=user, name="t")
+    found = client.get("/api/v1/quotas", headers={"Authorization": f"Bearer {token}"}).json()
+    (quota,) = found["quotas"]
+    assert found["organisation"] == "Analytical"
+    assert (quota["pair"], quota["used"], quota["limit"], quota["left"]) == ("pair", 1, 3, 2)
+    assert [entry["reason"] for entry in found["entries"]] == ["submitted"]
+
+
+def test_others_do_not_see_the_ledger(run: Run, client: Any) -> None:
+    other = accounts.sign_up(username="bob", password=None, organisation="Bletchley")
+    client.force_login(other)
+    assert str(run.pk) not in client.get("/quotas/").content.decode()
+    token = accounts.issue_token(user=other, name="t")
+    found = client.get("/api/v1/quotas", headers={"Authorization": f"Bearer {token}"}).json()
+    assert found["entries"] == [] and found["quotas"][0]["left"] == 3
+
+
+def test_maintainers_set_a_quota_by_api_command_and_console(
+    pair: Any, user: Any, client: Any
+) -> None:
+    keeper = make_maintainer("keeper")
+    token = accounts.issue_token(user=keeper, name="t")
+    order = {"organisation": "Analytical", "pair": "pair", "runs": 5, "reason": "as agreed"}
+    answer = client.post(
+        "/api/v1/quotas", order, "application/json", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 201 and answer.json()["runs"] == 5
+    out = StringIO()
+    call_command(
+        "set_quota",
+        "6",
+        "--organisation",
+        "Analytical",
+        "--reason",
+        "more",
+        "--by",
+        "keeper",
+        stdout=out,
+    )
+    assert out.getvalue() == "Analytical on every benchmark: 6 runs\n"
+    client.force_login(keeper)
+    form = {"organisation": "", "pair": "pair", "runs": "4", "why": "for all"}
+    answer = client.post("/manage/submissions/quotaentry/add/", form, follow=True)
+    assert "every organisation has 4 runs on A pair." in str([*answer.context["messages"]])
+    out = StringIO()
+    call_command("quotas", "Analytical", "--ledger", stdout=out)
+    assert out.getvalue().startswith("pair: 5 of 5 left in 30 days\n")
+    assert "limit 4 for all" in out.getvalue()
+    with pytest.raises(CommandError, match="unknown_organisation"):
+        call_command("quotas", "Nobody")

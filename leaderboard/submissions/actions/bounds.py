@@ -1,0 +1,164 @@
+"""Bounds of what one submitter may have at a time: gathered under locks, judged by ``admission``.
+
+- Runs of one organisation that wait or are under way.
+- Its official runs on the benchmark (``quotas``).
+- Runs of self-declared endpoints of one party on a season's block. Each score is one equation about
+  the items that its endpoint was shown, and as many runs as items give every item's outcome. Names
+  are free, so runs count together by organisation, by host and by lineage.
+
+A lock is held until the transaction ends, so that submissions in parallel are counted one after the
+other.
+"""
+
+import math
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.errors import SiteError, refuse
+from leaderboard.ledger.models import Entry
+from leaderboard.submissions.actions.quotas import is_official, quota_use
+from leaderboard.submissions.admission import Bounds, DeclaredUse, Rejection, decide_bounds
+from leaderboard.submissions.item_selection import ItemSelection
+from leaderboard.submissions.ladder import Party
+from leaderboard.submissions.models import (
+    QuotaEntry,
+    Run,
+    Submission,
+    runs_asked,
+    sealed_selection,
+)
+from leaderboard.submissions.states import LIVE, RunState
+
+UNFINISHED = (RunState.QUEUED, *sorted(LIVE))
+OPEN_COHORT = (*UNFINISHED, RunState.GRADED)
+"""States of a run whose score comes with the next close."""
+_LOCKS = 0x5EA1
+_ORGANISATION_LOCKS = 0x5EA3
+
+
+def check_bounds(submission: Submission, selection: ItemSelection) -> None:
+    """Refuse a submission, stored in this transaction, that is beyond a bound."""
+    _lock_organisation(submission)
+    declared = None
+    if selection.tier == "T2" and selection.blocks:
+        declared = _declared_use(submission, submission.pair.private, selection.blocks)
+    quota = None
+    if is_official(submission.pair):
+        quota = quota_use(submission.model.organisation, submission.pair)
+    bounds = Bounds(
+        pair_is_withdrawn=_is_withdrawn(submission.pair),
+        may_be_shown=selection.may_be_shown,
+        blocks_left=bool(selection.blocks),
+        unfinished=_unfinished(submission),
+        unfinished_limit=settings.UNFINISHED_RUNS,
+        quota=quota,
+        declared=declared,
+    )
+    if rejection := decide_bounds(bounds):
+        raise refusal_of(rejection)
+
+
+def check_continued(run: Run, *, by_maintainer: bool) -> None:
+    """Refuse to queue a failed run again where a bound was reached meanwhile.
+
+    A run that failed before any item was shown, or was refunded, does not count, so that its
+    submitter may have submitted others since. A maintainer may queue runs beyond quota and queue
+    cap, but never beyond an endpoint's share. Raises as :func:`check_bounds`.
+    """
+    submission = run.submission
+    _lock_organisation(submission)
+    declared, quota = None, None
+    if run.tier == "T2":
+        item_set, blocks = sealed_selection(run)
+        declared = _declared_use(submission, item_set, blocks, but=run)
+    is_charged = QuotaEntry.objects.outstanding(run) is not None
+    if is_official(submission.pair) and not is_charged and not by_maintainer:
+        quota = quota_use(submission.model.organisation, submission.pair)
+    bounds = Bounds(
+        pair_is_withdrawn=submission.pair.withdrawn_at is not None,
+        may_be_shown=True,
+        blocks_left=True,
+        unfinished=0 if by_maintainer else _unfinished(submission),
+        unfinished_limit=settings.UNFINISHED_RUNS,
+        quota=quota,
+        declared=declared,
+    )
+    if rejection := decide_bounds(bounds):
+        raise refusal_of(rejection)
+
+
+def refusal_of(rejection: Rejection) -> SiteError:
+    """Return the exception of a rejection, with the time after which it may be accepted."""
+    refusal = refuse(rejection.code, rejection.detail)
+    if refusal.again:
+        refusal.retry_after = 60
+    if rejection.free_at:
+        wait = (rejection.free_at - timezone.now()).total_seconds()
+        refusal.retry_after = max(1, math.ceil(wait))
+    return refusal
+
+
+def _lock_organisation(submission: Submission) -> None:
+    with connection.cursor() as cursor:
+        organisation = submission.model.organisation_id
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ORGANISATION_LOCKS, organisation])
+
+
+def _is_withdrawn(pair: SetPair) -> bool:
+    """Return True for a pair that was withdrawn since it was read.
+
+    The foreign key of a submission, stored in this transaction, locks the pair's row as a
+    withdrawal does: one that is under way is over then, and is seen. Foreign keys are checked at
+    the commit unless it is asked for.
+    """
+    connection.check_constraints()
+    return not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists()
+
+
+def _unfinished(submission: Submission) -> int:
+    """Return the number of an organisation's runs that wait or are under way."""
+    own = Run.objects.filter(submission__model__organisation=submission.model.organisation_id)
+    return own.filter(state__in=UNFINISHED).count()
+
+
+def _declared_use(
+    submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None
+) -> DeclaredUse:
+    """Return the runs of a self-declared endpoint's party on the season's block.
+
+    A run that was cancelled or failed counts where it was shown an item. The run ``but`` is not
+    counted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
+    exposures = Entry.objects.filter(run=OuterRef("pk"), kind="exposure")
+    ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
+    asked = runs_asked(item_set, blocks).filter(tier="T2")
+    runs = asked.filter(~ended | Exists(exposures))
+    if but is not None:
+        runs = runs.exclude(pk=but.pk)
+    party = _counted_by(submission)
+    states = []
+    for run in runs.select_related("submission__model"):
+        if party & _counted_by(run.submission):
+            states.append(run.state)
+    return DeclaredUse(
+        in_cohort=sum(state in OPEN_COHORT for state in states),
+        cohort_limit=settings.DECLARED_PER_COHORT,
+        in_season=len(states),
+        season_limit=settings.DECLARED_PER_SEASON,
+    )
+
+
+def _counted_by(submission: Submission) -> Party:
+    """Return what a run is counted by: the names of its party and the lineage, where one is known.
+
+    A lineage may be recorded later. It adds to what is counted, and changes no published score.
+    """
+    lineage = submission.model.lineage_id
+    return submission.party() | ({("lineage", lineage)} if lineage is not None else set())

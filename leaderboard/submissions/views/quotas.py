@@ -1,0 +1,30 @@
+"""Quotas of one's own organisation, and the ledger about it."""
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from leaderboard.accounts.views import signed_in_user
+from leaderboard.submissions import actions
+from leaderboard.submissions.models import QuotaEntry
+
+PAGE_LENGTH = 50
+
+
+@login_required
+@require_safe
+def quotas(request: HttpRequest) -> HttpResponse:
+    """List what is left to the user's organisation, and the ledger's entries about it."""
+    user = signed_in_user(request)
+    organisation = user.organisation()
+    entries = QuotaEntry.objects.seen_by(user).select_related("organisation", "pair", "run")
+    paginator = Paginator(entries.order_by("-pk"), PAGE_LENGTH)
+    context = {
+        "organisation": organisation,
+        "quotas": actions.quotas_of(organisation),
+        "page": paginator.get_page(request.GET.get("page")),
+        "section": "mine",
+    }
+    return render(request, "submissions/quotas.html", context)
