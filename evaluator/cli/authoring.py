@@ -23,9 +23,7 @@ AUDIT = ("item", "question", "answer", "verdict", "reason")
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add brief, check and select to the parser."""
-    brief = subparsers.add_parser(
-        "brief", help="give authors their tasks, or collect what they wrote"
-    )
+    brief = subparsers.add_parser("brief")
     brief.add_argument(
         "--public", type=Path, metavar="FILE", help="the public set that the twin resembles"
     )
@@ -39,9 +37,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     brief.set_defaults(handler=brief_command)
 
-    checked = subparsers.add_parser(
-        "check", help="check new items against a public set, before sealing"
-    )
+    checked = subparsers.add_parser("check")
     checked.add_argument("items", type=Path, nargs="?", metavar="ITEMS.jsonl")
     checked.add_argument("--public", type=Path, metavar="FILE", help="the public set")
     checked.add_argument(
@@ -53,9 +49,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     checked.add_argument("--key", type=Path, metavar="KEY.csv", help="... against its key")
     checked.set_defaults(handler=check_command)
 
-    chosen = subparsers.add_parser(
-        "select", help="second solve and audit as sheets, and the selection"
-    )
+    chosen = subparsers.add_parser("select")
     chosen.add_argument("items", type=Path, metavar="WRITTEN.jsonl")
     chosen.add_argument(
         "--second-solve", type=Path, metavar="OUT.csv", help="write the blind second solver's sheet"

@@ -48,9 +48,7 @@ class Finding:
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``doctor``."""
-    doctor = subparsers.add_parser(
-        "doctor", help="say what is wrong with this evaluator's host, and what to do"
-    )
+    doctor = subparsers.add_parser("doctor")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(handler=doctor_command)
 

@@ -44,7 +44,7 @@ class _ValuedLine(msgspec.Struct, forbid_unknown_fields=True):
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``execute``."""
     default = Limits()
-    command = commands.add_parser("execute", help="execute a file of programs in the sandbox")
+    command = commands.add_parser("execute")
     command.add_argument(
         "file",
         type=Path,

@@ -19,7 +19,7 @@ _Graded = tuple[grading.Grade, ...]
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``grade`` and ``graders``."""
-    command = commands.add_parser("grade", help="grade a file of responses")
+    command = commands.add_parser("grade")
     command.add_argument(
         "file",
         type=Path,
@@ -36,7 +36,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--json", action="store_true", help="print the counts as one JSON object last"
     )
     command.set_defaults(handler=grade_command)
-    listing = commands.add_parser("graders", help="list the published graders")
+    listing = commands.add_parser("graders")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
     listing.set_defaults(handler=graders_command)
 

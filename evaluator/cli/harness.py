@@ -18,9 +18,7 @@ from evaluator.jail import is_jailed
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``harness``."""
-    command = commands.add_parser(
-        "harness", help="a task of lm-evaluation-harness on local files, never sealed ones"
-    )
+    command = commands.add_parser("harness")
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
     command.add_argument("--task", required=True, help="the task's name there, gsm8k for one")
     command.add_argument(

@@ -18,7 +18,7 @@ from evaluator.sealing.vault import Vault, check_key
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add keygen, cosign and enrol to the parser."""
-    keygen = subparsers.add_parser("keygen", help="make keys in a new folder")
+    keygen = subparsers.add_parser("keygen")
     keygen.add_argument("folder", type=Path, metavar="DIR")
     keygen.add_argument(
         "--role", choices=("evaluator", "maintainer", "witness"), default="evaluator"
@@ -26,16 +26,14 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     keygen.add_argument("--name", help="whose keys they are (default: the role and -1)")
     keygen.set_defaults(handler=keygen_command)
 
-    witness = subparsers.add_parser(
-        "cosign", help="add a witness's cosignature to a set's tree head"
-    )
+    witness = subparsers.add_parser("cosign")
     witness.add_argument("head", type=Path, metavar="SET/head.txt")
     witness.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="the witness's keys"
     )
     witness.set_defaults(handler=cosign_command)
 
-    enrol = subparsers.add_parser("enrol", help="wrap a set's key for another evaluator")
+    enrol = subparsers.add_parser("enrol")
     enrol.add_argument(
         "identity", type=Path, metavar="IDENTITY.json", help="the other evaluator's identity.json"
     )

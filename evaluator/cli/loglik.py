@@ -21,9 +21,7 @@ from evaluator.protocols.likelihood import LOGLIK_1, Likely, mean_per_character
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``loglik``."""
-    command = commands.add_parser(
-        "loglik", help="log-likelihood per character of the texts of public sets"
-    )
+    command = commands.add_parser("loglik")
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
     command.add_argument(
         "--set", required=True, type=Path, nargs="+", help="JSON lines with question and answer"

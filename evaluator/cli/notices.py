@@ -23,9 +23,7 @@ from evaluator.sealing.keys import load_party_keys
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add notice to the parser."""
-    notice = subparsers.add_parser(
-        "notice", help="retire a block, an item or a whole sealed set, signed"
-    )
+    notice = subparsers.add_parser("notice")
     notice.add_argument(
         "set", type=Path, metavar="SET", help="the sealed set's folder; its notices.jsonl grows"
     )

@@ -22,9 +22,7 @@ CAUTION = (
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``overlap``."""
-    command = commands.add_parser(
-        "overlap", help="find the items of a set in a corpus, also where they were rewritten"
-    )
+    command = commands.add_parser("overlap")
     command.add_argument(
         "--set",
         required=True,

@@ -43,9 +43,7 @@ from evaluator.sealing.vault import OpenedSet, Vault, check_key
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add sign, countersign and release to the parser."""
-    sign = subparsers.add_parser(
-        "sign", help="sign the release of a set, as the first of its maintainers"
-    )
+    sign = subparsers.add_parser("sign")
     sign.add_argument(
         "--set",
         type=Path,
@@ -75,9 +73,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     sign.set_defaults(handler=sign_command)
 
-    counter = subparsers.add_parser(
-        "countersign", help="add another maintainer's signature to a statement"
-    )
+    counter = subparsers.add_parser("countersign")
     counter.add_argument("statement", type=Path, metavar="STATEMENT.json")
     counter.add_argument(
         "--set",
@@ -92,9 +88,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     counter.set_defaults(handler=countersign_command)
 
-    release = subparsers.add_parser(
-        "release", help="open a set for good, once enough maintainers have signed"
-    )
+    release = subparsers.add_parser("release")
     release.add_argument("set", type=Path, metavar="SET")
     release.add_argument("--statement", type=Path, required=True, metavar="FILE")
     release.add_argument("--evidence", type=Path, required=True, metavar="FILE")

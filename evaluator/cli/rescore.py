@@ -18,9 +18,7 @@ from evaluator.sealing.vault import Vault
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``rescore``."""
-    command = subparsers.add_parser(
-        "rescore", help="grade a run's stored completions of a sealed set again"
-    )
+    command = subparsers.add_parser("rescore")
     command.add_argument(
         "--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store"
     )

@@ -56,7 +56,7 @@ It batches requests by length: the more it has, the better.
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``run`` and ``protocols``."""
-    ask = commands.add_parser("run", help="evaluate a model on a public set; resumes after a kill")
+    ask = commands.add_parser("run")
     ask.add_argument(
         "--model",
         required=True,
@@ -81,7 +81,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
     ask.set_defaults(handler=run_command)
-    listing = commands.add_parser("protocols", help="list the published protocols")
+    listing = commands.add_parser("protocols")
     listing.add_argument(
         "--words", action="store_true", help="what each does, instead of its digest"
     )

@@ -30,21 +30,17 @@ from evaluator.sealing.vault import Vault, check_key
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add seal, inspect and verify to the parser."""
-    seal = subparsers.add_parser("seal", help="encrypt a set and commit to it")
+    seal = subparsers.add_parser("seal")
     _add_seal_options(seal)
     seal.set_defaults(handler=seal_command)
 
-    inspect = subparsers.add_parser(
-        "inspect", help="say what a set is, sealed or not, without opening it"
-    )
+    inspect = subparsers.add_parser("inspect")
     inspect.add_argument(
         "path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines"
     )
     inspect.set_defaults(handler=inspect_command)
 
-    verify = subparsers.add_parser(
-        "verify", help="check every file of a sealed set, and that keys open it"
-    )
+    verify = subparsers.add_parser("verify")
     verify.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder")
     verify.add_argument(
         "--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened"

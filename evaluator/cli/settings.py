@@ -11,9 +11,7 @@ HEAD = "| evaluator setting | default | meaning |\n|---|---|---|\n"
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``settings``."""
-    command = commands.add_parser(
-        "settings", help="list the environment variables that the evaluator reads"
-    )
+    command = commands.add_parser("settings")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(handler=settings_command)
 

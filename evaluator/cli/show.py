@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -19,3 +20,21 @@ def _words(value: object) -> object:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_words(inner)}" for name, inner in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def printable(text: str) -> str:
+    """Return a text without what moves a terminal's cursor or changes its state."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def columns(rows: Sequence[Sequence[str]], right_aligned: Collection[int] = ()) -> str:
+    """Return rows of cells as columns, each as wide as its widest cell."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right_aligned else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )

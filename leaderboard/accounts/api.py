@@ -1,5 +1,6 @@
 """Authentication that every API route shares, the one shape of errors, and the organisations."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
@@ -12,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from leaderboard.accounts import actions, throttle
 from leaderboard.accounts.forms import plain
-from leaderboard.accounts.models import ApiToken, Organisation, Role, Scope, User
+from leaderboard.accounts.models import ApiToken, Organisation, Role, Scope, User, token_digest
 from leaderboard.errors import Refusal, refuse
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -71,6 +72,44 @@ def viewer(request: HttpRequest) -> User | None:
         return holder
     user: Any = request.user
     return user if user.is_authenticated else None
+
+
+# --- the token's own account
+
+
+class AccountOut(Schema):
+    """Holder of a token, and what the token may do."""
+
+    username: str
+    token: str = Field(description="The token's name.")
+    scope: str
+    expires: datetime | None
+    organisations: list[str]
+
+
+@router.get(
+    "/account",
+    auth=Bearer(Scope.READ),
+    response={200: AccountOut, 401: Problem},
+    summary="Whose token this is",
+)
+def account(request: HttpRequest) -> dict[str, Any]:
+    """Return the token's holder, scope and expiry."""
+    user = token_user(request)
+    secret = request.headers["Authorization"].partition(" ")[2]
+    token = user.tokens.get(digest=token_digest(secret))
+    return {
+        "username": user.username,
+        "token": token.name,
+        "scope": token.scope,
+        "expires": token.expires,
+        "organisations": [
+            organisation.name
+            for organisation in Organisation.objects.filter(membership__user=user).order_by(
+                "membership__pk"
+            )
+        ],
+    }
 
 
 # --- organisations

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from evaluator.cli import build_parser
+from evaluator.cli import COMMANDS, build_parser
 
 ROOT = Path(__file__).parents[2]
 PLACES = (
@@ -36,7 +36,8 @@ PLACES = (
 )
 MENTION = re.compile(
     r"(?<![\w/.-])(?:(?P<manage>manage\.py)|-m (?P<module>evaluator|demo|bench)(?P<path>(?:\.[a-z_]+)*)(?![\w.])"
-    r"|(?<=[`'$])[ ]?(?P<make>make)(?=[ ]))"
+    r"|(?<=[`'$])[ ]?(?P<make>make)(?=[ ])"
+    r"|(?<=[`'$])[ ]?(?P<holdfast>holdfast)(?=[ ]))"
     r"(?P<rest>[^`'\n\"|;&>#)]*)"
 )
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -64,7 +65,7 @@ def mentions(text: str, file: str) -> Iterator[Mention]:
             yield Mention(file, "make", name, frozenset(), found[0])
         elif found["manage"]:
             yield Mention(file, "manage.py", name, options, found[0])
-        elif found["module"] == "evaluator" and not found["path"]:
+        elif found["holdfast"] or (found["module"] == "evaluator" and not found["path"]):
             yield Mention(file, "evaluator", name, options, found[0])
         else:
             yield Mention(file, "module", found["module"] + found["path"], frozenset(), found[0])
@@ -79,10 +80,14 @@ def named() -> list[Mention]:
 
 @cache
 def engine() -> dict[str, argparse.ArgumentParser]:
+    return {
+        name: subparsers(build_parser(name))[name] for names in COMMANDS.values() for name in names
+    }
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     [commands] = [
-        action
-        for action in build_parser()._actions
-        if isinstance(action, argparse._SubParsersAction)
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
     ]
     return dict(commands.choices)
 
@@ -127,7 +132,7 @@ def test_every_command_that_is_named_exists_and_takes_its_options() -> None:
     "text",
     [
         "Export it again with 'manage.py release_evidence'.", "run `python -m evaluator unseal SET`", "`manage.py board --twin x`",
-        "$ python -m evaluator \\\n    seal items.jsonl --size 3", "see `make everything`", "`python -m bench.speed`", "`make demos` is quick",
+        "$ python -m evaluator \\\n    seal items.jsonl --size 3", "see `make everything`", "`holdfast sumbit`", "then 'holdfast board --twin x'", "`python -m bench.speed`", "`make demos` is quick",
     ],
 )  # fmt: skip
 def test_a_command_that_does_not_exist_is_found(text: str) -> None:
@@ -136,7 +141,8 @@ def test_a_command_that_does_not_exist_is_found(text: str) -> None:
 
 
 SHELL = re.compile(
-    r"^\$ (?:until |if )?(?P<line>python (?:manage\.py|-m evaluator) .*)$", re.MULTILINE
+    r"^\$ (?:until |if )?(?P<line>(?:python (?:manage\.py|-m evaluator)|holdfast) .*)$",
+    re.MULTILINE,
 )
 
 
@@ -154,8 +160,10 @@ def test_the_documents_lines_parse(line: str) -> None:
     expanded = list(takewhile(lambda word: not set(word) & set("|>&;") or " " in word, lexer))
     if any(re.fullmatch(r"\$\{?\w+(?:\[@\])?\}?", word) for word in expanded):
         return  # options in a variable: their names are checked above
+    if expanded[0] == "holdfast":
+        expanded = ["python", "-m", "evaluator", *expanded[1:]]
     arguments = expanded[3:] if expanded[1] == "-m" else expanded[2:]
-    parser = build_parser() if expanded[1] == "-m" else site(arguments[0])
+    parser = build_parser(arguments[0]) if expanded[1] == "-m" else site(arguments[0])
     assert parser is not None
     try:
         parser.parse_args(arguments if expanded[1] == "-m" else arguments[1:])

@@ -1,4 +1,4 @@
-"""``preflight`` and ``submit`` at a terminal, against a hub of ours and a site of ours."""
+"""``preflight`` at a terminal, against a hub of ours."""
 
 import json
 import os
@@ -59,13 +59,3 @@ def test_a_model_that_is_not_there(hub: FaultyServer, model: str, code: str) -> 
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"] == code
     assert done.stderr.startswith(f"error: {code}: ")
-
-
-def test_submit_needs_a_token_and_a_site(hub: FaultyServer) -> None:
-    ask = ("submit", REPO, "--site", hub.address, "--pair", "demo", "--name", "M-1")
-    done = command(hub, *ask)
-    assert (done.returncode, "HOLDFAST_TOKEN is not set" in done.stderr) == (2, True)
-    done = command(hub, *ask, HOLDFAST_TOKEN="secret-token")
-    assert done.returncode == 2 and "secret-token" not in done.stderr + done.stdout
-    done = command(hub, *ask[:3], "http://127.0.0.1:9", *ask[4:], HOLDFAST_TOKEN="t")
-    assert (done.returncode, "The site does not answer" in done.stderr) == (2, True)

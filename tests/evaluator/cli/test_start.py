@@ -1,13 +1,16 @@
 """How a command starts: with little loaded, and for an endpoint with its gateway while the set is read."""
 
+import argparse
 import os
 import subprocess
 import sys
+from ast import literal_eval
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from evaluator.cli import ALONE, build_parser, main
+from evaluator.cli import COMMANDS, build_parser, main
 from evaluator.cli import run as run_module
 from evaluator.errors import Code, error
 from evaluator.items import Item
@@ -15,15 +18,39 @@ from tests.evaluator.cli.terminal import command
 from tests.evaluator.installed import write_rows
 from tests.evaluator.processes import cmdline, descendants
 
+NAMES = [(module, name) for module, names in COMMANDS.items() for name in names]
+HEAVY = {
+    "torch",
+    "transformers",
+    "litellm",
+    "django",
+    "celery",
+    "scipy",
+    "numpy",
+    "aiohttp",
+    "cryptography",
+}
+"""What no command loads that talks to a site, and no list of commands."""
 
-@pytest.mark.parametrize("name", ALONE)
-def test_a_command_that_stands_alone_is_understood_alone(
-    name: str, capsys: pytest.CaptureFixture[str]
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_each_command_is_understood_by_its_own_module(
+    module: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
         build_parser(name).parse_args([name, "--help"])
     assert left.value.code == 0
-    assert f"evaluator {name} " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"holdfast {name} " in printed
+    assert COMMANDS[module][name].split()[0] in printed
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_the_list_of_commands_names_all_that_a_module_has(module: str) -> None:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    import_module(f"evaluator.cli.{module}").add_commands(commands)
+    assert set(commands.choices) == set(COMMANDS[module])
 
 
 def test_other_commands_and_none_are_looked_up_among_all(
@@ -34,6 +61,19 @@ def test_other_commands_and_none_are_looked_up_among_all(
             main(arguments)
         assert left.value.code == 2
     assert "'run'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["", "login", "logout", "board", "status", "runs", "watch", "cancel", "submit"]
+)
+def test_commands_of_a_site_load_nothing_of_the_engine(name: str) -> None:
+    code = (
+        "import sys; from evaluator import __main__, cli\n"
+        f"cli.build_parser({name!r})\n"
+        "print(sorted({module.partition('.')[0] for module in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(literal_eval(done.stdout)) & HEAVY == set()
 
 
 def test_what_is_slow_to_load_is_loaded_once_a_server_starts() -> None:

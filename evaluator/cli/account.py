@@ -1,0 +1,78 @@
+"""``login`` and ``logout``: a token for a site, stored for the commands that talk to it."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+
+from evaluator.cli import logins
+from evaluator.cli.answers import Account, read_as
+from evaluator.cli.client import Site, missing_token
+from evaluator.cli.failures import DONE
+from evaluator.cli.show import printable
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``login`` and ``logout``."""
+    login = commands.add_parser("login")
+    login.add_argument("site", nargs="?", default="", metavar="https://HOST")
+    login.add_argument("--json", action="store_true", help="print one JSON object")
+    login.set_defaults(handler=login_command)
+    logout = commands.add_parser("logout")
+    logout.add_argument("site", nargs="?", default="", metavar="https://HOST")
+    logout.add_argument("--json", action="store_true", help="print one JSON object")
+    logout.set_defaults(handler=logout_command)
+
+
+def login_command(args: argparse.Namespace) -> int:
+    """Ask the site whose token it is, and store it. The token is typed unseen, or read from
+    standard input where that is no terminal."""
+    address = logins.chosen_address(args.site)
+    token = logins.checked_token(_typed_token(address))
+    if not token:
+        raise missing_token(address)
+    data = Site(address, token).get("/account")
+    account = read_as(Account, data)
+    stored = logins.read()
+    logins.write(logins.Logins(last=address, tokens=stored.tokens | {address: token}))
+    if args.json:
+        print(json.dumps({"site": address} | data))
+    else:
+        print(_greeting(address, account))
+    if os.environ.get(logins.TOKEN):
+        print(f"{logins.TOKEN} is set, and goes before the stored token.", file=sys.stderr)
+    return DONE
+
+
+def _typed_token(address: str) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline(10_000).strip()
+    print(f"Make a token at {address}/accounts/tokens/ and paste it here.", file=sys.stderr)
+    return getpass.getpass("Token: ").strip()
+
+
+def _greeting(address: str, account: Account) -> str:
+    until = f"until {account.expires[:10]}" if account.expires else "without an expiry"
+    return printable(
+        f"Signed in at {address} as {account.username}: scope {account.scope}, {until}."
+        f" Stored in {logins.path()}."
+    )
+
+
+def logout_command(args: argparse.Namespace) -> int:
+    """Forget the token of a site. It stays valid until it is revoked there."""
+    address = logins.chosen_address(args.site)
+    stored = logins.read()
+    known = address in stored.tokens
+    left = {site: token for site, token in stored.tokens.items() if site != address}
+    last = "" if stored.last == address else stored.last
+    if known:
+        logins.write(logins.Logins(last=last, tokens=left))
+    if args.json:
+        print(json.dumps({"site": address, "forgotten": known}))
+    elif known:
+        print(f"Forgotten. The token stays valid: revoke it at {address}/accounts/tokens/.")
+    else:
+        print(f"There was no token for {address}.")
+    return DONE
