@@ -32,6 +32,7 @@ _OWN_MEMORY = 256 << 20
 """Bytes of a jail beyond those of its one running program: the zygote's, and files in memory."""
 _PROCESSES = 16
 _START_SECONDS = 60
+_END_SECONDS = 1.0
 _GRACE_SECONDS = 20
 """Seconds beyond a deadline after which a zygote that does not answer is given up."""
 
@@ -143,8 +144,11 @@ class Cell:
     def close(self) -> None:
         """End the jail and every process in it."""
         self._control.close()
-        self._process.kill()  # bubblewrap's process 1 and all others die with it
-        self._process.wait()
+        try:
+            self._process.wait(_END_SECONDS)  # an idle zygote ends by itself
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # bubblewrap's process 1 and all others die with it
+            self._process.wait()
 
     def _greet(self) -> None:
         allowed = _filter() or b""

@@ -1,8 +1,9 @@
 """Plain data as JSON: what may cross from a program's process to another one.
 
-Plain are None, truth values, numbers, text, bytes, and lists, tuples, sets and dictionaries of
-plain data. Reading makes objects of exactly these types and calls nothing of the sender's, so a
-value whose ``__eq__`` is always true does not cross: its sender has to name what it is.
+Plain are None, truth values, numbers, text, bytes, lists, tuples, sets and dictionaries of plain
+data, and the types of all these. Reading makes objects of exactly these types and calls nothing of
+the sender's, so a value whose ``__eq__`` is always true does not cross: its sender has to name what
+it is.
 
 A sender may also name an object that stays with it, by a number (``Handle``).
 """
@@ -20,6 +21,13 @@ MAX_NODES = 100_000
 """Values within one value."""
 
 _COLLECTIONS = ((tuple, "t"), (list, "l"), (frozenset, "f"), (set, "s"))
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *(bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict),
+        type(None),
+    )
+}
 _MAKERS: dict[str, Callable[[list[Any]], object]] = {
     "l": list,
     "t": tuple,
@@ -93,6 +101,8 @@ class _Encoder:
                 return ["b", value.hex()]
             case complex():
                 return ["c", value.real, value.imag]
+        if isinstance(value, type) and _TYPES.get(value.__name__) is value:
+            return ["k", value.__name__]
         if self.keep is None:
             raise NotPlainError(type(value).__name__)
         return ["h", self.keep(value)]
@@ -121,6 +131,8 @@ def _untagged(tag: str, parts: list[object], resolve: Callable[[Handle], object]
             return bytes.fromhex(text)
         case "c", [float(real), float(imaginary)]:
             return complex(real, imaginary)
+        case "k", [str(name)]:
+            return _TYPES[name]
         case "h", [int(number)] if resolve is not None:
             return resolve(Handle(number))
         case "d", _:

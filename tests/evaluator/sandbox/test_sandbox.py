@@ -200,7 +200,7 @@ def test_nothing_is_left_when_it_closes_and_when_its_process_is_killed() -> None
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        inside = set(descendants(child.pid))
+        inside = {pid for pid, _ in descendants(child.pid)}
         assert inside
         child.kill()
         child.wait()
