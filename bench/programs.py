@@ -166,16 +166,25 @@ def codet(data: Path, sandbox: Sandbox) -> Check:
         for row, sources in zip(rows, programs, strict=True)
         for source in dict.fromkeys(sources)
     ]
+    check.figure("distinct programs", len(asked), 12_408)
     passed: dict[tuple[str, str], bool] = {}
     jobs = (_humaneval_job(problems[task], source) for task, source in asked)
     for place, done in zip(asked, sandbox.run(jobs), strict=True):
         check.add(done)
         passed[place] = done.disposition is Disposition.PASSED
-    check.figure("distinct programs", len(asked), 12_408)
-    outcomes = []
-    for row, sources in zip(rows, programs, strict=True):
-        outcomes.append([passed[row["task_id"], source] for source in sources])
-        for sample, (here, label) in enumerate(zip(outcomes[-1], row["passed"], strict=True)):
+    outcomes = [
+        [passed[row["task_id"], source] for source in sources]
+        for row, sources in zip(rows, programs, strict=True)
+    ]
+    _compare_with_labels(check, rows, outcomes)
+    return check
+
+
+def _compare_with_labels(
+    check: Check, rows: Sequence[dict[str, Any]], outcomes: Sequence[Sequence[bool]]
+) -> None:
+    for row, one in zip(rows, outcomes, strict=True):
+        for sample, (here, label) in enumerate(zip(one, row["passed"], strict=True)):
             if here != (label == "1"):
                 check.differs(f"{row['task_id']} sample {sample}: recorded {label}, here {here}")
     for k in (1, 10, 100):
@@ -184,7 +193,6 @@ def codet(data: Path, sandbox: Sandbox) -> Check:
         check.figure(f"pass@{k}", value, FIGURES[f"pass@{k}"])
     chosen = [_chosen(row["codet_score"], one) for row, one in zip(rows, outcomes, strict=True)]
     check.figure("selection", round(100 * sum(chosen) / len(chosen), 2), FIGURES["selection"])
-    return check
 
 
 def cut(sample: str) -> str:

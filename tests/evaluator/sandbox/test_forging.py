@@ -213,6 +213,15 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], str, str]] = {
         f"Program({HURT!r})",
         "ended",
     ),
+    "address space is not limited": (
+        (
+            "evaluator/sandbox/inside/zygote.py",
+            '(resource.RLIMIT_AS, settings["memory"]),',
+            "",
+        ),
+        "Program('def f(): return len(bytes(600 << 20))')",
+        "629145600",
+    ),
     "a program sees other processes": (
         ("evaluator/sandbox/cells.py", "process_files=False", "process_files=True"),
         "Program('import os\\ndef f(): return os.path.exists(\"/proc/self/mem\")')",
