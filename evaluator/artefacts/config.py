@@ -19,7 +19,8 @@ _OTHER_CONFIGS = (
     "processor_config.json",
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
-_CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+"""Endings of the architectures that can be asked for text."""
 _LAYERS = 1 << 12
 _SIZES = {
     "hidden_size": 1 << 20,
@@ -45,7 +46,7 @@ def read_architecture(folder: Path) -> str:
     config = read_config(path)
     _check_sizes(config, path.name)
     match config.get("architectures"):
-        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(_CAUSAL):
+        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(LANGUAGE_MODELS):
             return name
     raise error(Code.CHECKPOINT_BAD_CONFIG, "architectures")
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from evaluator.artefacts.architectures import Release, Table
+from evaluator.artefacts.config import LANGUAGE_MODELS
 from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
 from evaluator.backends.placement import SEQUENCES, Placement
 from evaluator.errors import Code, EvaluatorError, error
@@ -118,6 +120,47 @@ def vllm_architectures() -> frozenset[str] | None:
 def parse_registry(source: str) -> frozenset[str]:
     """Return the names in vLLM's registry: lines ``"NameForCausalLM": ("module", "Class"),``."""
     return frozenset(re.findall(r'^ {4}"(\w+)": \(', source, re.MULTILINE))
+
+
+def transformers_architectures() -> frozenset[str] | None:
+    """Return the language models that the installed Transformers exports, read without running it.
+
+    None where it is not installed.
+    """
+    spec = find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    models = Path(spec.submodule_search_locations[0], "models")
+    names: set[str] = set()
+    for source in models.glob("*/modeling_*.py"):
+        names |= parse_exports(source.read_text(encoding="utf-8"))
+    return frozenset(names)
+
+
+def parse_exports(source: str) -> frozenset[str]:
+    """Return the language models that a module of Transformers lists in ``__all__``."""
+    listed = re.search(r"^__all__ = \[(.*?)\]", source, re.MULTILINE | re.DOTALL)
+    names = re.findall(r'"(\w+)"', listed[1]) if listed else ()
+    return frozenset(name for name in names if name.endswith(LANGUAGE_MODELS))
+
+
+def installed_table() -> Table:
+    """Return the architectures of the engines that are installed here. Raises ENGINE_MISSING."""
+    of_vllm, of_transformers = vllm_architectures(), transformers_architectures()
+    if of_vllm is None:
+        raise missing_package("vllm")
+    if of_transformers is None:
+        raise missing_package("transformers")
+    loaded = frozenset(name for name in of_vllm if name.endswith(LANGUAGE_MODELS))
+    return Table(
+        transformers=Release(_number(Engine.TRANSFORMERS), of_transformers),
+        vllm=Release(_number(Engine.VLLM), loaded),
+    )
+
+
+def _number(engine: Engine) -> str:
+    """Return an engine's installed version, without a build's suffix."""
+    return version(engine).partition(" ")[2].partition("+")[0]
 
 
 def version(engine: Engine) -> str:

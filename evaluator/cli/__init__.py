@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "hub": {
         "preflight": "read a model's headers and configuration on a hub, fetching no weights",
+        "architectures": "print the architectures that the installed engines load, as JSON",
     },
     "runs": {
         "status": "state of a run; without one, of the site's evaluators",

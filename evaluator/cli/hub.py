@@ -1,28 +1,30 @@
-"""``preflight``: a model on a hub, looked at from here, or by a site for one of its benchmarks."""
+"""``preflight``: a model on a hub, looked at from here or by a site."""
 
 import argparse
 import json
 from typing import Any
 
-from evaluator.artefacts.sizes import gpu_need
 from evaluator.cli.client import add_site, site_of
-from evaluator.cli.failures import DONE
+from evaluator.cli.failures import DONE, REFUSED
 from evaluator.cli.show import printable
-from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, is_repo, is_revision, split_revision
+from evaluator.contract.hub import DEFAULT_REVISION, is_repo, is_revision, split_revision
 from evaluator.errors import Code, error
-
-_GIB = 1 << 30
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``preflight``."""
+    """Add ``preflight`` and ``architectures``."""
     look = commands.add_parser("preflight")
     look.add_argument("model", metavar="ORGANISATION/NAME[@REVISION]")
     look.add_argument(
         "--pair", default="", help="a benchmark of a site: have that site check the model for it"
     )
+    look.add_argument(
+        "--protocol", default="", help="judge it by what this protocol demands of a model"
+    )
     add_site(look)
     look.set_defaults(handler=preflight_command)
+    table = commands.add_parser("architectures")
+    table.set_defaults(handler=architectures_command)
 
 
 def repository(model: str) -> tuple[str, str]:
@@ -36,54 +38,42 @@ def repository(model: str) -> tuple[str, str]:
 
 
 def preflight_command(args: argparse.Namespace) -> int:
-    """Print the facts of a model. Returns 0."""
+    """Print the facts of a model and its checks. Returns 0, or 2 where a check refuses it."""
     repo, revision = repository(args.model)
     if args.pair:
-        order = {"pair": args.pair, "repo": repo, "revision": revision}
+        order = {"pair": args.pair, "repo": repo, "revision": revision, "protocol": args.protocol}
         facts = site_of(args).post("/preflight", order)
-        rows = _rows_of_site(facts, revision)
+        rows = {"queue": f"{facts['waiting']} runs before it"}
     else:
-        from evaluator.backends import look_at  # noqa: PLC0415 - the site's answer needs no engine
-
-        found = look_at(repo, revision)
-        facts = found.to_dict() | {"page": found.page}
-        rows = _rows(found)
+        facts = _look(repo, revision, args.protocol)
+        rows = {}
+    rows = {"commit": f"{facts['commit']} ({revision})", "page": facts["page"]} | rows
     if args.json:
         print(json.dumps(facts))
     else:
-        print("\n".join(printable(f"{name:14}{value}") for name, value in rows.items()))
+        print("\n".join(printable(f"{name:9}{value}") for name, value in rows.items()))
+        for check in facts["checks"]:
+            line = f"{check['level']:9}{check['subject']}: {check['sentence']} {check['advice']}"
+            print(printable(line.rstrip()))
+    return REFUSED if any(check["level"] == "refusal" for check in facts["checks"]) else DONE
+
+
+def _look(repo: str, revision: str, protocol: str) -> dict[str, Any]:
+    """Return facts and checks as this host reads them. The site's answer needs no engine."""
+    from evaluator import protocols  # noqa: PLC0415
+    from evaluator.artefacts.readiness import checks  # noqa: PLC0415
+    from evaluator.backends import look_at  # noqa: PLC0415
+
+    demands = protocols.demands(protocol) if protocol else None
+    facts = look_at(repo, revision)
+    found = [check.to_dict() for check in checks(facts, demands)]
+    return facts.to_dict() | {"page": facts.page, "checks": found}
+
+
+def architectures_command(_: argparse.Namespace) -> int:
+    """Print the table that ``artefacts/architectures.json`` holds. Returns 0."""
+    from evaluator.artefacts.architectures import dump  # noqa: PLC0415
+    from evaluator.backends.engines import installed_table  # noqa: PLC0415
+
+    print(dump(installed_table()), end="")
     return DONE
-
-
-def _rows(facts: HubFacts) -> dict[str, str]:
-    need = gpu_need(facts.weights, facts.cached, facts.context)
-    packed = f", quantised by {facts.quantisation}" if facts.quantisation else ""
-    return {
-        "commit": f"{facts.commit} ({facts.revision})",
-        "page": facts.page,
-        "architecture": facts.architecture,
-        "parameters": f"{facts.parameters:,}, stored as {', '.join(facts.types)}{packed}",
-        "files": f"{len(facts.files)}, {facts.model.size / _GIB:.2f} GiB",
-        "GPU memory": f"about {need / _GIB:.1f} GiB",
-        "context": f"{facts.context:,} tokens",
-        "chat template": "yes" if facts.chat else "no",
-        "licence": facts.licence or "not stated",
-    }
-
-
-def _rows_of_site(facts: dict[str, Any], revision: str) -> dict[str, str]:
-    """Return the same facts as a site states them, and what its evaluators make of them."""
-    packed = f", quantised by {facts['quantisation']}" if facts["quantisation"] else ""
-    return {
-        "commit": f"{facts['commit']} ({revision})",
-        "page": facts["page"],
-        "architecture": facts["architecture"],
-        "parameters": f"{facts['parameters']:,}, stored as {', '.join(facts['types'])}{packed}",
-        "files": f"{facts['files']}, {facts['bytes'] / _GIB:.2f} GiB",
-        "GPU memory": f"about {facts['gpu_memory'] / _GIB:.1f} GiB",
-        "context": f"{facts['context']:,} tokens",
-        "chat template": "yes" if facts["chat"] else "no",
-        "licence": facts["licence"] or "not stated",
-        "engines": ", ".join(facts["engines"]),
-        "waiting": f"{facts['waiting']} runs before it",
-    }

@@ -27,6 +27,7 @@
 The last six are graded by ``numeric-2``, the earlier ones by ``numeric-1``.
 """
 
+from evaluator.artefacts.readiness import Demands
 from evaluator.errors import Code, error
 from evaluator.protocols.protocol import Asked, Protocol
 from evaluator.protocols.words import in_words
@@ -152,7 +153,7 @@ _PUBLISHED = (
 )
 _BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}
 
-__all__ = ["Asked", "Protocol", "get", "ids", "in_words", "samples_of_mean"]
+__all__ = ["Asked", "Protocol", "demands", "get", "ids", "in_words", "samples_of_mean"]
 
 
 def get(protocol_id: str) -> Protocol:
@@ -167,6 +168,12 @@ def samples_of_mean(protocol_id: str) -> int:
     """Return the number of samples whose mean is an item's score; 1 where it is one outcome."""
     protocol = _BY_ID.get(protocol_id)
     return protocol.samples if protocol and protocol.vote == "mean" else 1
+
+
+def demands(protocol_id: str) -> Demands:
+    """Return a protocol's demands on a model. Raises ``unknown_protocol``."""
+    protocol = get(protocol_id)
+    return Demands(protocol.max_tokens, protocol.shots, template=protocol.ask == "message")
 
 
 def ids() -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from evaluator import protocols
-from evaluator.artefacts.quantised import LOADED_ON_GPU
+from evaluator.artefacts.architectures import engines
+from evaluator.artefacts.readiness import CONTEXT_TOO_SHORT, Check, Level, checks
 from evaluator.artefacts.sizes import gpu_need
 from evaluator.contract.hub import HubFacts
 from evaluator.errors import Code
@@ -14,14 +15,20 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Preflight:
-    """Facts of a model, and what its evaluation takes.
+    """Facts of a model, its checks, and what its evaluation takes.
 
     ``waiting`` runs are before it in the queue. ``need`` is the memory of one GPU that holds it, in
     bytes.
     """
 
     facts: HubFacts
+    checks: tuple[Check, ...]
     waiting: int
+
+    @property
+    def refused(self) -> bool:
+        """Return True where no run of it would be queued."""
+        return any(check.level is Level.REFUSAL for check in self.checks)
 
     @property
     def need(self) -> int:
@@ -30,14 +37,9 @@ class Preflight:
         return gpu_need(facts.weights, facts.cached, facts.context)
 
     @property
-    def need_gib(self) -> float:
-        """GiB of GPU memory."""
-        return self.need / GIB
-
-    @property
     def engines(self) -> tuple[str, ...]:
         """Engines that can load it: packed weights are read by vLLM only."""
-        return ("vLLM",) if self.facts.quantisation else ("vLLM", "Transformers")
+        return engines(self.facts.architecture, self.facts.quantisation)
 
     @property
     def fetched_gib(self) -> float:
@@ -46,13 +48,8 @@ class Preflight:
 
 
 def check(facts: HubFacts, protocol: str) -> None:
-    """Raise for a model that no evaluator can ask by this protocol.
-
-    ``checkpoint_quantised`` for a method that no engine loads, ``context_too_short`` where an
-    answer fills the whole context.
-    """
-    if facts.quantisation and facts.quantisation not in LOADED_ON_GPU:
-        raise refuse(Code.CHECKPOINT_QUANTISED, facts.quantisation)
-    answer = protocols.get(protocol).max_tokens
-    if facts.context <= answer:
-        raise refuse(Refusal.CONTEXT_TOO_SHORT, f"{facts.context} tokens, an answer has {answer}")
+    """Raise the first refusal of a model that no evaluator can ask by this protocol."""
+    for found in checks(facts, protocols.demands(protocol)):
+        if found.level is Level.REFUSAL:
+            code = Refusal.CONTEXT_TOO_SHORT if found.code == CONTEXT_TOO_SHORT else None
+            raise refuse(code or Code(found.code), found.detail)

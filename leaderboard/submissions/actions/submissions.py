@@ -6,8 +6,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from evaluator.artefacts.readiness import checks
 from evaluator.contract.hub import DEFAULT_REVISION, HubFacts
-from evaluator.protocols import samples_of_mean
+from evaluator.protocols import demands, samples_of_mean
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts import throttle
 from leaderboard.accounts.models import Organisation, User
@@ -80,16 +81,24 @@ def look_at_hub(ask: Ask) -> HubFacts:
 
 
 def preflight_of(ask: Ask) -> Preflight:
-    """Look at a model on the hub and judge it, storing nothing. Raises as :func:`submit` would."""
+    """Look at a model on the hub and judge it, storing nothing.
+
+    Its ``checks`` state each reason for which :func:`submit` would refuse it. Raises the HUB_* and
+    CHECKPOINT_* codes of a model that cannot be read.
+    """
     if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
         raise refuse(rejection.code, rejection.detail)
     if ask.kind != "hub":
         raise refuse(Refusal.INVALID_FIELD, "kind")
-    if not SetPair.objects.filter(slug=ask.pair).exists():
+    pair = SetPair.objects.filter(slug=ask.pair).first()
+    if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    facts = look_at_hub(ask)
+    if ask.protocol not in ("", pair.protocol, *pair.also):
+        raise refuse(Refusal.INVALID_FIELD, "protocol")
+    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION)
+    found = checks(facts, demands(ask.protocol or pair.protocol))
     waiting = Run.objects.filter(pool=settings.POOL, state=RunState.QUEUED).count()
-    return Preflight(facts, waiting)
+    return Preflight(facts, found, waiting)
 
 
 def _is_known(user: User, key: str) -> bool:

@@ -73,8 +73,18 @@ class PreflightIn(Strict):
     protocol: str = Field("", max_length=80)
 
 
+class CheckOut(Schema):
+    """Check of the model. ``level`` is ok, warning or refusal; nothing refused is queued."""
+
+    subject: str
+    level: Literal["ok", "warning", "refusal"]
+    sentence: str
+    code: str = Field(description="Reason of a refusal or a warning, else empty.")
+    advice: str = Field(description="The next step.")
+
+
 class PreflightOut(Schema):
-    """Facts of the model at a commit, and what its evaluation takes."""
+    """Facts of the model at a commit, its checks, and what its evaluation takes."""
 
     repo: str
     commit: str
@@ -90,6 +100,8 @@ class PreflightOut(Schema):
     bytes: int = Field(description="Bytes that are fetched.")
     gpu_memory: int = Field(description="Bytes of GPU memory that it takes, about.")
     engines: list[str]
+    refused: bool = Field(description="A check refuses it: no run would be queued.")
+    checks: list[CheckOut]
     waiting: int = Field(description="Runs that wait for an evaluator.")
 
 
@@ -146,6 +158,8 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
         "bytes": facts.model.size,
         "gpu_memory": checked.need,
         "engines": checked.engines,
+        "refused": checked.refused,
+        "checks": [check.to_dict() for check in checked.checks],
         "waiting": checked.waiting,
     }
 

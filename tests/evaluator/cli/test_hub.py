@@ -39,10 +39,20 @@ def test_preflight_prints_the_facts_and_fetches_no_weights(hub: FaultyServer) ->
     done = command(hub, "preflight", f"{REPO}@main")
     assert done.returncode == 0, done.stderr
     assert f"{commit} (main)" in done.stdout
-    assert "433,824, stored as BF16" in done.stdout
+    assert "433,824 parameters, stored as BF16" in done.stdout
     done = command(hub, "preflight", REPO, "--json")
-    assert json.loads(done.stdout)["commit"] == commit
+    facts = json.loads(done.stdout)
+    assert facts["commit"] == commit
+    assert {check["level"] for check in facts["checks"]} == {"ok"}
     assert all(text.startswith("bytes=0-") for text in hub.log.ranges if text)
+
+
+def test_preflight_judges_a_model_by_a_protocol(hub: FaultyServer) -> None:
+    done = command(hub, "preflight", REPO, "--protocol", "gsm1k-5shot")
+    assert done.returncode == 2
+    assert "refusal  context:" in done.stdout and "longer context" in done.stdout
+    done = command(hub, "preflight", REPO, "--protocol", "no-such")
+    assert (done.returncode, done.stderr.split(": ")[1]) == (2, "unknown_protocol")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ def test_the_api_checks_and_submits(
         "LlamaForCausalLM",
         ["vLLM", "Transformers"],
     )
+    assert facts["refused"] is False
+    assert {check["subject"] for check in facts["checks"]} >= {"architecture", "memory", "context"}
     assert not Submission.objects.exists()
     body = order | {"model": "M-1", "kind": "hub", "revision": facts["commit"]}
     made = client.post("/api/v1/submissions", json.dumps(body), "application/json", headers=headers)
@@ -205,6 +207,7 @@ def changed(config: dict[str, Any]) -> dict[str, bytes]:
     [
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, Code.CHECKPOINT_QUANTISED),
         ({"max_position_embeddings": 16}, Refusal.CONTEXT_TOO_SHORT),
+        ({"architectures": ["NoSuchForCausalLM"]}, Code.CHECKPOINT_UNKNOWN_MODEL),
     ],
 )
 def test_a_model_that_no_engine_could_ask_is_not_queued(
@@ -215,6 +218,11 @@ def test_a_model_that_no_engine_could_ask_is_not_queued(
         actions.submit(user=user, key="k1", ask=ask(**HUB | {"repo": "org/other"}))
     assert refused.value.code is code
     assert not Submission.objects.exists()
+    found = actions.preflight_of(ask(**HUB | {"repo": "org/other"}))
+    refusals = [check for check in found.checks if check.level == "refusal"]
+    assert found.refused
+    assert [check.code for check in refusals] == [code]
+    assert refusals[0].advice
 
 
 @pytest.mark.usefixtures("pair")
