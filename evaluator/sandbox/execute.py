@@ -5,6 +5,7 @@ with Sandbox() as sandbox:
         print(execution.disposition, execution.value)
 """
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -39,6 +40,9 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(queue.Empty):  # programs that nobody waits for any more
+            while True:
+                self._jobs.get_nowait()
         for _thread in self._threads:
             self._jobs.put(None)
         for thread in self._threads:

@@ -62,20 +62,21 @@ class Worker:
         return self._execution(self.cell(Program).ended(number), *_meaning(reply))
 
     def _verdict(self, job: UnitTested) -> Execution:
+        programs, testers = self.cell(Program), self.cell(UnitTested)
         number = next(self._numbers)
         nonce = secrets.token_hex(16)
         near, far = new_channel(self._limits.seconds)
         verdicts, tests = new_channel(self._limits.seconds)
         with verdicts:
             with near, far, tests:
-                self.cell(Program).fork(number, [far.fileno()])
+                programs.fork(number, [far.fileno()])
                 far.close()
                 with contextlib.suppress(OSError):  # it ended before it had read the program
                     frames.send(near.fileno(), job.source.encode("utf-8", "surrogatepass"))
-                self.cell(UnitTested).fork(number, [tests.fileno(), near.fileno()])
+                testers.fork(number, [tests.fileno(), near.fileno()])
             verdict, name = _report(verdicts.fileno(), job, nonce)
-        testing = self.cell(UnitTested).ended(number)
-        running = self.cell(Program).ended(number)
+        testing = testers.ended(number)
+        running = programs.ended(number)
         if verdict is Disposition.PASSED:
             return Execution(verdict, cpu_seconds=running.cpu_seconds, memory=running.memory)
         if testing.is_late(self._limits):

@@ -20,8 +20,11 @@ class ProgramError(Exception):
     """The program raised something that is not one of Python's own exceptions."""
 
 
-class NotComparableError(Exception):
-    """An object of the program's was compared: only plain data are."""
+class NotComparableError(BaseException):
+    """An object of the program's was compared, or what it sent is no value.
+
+    Like EndedError it is none of the exceptions that a test may expect of a program.
+    """
 
 
 class EndedError(BaseException):
@@ -51,6 +54,8 @@ class Channel:
             reply: Any = plain.loads(frames.receive(self._descriptor), self._remote)
         except OSError:
             raise EndedError from None
+        except plain.NotPlainError:
+            raise NotComparableError from None
         match reply:
             case ("value", value):
                 return value

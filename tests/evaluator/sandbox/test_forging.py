@@ -194,6 +194,15 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], str, str]] = {
         disposition_of(*TRICKS["caught-by-the-test"]),
         "passed",
     ),
+    "what cannot be compared is an exception like others": (
+        (
+            "evaluator/sandbox/inside/unit_tests.py",
+            "class NotComparableError(BaseException):",
+            "class NotComparableError(Exception):",
+        ),
+        disposition_of(TRICKS["equal-to-everything"][0], TRICKS["caught-by-the-test"][1]),
+        "passed",
+    ),
     "any report is a verdict": (
         ("evaluator/sandbox/workers.py", "given == nonce and verdict", "verdict"),
         disposition_of("def f(x): return 0", EARLY),

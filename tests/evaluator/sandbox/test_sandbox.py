@@ -160,6 +160,15 @@ def test_outcomes_are_in_order_with_several_workers() -> None:
 
 
 @needs_jail
+def test_programs_that_nobody_waits_for_are_not_executed() -> None:
+    with Sandbox() as sandbox:
+        jobs = [Program("def f(): return 1"), *[Program("import time\ntime.sleep(1)")] * 60]
+        waiting = [sandbox._put(job) for job in jobs]
+        assert waiting[0].result().value == 1
+    assert not waiting[-1].done()
+
+
+@needs_jail
 def test_a_jail_that_ends_is_started_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
