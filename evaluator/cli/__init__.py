@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "grade": "grade a file of responses",
         "graders": "list the published graders",
     },
+    "gap": {"gap": "gap between a public and a private score, with its evidence"},
     "execute": {"execute": "execute a file of programs in the sandbox"},
     "rescore": {"rescore": "grade a run's stored completions of a sealed set again"},
     "loglik": {"loglik": "log-likelihood per character of the texts of public sets"},

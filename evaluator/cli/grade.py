@@ -63,7 +63,7 @@ def grade_command(args: argparse.Namespace) -> int:
     counts: dict[str, Counter[str]] = {grader: Counter() for grader in graders}
     try:
         with args.file.open("rb") as lines:
-            for grades in _graded(lines, graders):
+            for grades in graded_lines(lines, graders):
                 records = {}
                 for grader, grade in zip(graders, grades, strict=True):
                     outcome = grade.outcome.name.lower()
@@ -84,7 +84,11 @@ def _graders(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _graded(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
+def graded_lines(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
+    """Yield the grades of each response by each grader.
+
+    Raises ``responses_unreadable`` with the number of the line.
+    """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

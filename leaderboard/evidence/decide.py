@@ -58,8 +58,6 @@ More digits of a number made of single items would let a reader test guesses abo
 """
 PLACES = 4
 """Decimals of a published gap; see ``DIGITS``."""
-NO_EVIDENCE = 0.5
-"""One-sided p-value of a gap of zero."""
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
 """Private shares at which the panel's curve is stored."""
 
@@ -299,13 +297,7 @@ def _raw_test(entry: Entry) -> _Tested:
 
 
 def _beyond_noise(gap: float, test: statistics.GapTest) -> statistics.GapTest:
-    """Return a test; a gap within the noise of one and the same model is no evidence."""
-    floor = noise_floor().floor
-    return statistics.GapTest(
-        p=max(test.p, NO_EVIDENCE) if gap < floor else test.p,
-        visible=max(test.visible, floor),
-        visible_overfit=max(test.visible_overfit, floor),
-    )
+    return statistics.beyond_noise(gap, test, noise_floor().floor)
 
 
 def _beyond_steps(entry: Entry, tested: _Tested | None) -> _Tested | None:

@@ -20,6 +20,9 @@ from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_
 from leaderboard.evidence.statistics.power import visible
 from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
+NO_GAP = 0.5
+"""One-sided p-value of a gap of zero."""
+
 
 class Counts(Protocol):
     """Outcomes on one set, as far as a verdict needs them.
@@ -112,6 +115,15 @@ def adjusted_test(gap: Gap, levels: Levels = LEVELS) -> GapTest:
         p=gap.p,
         visible=gap.visible_at(levels.watch, levels.power),
         visible_overfit=gap.visible_at(levels.overfit, levels.power),
+    )
+
+
+def beyond_noise(gap: float, test: GapTest, floor: float) -> GapTest:
+    """Return a test; a gap below ``floor``, the noise of one and the same model, is no evidence."""
+    return GapTest(
+        p=max(test.p, NO_GAP) if gap < floor else test.p,
+        visible=max(test.visible, floor),
+        visible_overfit=max(test.visible_overfit, floor),
     )
 
 
