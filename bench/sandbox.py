@@ -73,11 +73,23 @@ def in_processes(programs: Sequence[str], count: int, *, jailed: bool) -> float:
     return time.perf_counter() - begin if jailed else _computing() - before
 
 
+def in_inspect(programs: Sequence[str], count: int, python: str) -> float:
+    """Execute programs by Inspect's local sandbox, which shuts nothing in. Returns seconds."""
+    script = Path(__file__).parent / "peers" / "inspect_local.py"
+    chosen = list(itertools.islice(itertools.cycle(programs), count))
+    command = [python, script]
+    done = subprocess.run(
+        command, input=json.dumps(chosen).encode(), capture_output=True, check=True
+    )
+    return float(done.stdout)
+
+
 def main() -> int:
     """Print the table. Returns 1 where a program costs more than it may."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=60_000)
     parser.add_argument("--beside", type=int, default=300, help="programs of the other ways")
+    parser.add_argument("--inspect", metavar="PYTHON", help="one that has bench/peers/inspect.txt")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     programs, beside, workers = sources(), args.beside, args.workers
@@ -89,6 +101,10 @@ def main() -> int:
     )
     bare = measured("a process each", beside, lambda: in_processes(programs, beside, jailed=False))
     jailed = measured("a jail each", beside, lambda: in_processes(programs, beside, jailed=True))
+    if args.inspect:
+        measured(
+            "Inspect's local sandbox", beside, lambda: in_inspect(programs, beside, args.inspect)
+        )
     print(
         f"sandbox over a process each: {own / bare:.2f}, over a jail each: {own / jailed:.2f};"
         f" unit tests over a value: {tested / own:.2f}; limit {MOST} ms: {own / MOST:.2f}"

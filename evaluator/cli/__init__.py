@@ -55,6 +55,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "check": "check new items against a public set, before sealing",
         "select": "second solve and audit as sheets, and the selection",
     },
+    "check_tests": {
+        "check-tests": "check that unit tests tell right programs from wrong ones, before sealing",
+    },
     "overlap": {
         "overlap": "find the items of a set in a corpus, also where they were rewritten",
     },

@@ -1,0 +1,31 @@
+"""Programs by Inspect's local sandbox, one after the other: a JSON list of them on standard input.
+
+Prints the seconds of computing, its children's too, without those of starting. Run by
+``bench.sandbox`` with the Python of Inspect's own environment.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+
+from inspect_ai.util._sandbox.local import LocalSandboxEnvironment
+
+
+def computing() -> float:
+    """Return the seconds of this process and of all that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+async def execute(programs: list[str]) -> None:
+    """Execute each program in a process of its own, as Inspect does."""
+    sandbox = LocalSandboxEnvironment()
+    for source in programs:
+        await sandbox.exec([sys.executable, "-I", "-S", "-c", source], timeout=60)
+
+
+if __name__ == "__main__":
+    before = computing()
+    asyncio.run(execute(json.load(sys.stdin)))
+    print(computing() - before)

@@ -1,0 +1,67 @@
+"""Simple mutants of a program: one operator, number, text or returned value changed in each."""
+
+import ast
+import copy
+from collections.abc import Iterator
+
+_COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+_COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+}
+
+
+def mutants(source: str, most: int) -> list[str]:
+    """Return at most so many mutants of a program, spread evenly over it. Raises SyntaxError."""
+    tree = ast.parse(source)
+    count = sum(1 for node in ast.walk(tree) for _ in _changed(node))
+    chosen = {round(place * count / most) for place in range(most)} if count > most else None
+    made = []
+    number = 0
+    for position, node in enumerate(ast.walk(tree)):
+        for change, _ in enumerate(_changed(node)):
+            if chosen is None or number in chosen:
+                made.append(_mutant(tree, position, change))
+            number += 1
+    return made
+
+
+def _mutant(tree: ast.Module, position: int, change: int) -> str:
+    copied = copy.deepcopy(tree)
+    target = list(ast.walk(copied))[position]
+    fields = list(_changed(target))[change]
+    for name, value in fields.items():
+        setattr(target, name, value)
+    return ast.unparse(ast.fix_missing_locations(copied))
+
+
+def _changed(node: ast.AST) -> Iterator[dict[str, object]]:
+    """Yield the fields of a node that a mutant has otherwise."""
+    match node:
+        case ast.Compare(ops=[first, *others]) if type(first) in _COMPARED:
+            yield {"ops": [_COMPARED[type(first)](), *others]}
+        case ast.BinOp(op=operator) | ast.AugAssign(op=operator) if type(operator) in _COMPUTED:
+            yield {"op": _COMPUTED[type(operator)]()}
+        case ast.BoolOp(op=junction):
+            yield {"op": ast.Or() if isinstance(junction, ast.And) else ast.And()}
+        case ast.Constant(value=bool(value)):
+            yield {"value": not value}
+        case ast.Constant(value=int() | float() as value):
+            yield {"value": value + 1}
+        case ast.Return(value=ast.expr()):
+            yield {"value": ast.Constant(None)}
+        case ast.If(test=test) | ast.While(test=test):
+            yield {"test": ast.UnaryOp(ast.Not(), test)}
