@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     TRANSFER_EXPIRED = "transfer_expired"
     UNKNOWN_PAIR = "unknown_pair"
     BAD_API_KEY = "bad_api_key"
+    BAD_HUB_TOKEN = "bad_hub_token"  # noqa: S105 - a code
     CONTEXT_TOO_SHORT = "context_too_short"
     NO_EVALUATOR = "no_evaluator"
     NOT_NOW = "not_now"
@@ -160,6 +161,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         422,
         "The endpoint's API key is not usable.",
         "Give the bare key: printable ASCII, no spaces.",
+    ),
+    Refusal.BAD_HUB_TOKEN: RefusalExplanation(
+        422,
+        "The access token to the hub is not usable.",
+        "Give the bare token, such as hf_…: letters, digits, '.', '_' and '-'.",
     ),
     Refusal.CONTEXT_TOO_SHORT: RefusalExplanation(
         422,

@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 import evaluator
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
 from evaluator.contract import HubModel
@@ -45,10 +47,11 @@ class HubStore:
             raise error(Code.STORE_TOO_SMALL)
 
     @contextlib.asynccontextmanager
-    async def bring(self, model: HubModel) -> AsyncIterator[Path]:
+    async def bring(self, model: HubModel, token: str = "") -> AsyncIterator[Path]:
         """Fetch a model unless it is here, and give its folder until the block ends.
 
-        Raises the codes of a verdict of the intake program, HOST_DIED, INTERNAL.
+        ``token`` opens a gated repository; the program gets it on standard input. Raises the codes
+        of a verdict of the intake program, HOST_DIED, INTERNAL.
         """
         try:
             locks = self.folder / "locks"
@@ -58,7 +61,9 @@ class HubStore:
             raise host_error(failure, "store") from None
         with in_use:
             fcntl.flock(in_use, fcntl.LOCK_SH)
-            request = Fetch(model=model, store=str(self.folder), most=self.most)
+            # The token is opened, and of no further use to the program in its sealed form.
+            bare = msgspec.structs.replace(model, sealed_keys={})
+            request = Fetch(model=bare, store=str(self.folder), most=self.most, token=token)
             await _run(json.dumps(request.to_dict()).encode(), self._variables())
             yield self.folder / "models" / model.id
 
@@ -80,12 +85,13 @@ def intake_variables(environ: Mapping[str, str], endpoint: str) -> dict[str, str
     }
 
 
-def look_at(repo: str, revision: str, *, endpoint: str = "") -> HubFacts:
+def look_at(repo: str, revision: str, *, endpoint: str = "", token: str = "") -> HubFacts:
     """Return the facts of a model on a hub, by the intake program.
 
     Raises the codes of its verdict, HUB_UNREACHABLE after LOOK_SECONDS.
     """
-    order = json.dumps(Look(repo=repo, revision=revision, most=1 << 44).to_dict()).encode()
+    look = Look(repo=repo, revision=revision, most=1 << 44, token=token)
+    order = json.dumps(look.to_dict()).encode()
     try:
         done = subprocess.run(
             [*_PROGRAM, str(os.getpid())],

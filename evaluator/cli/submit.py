@@ -9,7 +9,7 @@ from typing import Any
 from evaluator.cli.answers import Submitted, read_as
 from evaluator.cli.client import add_site, site_of
 from evaluator.cli.failures import DONE, CommandFailed
-from evaluator.cli.hub import repository
+from evaluator.cli.hub import access_token, add_token, repository
 from evaluator.cli.runs import follow
 from evaluator.cli.show import printable
 
@@ -23,6 +23,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     submit.add_argument(
         "--protocol", default="", help="one that the pair allows (default: its own)"
     )
+    add_token(submit)
     submit.add_argument("--open-weights", action="store_true", help="anyone may download them")
     submit.add_argument("--key", default="", help="a key that makes repeating this harmless")
     submit.add_argument("--watch", action="store_true", help="follow the run to its end")
@@ -72,7 +73,9 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.model:
         repo, revision = repository(args.model)
-        return order | {"kind": "hub", "repo": repo, "revision": revision}
+        order |= {"kind": "hub", "repo": repo, "revision": revision}
+        token = access_token(args.hub_token)
+        return order | {"hub_token": token} if token else order
     return order | {
         "kind": "endpoint",
         "url": args.endpoint,

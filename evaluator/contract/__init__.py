@@ -22,6 +22,7 @@ from evaluator.contract.base import (
     Name,
     Outcome,
     RunId,
+    SealedKeys,
     Signature,
     Token,
     Wire,
@@ -181,9 +182,6 @@ files and the environment for what they send.
 """
 
 
-Ciphertext = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]+={0,2}\Z", max_length=16_000)]
-
-
 class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
     """API at an address: OpenAI-compatible, or that of a ``provider``, reached by LiteLLM.
 
@@ -195,9 +193,7 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
     model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
     api: Literal["completions", "chat"]
     provider: Provider = ""
-    sealed_keys: Annotated[dict[Name, Ciphertext], Meta(max_length=100)] = msgspec.field(
-        default_factory=dict
-    )
+    sealed_keys: SealedKeys = msgspec.field(default_factory=dict)
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):

@@ -18,6 +18,9 @@ Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
 RunId = Annotated[
     str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 ]
+Ciphertext = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]+={0,2}\Z", max_length=16_000)]
+SealedKeys = Annotated[dict[Name, Ciphertext], Meta(max_length=100)]
+"""A secret, HPKE-sealed to each evaluator that may be given the run, in base64, by its name."""
 Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]

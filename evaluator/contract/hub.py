@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from evaluator.contract.base import Wire, canonical_json
+from evaluator.contract.base import SealedKeys, Wire, canonical_json
 
 _SEGMENT = r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 RepoId = Annotated[
@@ -24,6 +24,8 @@ FileName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")
 """Name of a file directly inside the repository. Files in folders are never fetched."""
 Bytes = Annotated[int, Meta(ge=0, le=1 << 44)]
 Plain = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._+-]{0,80}\Z")]
+AccessToken = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.-]{0,400}\Z")]
+"""Access token of a user of the hub, in the clear: only ever on standard input."""
 MOST_FILES = 2000
 """Files of one model that are fetched, at most."""
 
@@ -43,17 +45,24 @@ class HubFile(Wire, frozen=True, kw_only=True):
 Files = Annotated[tuple[HubFile, ...], Meta(min_length=1, max_length=MOST_FILES)]
 
 
-class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True):
-    """Weights on the hub, at a commit, and the files of them that are fetched."""
+class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True, omit_defaults=True):
+    """Weights on the hub, at a commit, and the files of them that are fetched.
+
+    ``sealed_keys`` is the access token of a gated repository, sealed as an endpoint's API key is,
+    to :func:`token_binding`. Empty where the repository is public.
+    """
 
     repo: RepoId
     commit: Commit
     files: Files
+    sealed_keys: SealedKeys = msgspec.field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        """Name of its folder in an evaluator's store."""
-        return hashlib.sha256(canonical_json(self.to_dict())).hexdigest()[:32]
+        """Name of its folder in an evaluator's store: the same for every token."""
+        facts = self.to_dict()
+        facts.pop("sealed_keys", None)
+        return hashlib.sha256(canonical_json(facts)).hexdigest()[:32]
 
     @property
     def size(self) -> int:
@@ -64,20 +73,32 @@ class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True):
 class Look(Wire, tag_field="do", tag="look", frozen=True, kw_only=True):
     """Request to the intake program: resolve a revision and read headers and configuration.
 
-    ``most`` is the largest number of bytes of files that may have to be fetched later.
+    ``most`` is the largest number of bytes of files that may have to be fetched later, ``token``
+    the access token of a gated repository.
     """
 
     repo: RepoId
     revision: Revision
     most: Bytes
+    token: AccessToken = ""
+
+    def __repr__(self) -> str:
+        return f"Look({self.repo!r}, {self.revision!r})"
 
 
 class Fetch(Wire, tag_field="do", tag="fetch", frozen=True, kw_only=True):
-    """Request to the intake program: bring a model into the ``store`` of at most ``most`` bytes."""
+    """Request to the intake program: bring a model into the ``store`` of at most ``most`` bytes.
+
+    ``token`` is as in :class:`Look`.
+    """
 
     model: HubModel
     store: str
     most: Bytes
+    token: AccessToken = ""
+
+    def __repr__(self) -> str:
+        return f"Fetch({self.model!r}, {self.store!r})"
 
 
 class HubFacts(Wire, frozen=True, kw_only=True):
@@ -124,6 +145,16 @@ DEFAULT_REVISION = "main"
 def is_repo(text: str) -> bool:
     """Return True for ``organisation/name``."""
     return _fits(text, RepoId)
+
+
+def is_token(text: str) -> bool:
+    """Return True for a text that can be an access token."""
+    return bool(text) and _fits(text, AccessToken)
+
+
+def token_binding(repo: str) -> str:
+    """Return the text that an access token is sealed to: it opens for no other repository."""
+    return f"hub:{repo}"
 
 
 def is_revision(text: str) -> bool:

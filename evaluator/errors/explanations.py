@@ -280,11 +280,12 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.HUB_NOT_FOUND: _theirs(
         "The hub has no such repository, or it is private.",
-        "Compare the spelling of organisation/name; make the repository public.",
+        "Compare the spelling of organisation/name; make the repository public, or give an access"
+        " token that may read it.",
     ),
     Code.HUB_GATED: _theirs(
         "The repository is gated: the hub gives its files only to accounts that were admitted.",
-        "Open the repository, or submit an ungated copy that its licence permits.",
+        "Give an access token of an account that was admitted, or open the repository.",
     ),
     Code.HUB_REVISION_GONE: _theirs(
         "The repository has no such revision, or its commit is gone from the hub.",

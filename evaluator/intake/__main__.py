@@ -63,7 +63,7 @@ def _answer(request: bytes) -> object:
     from evaluator.intake.hub import Hub  # noqa: PLC0415
     from evaluator.intake.look import look  # noqa: PLC0415
 
-    hub = Hub.from_environment(os.environ)
+    hub = Hub.from_environment(os.environ, token=order.token)
     if isinstance(order, Look):
         return look(order, hub).to_dict()
     fetch(order, hub)

@@ -10,7 +10,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -67,10 +67,10 @@ class Hub:
     """A hub at an address, as one caller with a ``token`` or none sees it."""
 
     endpoint: str
-    token: str = ""
+    token: str = field(default="", repr=False)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> "Hub":
+    def from_environment(cls, environ: Mapping[str, str], *, token: str = "") -> "Hub":
         """Return the hub that HF_ENDPOINT names, the library's default without it.
 
         Raises ``misconfigured``.
@@ -81,7 +81,7 @@ class Hub:
         except EvaluatorError:
             raise error(Code.MISCONFIGURED, "HF_ENDPOINT is not an address") from None
         set_client_factory(lambda: _client(endpoint))
-        return cls(endpoint)
+        return cls(endpoint, token)
 
     def repository(self, repo: str, revision: str) -> Repository:
         """Resolve a revision and list the files of the repository. Raises the HUB_* codes."""

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +56,7 @@ from evaluator.contract import (
     fits,
     unpack_bits,
 )
+from evaluator.contract.hub import token_binding
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
 from evaluator.jail import is_jailed
@@ -272,7 +273,14 @@ def _check_system(spec: JobSpec, context: Context) -> None:
         find_checkpoint(context.checkpoints, spec.system.name)
     elif isinstance(spec.system, HubModel):
         context.store.check(spec.system)
-    elif spec.system.sealed_keys and context.evaluator not in spec.system.sealed_keys:
+        _check_sealed(spec.system.sealed_keys, context)
+    else:
+        _check_sealed(spec.system.sealed_keys, context)
+
+
+def _check_sealed(keys: Mapping[str, str], context: Context) -> None:
+    """Raise ``key_not_sealed`` where a key is sealed to other evaluators only."""
+    if keys and context.evaluator not in keys:
         raise error(Code.KEY_NOT_SEALED)
 
 
@@ -507,7 +515,8 @@ async def _weights(
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(context.checkpoints, system.name)
     else:
-        folder = await stack.enter_async_context(context.store.bring(system))
+        token = _access_token(system, context)
+        folder = await stack.enter_async_context(context.store.bring(system, token))
     facts = await asyncio.to_thread(inspect_checkpoint, folder)
     await asyncio.to_thread(_identify, attempt, facts)
     sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
@@ -557,6 +566,14 @@ def _identify(attempt: _Attempt, facts: CheckpointFacts) -> None:
         if attempt.context.stopping():
             break
     raise error(Code.LEASE_LOST)
+
+
+def _access_token(system: HubModel, context: Context) -> str:
+    """Return the submitter's access token to a gated repository; "" for a public one."""
+    if not system.sealed_keys:
+        return ""
+    sealed = system.sealed_keys[context.evaluator]
+    return context.vault.open_key(sealed, bound_to=token_binding(system.repo))
 
 
 def _key(system: Endpoint, tier: Tier, context: Context) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from evaluator import addresses
 from evaluator.contract import Budget, Name, Provider, canonical_json, fits
-from evaluator.contract.hub import is_repo, is_revision
+from evaluator.contract.hub import is_repo, is_revision, is_token, token_binding
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
 from evaluator.policy import recipient_of
@@ -47,8 +47,8 @@ class Ask:
     """Request of a submitter. ``checkpoint`` for a checkpoint, ``repo`` and ``revision`` for a
     model on the hub; what follows ``checkpoint`` for an endpoint, but ``protocol``.
 
-    ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is
-    sealed.
+    ``api_key`` is the endpoint's key in the clear, ``hub_token`` an access token to a gated
+    repository: both live in this object only, until they are sealed.
     """
 
     pair: str
@@ -69,6 +69,17 @@ class Ask:
     protocol: str = ""
     repo: str = ""
     revision: str = ""
+    hub_token: str = field(default="", repr=False)
+
+    @property
+    def secret(self) -> str:
+        """Return the secret that is sealed to the evaluators; "" where there is none."""
+        return self.api_key or self.hub_token
+
+    @property
+    def bound_to(self) -> str:
+        """Return the text that the secret is sealed to: it opens for nothing else."""
+        return token_binding(self.repo) if self.kind == "hub" else self.url
 
     def fingerprint(self) -> str:
         """The digest of all that was asked but the key, of which it only says whether there is one.
@@ -76,13 +87,13 @@ class Ask:
         A field that came later is in it only where it was given, so that a key from before still
         fits.
         """
-        left_out = {"api_key"} | {
+        left_out = {"api_key", "hub_token"} | {
             name for name in (*OF_BUDGET, *_CAME_LATER) if not getattr(self, name)
         }
         fields: dict[str, Any] = {
             name: value for name, value in vars(self).items() if name not in left_out
         }
-        return leaf_hash(canonical_json(fields | {"has_key": bool(self.api_key)})).hex()
+        return leaf_hash(canonical_json(fields | {"has_key": bool(self.secret)})).hex()
 
     def budget(self) -> Budget | None:
         """Return the budget; None where nothing was said of it. Raises ``bad_message``."""
@@ -193,7 +204,7 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
         (not facts.protocol_is_known, Refusal.INVALID_FIELD),
         (not facts.model_is_ours, Refusal.MODEL_TAKEN),
         (not facts.model_agrees, Refusal.MODEL_DIFFERS),
-        (bool(ask.api_key) and not facts.can_seal, Refusal.NO_EVALUATOR),
+        (bool(ask.secret) and not facts.can_seal, Refusal.NO_EVALUATOR),
     )
     code = next((code for holds, code in reasons if holds), None)
     return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
@@ -243,11 +254,13 @@ def _malformed_hub(ask: Ask) -> Rejection | None:
         return Rejection(Refusal.INVALID_FIELD, "repo")
     if ask.revision and not is_revision(ask.revision):
         return Rejection(Refusal.INVALID_FIELD, "revision")
+    if ask.hub_token and not is_token(ask.hub_token):
+        return Rejection(Refusal.BAD_HUB_TOKEN)
     return None
 
 
 def _malformed_checkpoint(ask: Ask) -> Rejection | None:
-    if foreign := _foreign(ask, *_OF_ENDPOINT, "repo", "revision"):
+    if foreign := _foreign(ask, *_OF_ENDPOINT, "repo", "revision", "hub_token"):
         return foreign
     return (
         None
@@ -275,6 +288,7 @@ def _bad_field(ask: Ask) -> str:
         (bool(ask.checkpoint), "checkpoint"),
         (bool(ask.repo), "repo"),
         (bool(ask.revision), "revision"),
+        (bool(ask.hub_token), "hub_token"),
         (not ask.api, "api"),
         (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
         (len(ask.url) > 2000, "url"),

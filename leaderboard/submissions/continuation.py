@@ -11,11 +11,15 @@ _AFTER_A_CHANGE = frozenset(
         Code.ENDPOINT_REASONING_ONLY,
         Code.ENDPOINT_REFUSES_ITEMS,
         Code.ENDPOINT_UNAUTHORIZED,
+        Code.HUB_GATED,
         Code.INCOMPLETE,
         Code.NOT_STARTED,
     }
 )
 """Codes after which nothing is tried by itself, and the same run may still end well."""
+
+
+_KEY_IS_OVER = (Code.ENDPOINT_UNAUTHORIZED, Code.HUB_GATED, Code.DEADLINE)
 
 
 def is_continuable(code: str) -> bool:
@@ -32,4 +36,4 @@ def needs_key_no_more(code: Code) -> bool:
     The run cannot go on, or the key was refused, or all the time that the author granted it is
     over.
     """
-    return code in (Code.ENDPOINT_UNAUTHORIZED, Code.DEADLINE) or not is_continuable(code)
+    return code in _KEY_IS_OVER or not is_continuable(code)

@@ -72,6 +72,14 @@ class SubmissionForm(forms.Form):
         " that commit is evaluated.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
+    hub_token = forms.CharField(
+        required=False,
+        max_length=400,
+        label="Access token",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="For a gated or private repository: one that may read it and nothing else. "
+        "Encrypted to the evaluators on receipt and erased when the run ends.",
+    )
     checkpoint = forms.CharField(
         required=False,
         max_length=80,
@@ -142,7 +150,7 @@ class SubmissionForm(forms.Form):
 
     def of_hub(self) -> list[forms.BoundField]:
         """Return the fields of a model on the hub."""
-        return [self["repo"], self["revision"]]
+        return [self["repo"], self["revision"], self["hub_token"]]
 
     def of_endpoint(self) -> list[forms.BoundField]:
         """Return the fields of an endpoint."""

@@ -23,8 +23,11 @@ _MAX_ANSWER = 2 << 20
 _at_once = threading.BoundedSemaphore(settings.HUB_LOOKS)
 
 
-def look(repo: str, revision: str) -> HubFacts:
+def look(repo: str, revision: str, token: str = "") -> HubFacts:
     """Return the facts of a model, its revision resolved to a commit.
+
+    ``token`` is an access token to a gated repository. It is written to the child's standard input
+    and nowhere else.
 
     Raises the HUB_* and CHECKPOINT_* codes, ``busy`` while this process looks at as many others as
     it may, ``hub_unreachable`` after HUB_SECONDS.
@@ -32,7 +35,7 @@ def look(repo: str, revision: str) -> HubFacts:
     if not _at_once.acquire(blocking=False):
         raise refuse(Refusal.BUSY)
     try:
-        order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES)
+        order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES, token=token)
         return HubFacts.from_dict(json.loads(_run(json.dumps(order.to_dict()).encode())))
     except (EvaluatorError, ValueError) as failure:
         code = failure.code if isinstance(failure, EvaluatorError) else Code.HUB_FAILED

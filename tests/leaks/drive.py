@@ -23,6 +23,9 @@ from tests.leaks import database, hostile, processes
 from tests.leaks.canaries import Canary, Planted, key, token
 from tests.leaks.crawl import Crawl
 from tests.leaks.wiretap import Wiretap
+from tests.servers.hub import FaultyServer
+
+GATED = "demo-org/demo-gated"
 
 QUICK = ("html", "garbled", "redirect", "400", "401", "500", "429", "reset", "torn")
 """Modes of the endpoint that fail soon."""
@@ -55,7 +58,7 @@ class Used:
     """A house in use, and canaries that are in no item: each is for the field that its name says.
 
     ``typed`` is what visitors write into forms and forgers into messages, ``address`` what they ask for, ``api_key``
-    a submitter's, ``provider_key`` the maintainers' for what they listed, ``forced`` stands in rows that the database refuses, ``bundle`` lies where releases will.
+    a submitter's, ``provider_key`` the maintainers' for what they listed, ``hub_token`` opens a gated repository, ``forced`` stands in rows that the database refuses, ``bundle`` lies where releases will.
     ``pages`` are answers given while something was wrong, ``states`` what a submitter was told of runs meanwhile,
     ``running`` what could be seen of processes from outside.
     """
@@ -65,10 +68,12 @@ class Used:
     planted: Planted
     endpoint: Any
     releases: Path
+    hub: FaultyServer
     begun: float = field(default_factory=time.time)
     typed: Canary = field(default_factory=lambda: token("typed"))
     api_key: Canary = field(default_factory=lambda: token("api key"))
     provider_key: Canary = field(default_factory=lambda: token("provider key"))
+    hub_token: Canary = field(default_factory=lambda: token("hub token"))
     address: Canary = field(default_factory=lambda: token("address"))
     forced: Canary = field(default_factory=lambda: token("forced"))
     bundle: Canary = field(default_factory=lambda: token("bundle"))
@@ -92,6 +97,7 @@ class Used:
             self.address,
             self.api_key,
             self.provider_key,
+            self.hub_token,
             self.forced,
             self.bundle,
         ]
@@ -237,6 +243,25 @@ def run_weights(used: Used) -> None:
         ["definition", "n", "per_character", "standard_error"]
     ] * 2
     assert all(round(one["per_character"], 4) == one["per_character"] < 0 for one in told)
+
+
+def run_gated_weights(used: Used) -> None:
+    """The same checkpoint from a gated repository: its token goes all the way, and the run ends as a copy."""
+    used.hub.token = used.hub_token.text
+    used.runs["gated"] = run = used.house.submit(
+        "gated", kind="hub", repo=GATED, hub_token=used.hub_token.text
+    )
+    used.look_at_processes()
+    state = used.wait(run, lambda state: state["final"])
+    assert state["state"] == "cancelled", state
+    given = f"Bearer {used.hub_token.text}"
+    asked = zip(used.hub.log.paths, used.hub.log.tokens, strict=True)
+    assert {"/api/", "/resolve/"} <= {
+        kind
+        for path, one in asked
+        for kind in ("/api/", "/resolve/")
+        if kind in path and one == given
+    }, "the token was used, by the site and by the evaluator"
 
 
 def run_broken_weights(used: Used) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from evaluator.contract.hub import is_token
 from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.actions.runs import queue_again
@@ -49,6 +50,9 @@ def _seal_new_key(submission: Submission, api_key: str) -> None:
     """Seal a new key. One is refused where the endpoint is asked without a submitter's key."""
     if not submission.keyed:
         raise refuse(Refusal.INVALID_FIELD, "api_key")
-    if not is_api_key(api_key):
-        raise refuse(Refusal.BAD_API_KEY)
+    if submission.is_endpoint:
+        if not is_api_key(api_key):
+            raise refuse(Refusal.BAD_API_KEY)
+    elif not is_token(api_key):
+        raise refuse(Refusal.BAD_HUB_TOKEN)
     seal_key(submission, api_key)

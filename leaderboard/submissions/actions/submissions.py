@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from evaluator.artefacts.readiness import checks
-from evaluator.contract.hub import DEFAULT_REVISION, HubFacts
+from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, token_binding
 from evaluator.protocols import demands, samples_of_mean
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts import throttle
@@ -74,7 +74,7 @@ def look_at_hub(ask: Ask) -> HubFacts:
     Raises the HUB_* and CHECKPOINT_* codes, and those of ``preflight.check``.
     """
     pair = SetPair.objects.filter(slug=ask.pair).first()
-    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION)
+    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
     if pair is not None and ask.protocol in ("", pair.protocol, *pair.also):
         preflight.check(facts, ask.protocol or pair.protocol)
     return facts
@@ -95,7 +95,7 @@ def preflight_of(ask: Ask) -> Preflight:
         raise refuse(Refusal.UNKNOWN_PAIR)
     if ask.protocol not in ("", pair.protocol, *pair.also):
         raise refuse(Refusal.INVALID_FIELD, "protocol")
-    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION)
+    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
     found = checks(facts, demands(ask.protocol or pair.protocol))
     waiting = Run.objects.filter(pool=settings.POOL, state=RunState.QUEUED).count()
     return Preflight(facts, found, waiting)
@@ -110,7 +110,7 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
     pair = SetPair.objects.filter(slug=ask.pair).first()
     organisation = user.organisation()
     model = Model.objects.filter(name__iexact=ask.model).first()
-    sealed_keys = _sealed_keys(ask.api_key, bound_to=ask.url)
+    sealed_keys = _sealed_keys(ask.secret, bound_to=ask.bound_to)
     facts = _facts(ask, pair, organisation, model, can_seal=bool(sealed_keys))
     if rejection := decide(ask, facts):
         raise refuse(rejection.code, rejection.detail)
@@ -136,7 +136,7 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         protocol="" if ask.protocol == pair.protocol else ask.protocol,
         budget=budget.to_dict() if budget else None,
         sealed_keys=sealed_keys,
-        keyed=bool(ask.api_key),
+        keyed=bool(ask.secret),
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
@@ -161,8 +161,9 @@ def _facts(
 
 
 def seal_key(submission: Submission, api_key: str) -> None:
-    """Seal another API key for a submission and store it. Raises ``no_evaluator``."""
-    sealed_keys = _sealed_keys(api_key, bound_to=submission.url)
+    """Seal another key or access token for a submission and store it. Raises ``no_evaluator``."""
+    bound_to = submission.url or token_binding(submission.repo)
+    sealed_keys = _sealed_keys(api_key, bound_to=bound_to)
     if not sealed_keys:
         raise refuse(Refusal.NO_EVALUATOR)
     submission.sealed_keys = sealed_keys
@@ -170,7 +171,7 @@ def seal_key(submission: Submission, api_key: str) -> None:
 
 
 def _sealed_keys(api_key: str, *, bound_to: str) -> dict[str, str]:
-    """Return an API key sealed to each evaluator of the pool, by its name; empty without a key."""
+    """Return a secret sealed to each evaluator of the pool, by its name; empty without one."""
     if not api_key:
         return {}
     return {

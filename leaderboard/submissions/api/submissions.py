@@ -35,6 +35,12 @@ class SubmissionIn(Strict):
         max_length=100,
         description="Branch, tag or commit, empty for main; resolved to a commit once.",
     )
+    hub_token: str = Field(
+        "",
+        max_length=400,
+        description="Access token to a gated repository; sealed to an evaluator on receipt, and"
+        " erased at the end.",
+    )
     checkpoint: str = Field("", max_length=80)
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
@@ -70,6 +76,7 @@ class PreflightIn(Strict):
     pair: str = Field(max_length=80)
     repo: str = Field(max_length=300)
     revision: str = Field("", max_length=100)
+    hub_token: str = Field("", max_length=400, description="As of a submission; it is not stored.")
     protocol: str = Field("", max_length=80)
 
 
@@ -146,6 +153,7 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
         kind="hub",
         repo=repo,
         revision=revision,
+        hub_token=order.hub_token,
         protocol=order.protocol,
     )
     throttle.charge_submission(token_user(request))

@@ -16,14 +16,14 @@ from leaderboard.submissions.ladder import Party
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
 """The text of a JSON object whose values are base64, and no key in the clear."""
-NO_ENDPOINT: dict[str, Any] = {
+NO_URL: dict[str, Any] = {
     "url": "",
     "served_model": "",
     "api": "",
     "provider": "",
     "budget__isnull": True,
-    "sealed_keys": {},
 }
+NO_ENDPOINT: dict[str, Any] = {**NO_URL, "sealed_keys": {}}
 NO_REPO: dict[str, Any] = {"repo": "", "revision": "", "commit": "", "hub__isnull": True}
 REPO = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
@@ -137,9 +137,9 @@ class Submission(models.Model):
 
     - ``repo`` on the hub was asked at ``revision``, which was resolved to ``commit`` once. ``hub``
       are the ``contract.hub.HubFacts`` of that commit.
-    - ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by
-      the evaluator's name. It is erased when the run ends, or after a grace time where the run may
-      be continued. ``keyed`` is True if there was one.
+    - ``sealed_keys`` holds the endpoint's API key, or the access token of a gated repository,
+      HPKE-sealed to each evaluator of the pool, by the evaluator's name. It is erased when the run
+      ends, or after a grace time where the run may be continued. ``keyed``: there was one.
     - ``organisations`` are the keys of those that had the model by then. Its runs count for each of
       them, also after a transfer.
     - ``fingerprint`` is the digest of the request: it detects an idempotency key that is used for
@@ -199,7 +199,7 @@ class Submission(models.Model):
                     repo__regex=REPO,
                     commit__regex="^[0-9a-f]{40}$",
                     hub__isnull=False,
-                    **NO_ENDPOINT,
+                    **NO_URL,
                 )
                 | models.Q(
                     kind="endpoint",

@@ -1,17 +1,22 @@
 """A house with a planted set, on a PostgreSQL of its own."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from demo.hub import read_folder
 from demo.problems import public_set
+from demo.programs import ROOT
 from demo.services import EmbeddedPostgres
 from tests.acceptance.conftest import ONE_BLOCK
 from tests.leaks import drive
 from tests.leaks.canaries import plant
+from tests.servers.hub import add, running
 
 PUBLIC = public_set()[:12]
 
@@ -41,10 +46,13 @@ def begin(
 ) -> Iterator:
     """``begin(source=…)`` makes a house with a planted set in it; nothing is started yet."""
     begun = []
+    servers = contextlib.ExitStack()
     for name in ("OUTAGE", "START"):  # endpoints that fail on purpose are not waited for
         monkeypatch.setenv(f"HOLDFAST_ENDPOINT_{name}_SECONDS", "2")
 
     def make(**options: Path) -> drive.Used:
+        hub = servers.enter_context(running())
+        add(hub, drive.GATED, read_folder(ROOT / "demo" / "checkpoints" / "small"), gated=True)
         planted = plant(40, seed=int.from_bytes(os.urandom(4)))
         settings = {"HOLDFAST_RELEASES": str(tmp_path / "releases"), "HOLDFAST_LEASE_SECONDS": "4"}
         seal = (*ONE_BLOCK, "--seasons", "1")
@@ -56,12 +64,15 @@ def begin(
             **settings,
             **options,
         )
+        house.place = replace(house.place, hub_port=hub.server_address[1])
         gold = drive.write_gold(tmp_path / "gold" / "gold.jsonl", planted)
         endpoint = serve("hostile_endpoint.py", "--gold", str(gold))
-        begun.append(drive.Used(house, postgres_server, planted, endpoint, tmp_path / "releases"))
+        releases = tmp_path / "releases"
+        begun.append(drive.Used(house, postgres_server, planted, endpoint, releases, hub))
         return begun[-1]
 
     yield make
+    servers.close()
     for used in begun:
         used.wiretap.end()
         for path in used.leftovers:
