@@ -19,6 +19,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def pass_at_k(n: int, right: int, k: int) -> float:
 
 def negated(tests: str) -> str:
     """Return the tests with their last assertion that tests anything turned round."""
-    tree = ast.parse(tests)
+    tree = _parsed(tests)
     asserted = [
         node
         for node in ast.walk(tree)
@@ -247,8 +248,8 @@ def _humaneval_job(problem: dict[str, Any], source: str) -> UnitTested:
 
 def _entry(source: str, tests: str) -> str:
     """Return the program's function that the tests call: it may be named as one of Python's."""
-    called = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
-    defined = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    called = {node.id for node in ast.walk(_parsed(tests)) if isinstance(node, ast.Name)}
+    defined = [node.name for node in _parsed(source).body if isinstance(node, ast.FunctionDef)]
     return next((name for name in defined if name in called), "")
 
 
@@ -268,6 +269,12 @@ def _is_equal_rounded(value: object, gold: float) -> bool:
         return False
     digits = min(len(str(float(one)).partition(".")[2]) for one in (value, gold))
     return round(value, digits) == round(gold, digits)
+
+
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # recorded programs escape letters that need no escape
+        return ast.parse(source)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

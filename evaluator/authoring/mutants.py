@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import warnings
 from collections.abc import Iterator
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -26,7 +27,9 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 
 def mutants(source: str, most: int) -> list[str]:
     """Return at most so many mutants of a program, spread evenly over it. Raises SyntaxError."""
-    tree = ast.parse(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a program may be warned of is not ours to say
+        tree = ast.parse(source)
     count = sum(1 for node in ast.walk(tree) for _ in _changed(node))
     chosen = {round(place * count / most) for place in range(most)} if count > most else None
     made = []

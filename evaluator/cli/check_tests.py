@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evaluator.authoring.check import read_lines
 from evaluator.authoring.unit_tests import check_tests
+from evaluator.cli.execute import computing_seconds
 from evaluator.cli.failures import report
 from evaluator.errors import Code, error
 from evaluator.sandbox.execute import Sandbox
@@ -23,7 +24,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="JSON lines with prompt, entry_point, canonical_solution and test, as HumanEval's",
     )
     command.add_argument(
-        "--seconds", type=float, default=5.0, help="of computing for each program; default 5"
+        "--seconds",
+        type=computing_seconds,
+        default=5.0,
+        help="of computing for each program; default 5",
     )
     command.add_argument("--workers", type=int, default=1, help="programs at once; default 1")
     command.add_argument("--json", action="store_true", help="print the counts as one JSON object")
@@ -35,7 +39,7 @@ def check_tests_command(args: argparse.Namespace) -> int:
 
     Raises SET_UNREADABLE, SET_EMPTY, and SANDBOX_MISSING where no program can be executed.
     """
-    limits = Limits(seconds=10 * args.seconds, cpu_seconds=args.seconds)
+    limits = Limits.of_computing(args.seconds)
     lines = read_lines(args.items)
     with Sandbox(limits, workers=args.workers) as sandbox:
         findings = []

@@ -52,7 +52,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         " arguments for a function; or tests, with entry and prelude",
     )
     command.add_argument(
-        "--seconds", type=float, default=default.seconds, help="of each program; default 10"
+        "--seconds",
+        type=computing_seconds,
+        default=default.cpu_seconds,
+        help="of computing for each program; default 10",
     )
     command.add_argument(
         "--memory", type=int, default=default.memory >> 20, help="MiB of each program; default 512"
@@ -64,13 +67,21 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.set_defaults(handler=execute_command)
 
 
+def computing_seconds(text: str) -> float:
+    """Return seconds of computing, above 0 and at most an hour. For argparse."""
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError("a number above 0, at most 3600")
+    return value
+
+
 def execute_command(args: argparse.Namespace) -> int:
     """Write a line for each program, in order, as it is executed. Returns 0.
 
     Raises SANDBOX_MISSING before the file is opened, and PROGRAMS_UNREADABLE with the line's
     number.
     """
-    limits = Limits(args.seconds, args.seconds, args.memory << 20)
+    limits = Limits.of_computing(args.seconds, args.memory << 20)
     counts: Counter[Disposition] = Counter()
     with Sandbox(limits, workers=args.workers) as sandbox:
         for execution in sandbox.run(_jobs(args.file)):

@@ -31,7 +31,9 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None, *, workers: int = 1) -> None:
         self._limits = limits or Limits()
         self._jobs: queue.SimpleQueue[tuple[Future[Execution], Job] | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(max(1, workers))
+        ]
 
     def __enter__(self) -> Self:
         require()

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Self
 
 from evaluator import jail
 
@@ -32,14 +33,25 @@ CONDITIONAL_CALLS: tuple[jail.ConditionalCall, ...] = (
     ),
 )
 
+_PATIENCE = 6.0
+"""Wall time over computing time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one program: of its process, and of the process of its tests."""
+    """Limits of one program: of its process, and of the process of its tests.
 
-    seconds: float = 10.0
-    """Wall time, from the fork to the end."""
+    Computing time is what decides, so that a busy machine makes no program late.
+    """
+
+    seconds: float = 60.0
+    """Wall time, from the fork to the end: for programs that wait."""
     cpu_seconds: float = 10.0
     """Computing time, rounded up to whole seconds."""
     memory: int = 512 << 20
     """Bytes of address space."""
+
+    @classmethod
+    def of_computing(cls, seconds: float, memory: int = 512 << 20) -> Self:
+        """Return limits of so many seconds of computing, and of wall time that suits them."""
+        return cls(_PATIENCE * seconds, seconds, memory)

@@ -79,6 +79,7 @@ def test_what_prevents_sealing(changed: dict[str, str], expected: str, sandbox: 
         ("def f(): return x", ["def f():\n    return None"]),
         ("if x: y", ["if not x:\n    y"]),
         ("x", []),
+        ("x = '\\w' + y", ["x = '\\\\w' - y"]),
     ],
 )
 def test_mutants(source: str, expected: list[str]) -> None:

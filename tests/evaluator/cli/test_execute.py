@@ -64,3 +64,11 @@ def test_without_bubblewrap_nothing_is_executed(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "sandbox_missing" in shown.err and "apt-get install bubblewrap" in shown.err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "3601", "x"])
+def test_seconds_that_are_none(seconds: str, tmp_path: Path) -> None:
+    path = write(tmp_path, {"program": "def f(): return 1"})
+    with pytest.raises(SystemExit) as ended:
+        main(["execute", str(path), "--seconds", seconds])
+    assert ended.value.code == 2
