@@ -9,7 +9,14 @@ from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.board.points import point_of
 from leaderboard.board.rows import Row, Score
 from leaderboard.charts.points import LEVEL_CLASSES
-from leaderboard.charts.ranking import Cell, RankedModel, quoted, render_ranking, shown_columns
+from leaderboard.charts.ranking import (
+    UNMARKED,
+    Cell,
+    RankedModel,
+    quoted,
+    render_ranking,
+    shown_columns,
+)
 from leaderboard.evidence import explain, formats
 
 
@@ -34,6 +41,7 @@ class Cells:
     step: str
     level_class: str
     grounds: str
+    mark: str
     explanation: str
 
 
@@ -63,7 +71,8 @@ def cells(row: Row) -> Cells:
         if row.step
         else "",
         level_class=LEVEL_CLASSES[row.evidence],
-        grounds=explain.grounds(row.judged, row.interval, *truncated) + _mark(row),
+        grounds=explain.grounds(row.judged, row.interval, *truncated),
+        mark=_mark(row),
         explanation=explain.evidence(row.judged, row.gap, row.interval) + _part_asked(row),
     )
 
@@ -71,7 +80,7 @@ def cells(row: Row) -> Cells:
 def _mark(row: Row) -> str:
     """Return the mark of a row that was asked a part of its items; empty for any other."""
     part = row.adaptive
-    return f", adaptive: {part.asked:,} of {part.planned:,} items" if part else ""
+    return f"adaptive: {part.asked:,} of {part.planned:,} items" if part else ""
 
 
 def _part_asked(row: Row) -> str:
@@ -141,7 +150,7 @@ def ranked_model(row: Row) -> RankedModel:
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
             "private": Cell(
-                texts.private,
+                f"≈{texts.private}" if texts.adaptive else texts.private,
                 private,
                 link=about_private and f"/methodology/#{about_private}",
             ),
@@ -158,4 +167,5 @@ def ranked_model(row: Row) -> RankedModel:
         level_class=texts.level_class,
         grounds=texts.grounds,
         explanation=texts.explanation,
+        mark=Cell("adaptive", texts.mark, "/methodology/#adaptive") if texts.mark else UNMARKED,
     )

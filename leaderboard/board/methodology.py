@@ -243,14 +243,17 @@ def _numbers() -> Iterator[Section]:
         code="d - √((p1 - l1)² + (u2 - p2)²)  to  d + √((u1 - p1)² + (p2 - l2)²)       d = p1 - p2",
     )
     floor = noise_floor()
+    differed = "no verdict differed"
+    if floor.verdicts_differ:
+        differed = f"in the worst case {floor.verdicts_differ} verdicts differed"
     yield Section(
         "noise",
         "Noise floor",
         (
             f"The same weights ({floor.model}) were asked the same {floor.n} items at temperature"
             f" 0 by {' and '.join(floor.engines)}, with {', '.join(map(str, floor.at_once))}"
-            f" requests at once, and repeated: at most {floor.verdicts_differ} verdicts differed."
-            f" A difference of less than {floor.floor_pp} pp (95% bound) is noise. Measured on"
+            f" requests at once, and repeated: {differed}."
+            f" A difference of less than {floor.floor_pp} pp (95% bound) may be noise. Measured on"
             f" {floor.moment[:10]} on {floor.hardware}.",
         ),
     )
@@ -286,9 +289,10 @@ def _adaptive() -> Iterator[Section]:
             "The private score is that of all the planned items: those that were asked count as"
             " they were answered, the others as the Rasch model expects. Its interval is wider than"
             " that of a score over all items: references whose full score is known, replayed in"
-            " the same way, show how far the estimate is off. Such a row is marked, ranks by"
-            " intervals alone, is no reference for others and is left out of the mean gap of a"
-            " family. The interval of its adjusted gap is that of one look.",
+            " the same way, show how far the estimate is off. Such a row is marked “adaptive” and"
+            " its score with ≈; it ranks by intervals alone, is no reference for others and is left"
+            " out of the mean gap of a family. The interval of its adjusted gap is that of one"
+            " look.",
             "Plan and seed are fixed before the run: references, looks, levels, bounds, and a"
             " salted hash of the easiness of the items. The grants of the site and every exposure"
             " on the ledger name the digest of the plan. The evaluator derives the items from the"
@@ -306,8 +310,8 @@ def _evidence() -> Iterator[Section]:
             "When the board is closed, the scores on the sealed set are published and the"
             " evidence levels are decided, for all runs since the last close (method"
             f" `{cohorts.METHOD}`). Later results change no earlier level; another method decides"
-            " separately. A gap is evidence that a model is overfitted to the public set,"
-            " whatever the cause.",
+            " separately. A gap too large for chance is evidence that a model is overfitted to"
+            " the public set, whatever the cause.",
             "The pair determines the test. For sets that are exchangeable by construction (one"
             " generator, or one set split at random; sealed with the set) it is the test of the"
             " raw gap, for any other pair that of the adjusted gap. The p-value is the chance"

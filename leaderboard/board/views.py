@@ -36,7 +36,7 @@ from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, Levels
+from leaderboard.evidence.vocabulary import FLAGGED, LARGEST_TRIED, LEVELS, Levels
 from leaderboard.submissions.actions import close_rule
 from leaderboard.submissions.models import Model
 
@@ -123,11 +123,12 @@ def _decided(snapshot: Snapshot | None) -> list[dict[str, Any]]:
         {
             "method": group.method,
             "rows": group.rows,
+            "power": f"{100 * group.levels.power:g}%",
             "definitions": _labelled(group.levels),
             "chance": explain.chance(group),
         }
         for group in groups
-    ] or [{"definitions": _labelled(LEVELS)}]
+    ] or [{"power": f"{100 * LEVELS.power:g}%", "definitions": _labelled(LEVELS)}]
 
 
 def _labelled(levels: Levels) -> list[tuple[str, str, str]]:
@@ -252,6 +253,7 @@ def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
         "pair": pair,
         "snapshot": snapshot,
         "cells": cells(row),
+        "chance": _chance(snapshot, row),
         "peers": [cells(one) for one in peers],
         "similar": similar,
         "models": snapshot.size,
@@ -260,6 +262,15 @@ def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
         "prior_exposure": explain.prior_exposure(row.prior_exposure, row.private.n, levels),
         "graders": [(one, formats.points(one.gap)) for one in row.graders],
     }
+
+
+def _chance(snapshot: Snapshot, row: Row) -> str:
+    """Return how many such levels chance gives on the board; empty for a row without one."""
+    if row.judged is None or row.evidence not in FLAGGED:
+        return ""
+    own = (row.judged.method, row.judged.levels)
+    groups = [one for one in snapshot.decided_by() if (one.method, one.levels) == own]
+    return " ".join(explain.chance(one) for one in groups if one.tested > 1)
 
 
 def _peers(snapshot: Snapshot, row: Row) -> tuple[list[Row], int]:

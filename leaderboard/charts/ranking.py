@@ -42,12 +42,15 @@ class Cell(NamedTuple):
     link: str = ""
 
 
+UNMARKED = Cell("")
+
+
 @dataclass(frozen=True)
 class RankedModel:
     """One row. ``cells`` are by the names of their columns.
 
     ``tries`` counts the complete runs; ``grounds`` stand next to the evidence level, and
-    ``explanation`` is its tooltip.
+    ``explanation`` is its tooltip. ``mark`` says that the row is of another kind than the others.
     """
 
     model: str
@@ -60,6 +63,7 @@ class RankedModel:
     level_class: str
     grounds: str
     explanation: str
+    mark: Cell = UNMARKED
 
 
 @lru_cache(maxsize=4096)

@@ -86,14 +86,18 @@ def _certainty(judged: Judged, interval: tuple[float, float]) -> str:
             f" {of_many(levels.watch)} this level or “overfit”."
         )
     bound = _upper_bound(judged, interval)
-    found = (
-        f"{percent(judged.visible or 0)} pp would be called “watch” or “overfit” in"
-        f" {100 * levels.power:g}% of cases"
-    )
+    visible = f"{percent(judged.visible or 0)} pp"
+    cases = f"in {100 * levels.power:g}% of cases"
     if judged.evidence == Evidence.NO_EVIDENCE:
         strong = f"one of {percent(judged.visible_overfit or 0)} pp “overfit”"
-        return f"Its true gap is {bound}. A true gap of {found}, {strong}."
-    return f"The test is weak here: only a true gap of {found}. Its true gap is {bound}."
+        return (
+            f"Its true gap is {bound}. A true gap of {visible} would be called “watch” or"
+            f" “overfit” {cases}, {strong}."
+        )
+    return (
+        f"The test is weak here: it would call a true gap “watch” or “overfit” {cases} only if the"
+        f" gap were {visible} or more. Its true gap is {bound}."
+    )
 
 
 def _upper_bound(judged: Judged, interval: tuple[float, float]) -> str:
@@ -134,7 +138,7 @@ def _corrected_certainty(judged: Judged) -> str:
     if judged.evidence == Evidence.WATCH:
         return f"{method}: weaker evidence of overfitting (corrected p ≤ {levels.watch:g})."
     return (
-        f"{method}: after that it was no more than chance. Before that correction a true gap of"
+        f"{method}: after that it was no evidence. Before that correction a true gap of"
         f" {percent(judged.visible or 0)} pp would be found in {100 * levels.power:g}% of cases"
         f" (p ≤ {levels.single:g})."
     )
@@ -155,6 +159,7 @@ def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
             f" most {levels.watch:g}."
         )
         weak_at = f"p ≤ {levels.single:g} before any correction"
+        chance_alone = "After the correction the gap is no evidence."
     else:
         overfit = (
             "Evidence of overfitting to the public set, whatever the cause: the p-value is at most"
@@ -166,6 +171,7 @@ def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
             f" {of_many(levels.watch)} this level or “overfit”."
         )
         weak_at = "as “watch” or “overfit”"
+        chance_alone = f"The p-value is above {levels.watch:g}: chance alone may have made the gap."
     return (
         (Evidence.OVERFIT, overfit),
         (Evidence.WATCH, watch),
@@ -177,8 +183,8 @@ def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
         ),
         (
             Evidence.NO_EVIDENCE,
-            "Chance can explain the gap. The model can still be overfitted: “at most” is the upper"
-            " end of the gap's 95% interval.",
+            f"{chance_alone} The model can still be overfitted: “at most” is the upper end of the"
+            " gap's 95% interval.",
         ),
         (
             Evidence.PENDING,
@@ -273,12 +279,10 @@ def _staged(one: StagedContrast | None, levels: Levels) -> str:
     runs = "this run" if one.runs == 1 else f"its {one.runs} runs"
     low, high = (percent(max(0.0, end)) for end in one.interval)
     corrected = f", corrected for {one.comparisons} comparisons" if one.comparisons > 1 else ""
-    more = (
-        f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)}{corrected})"
-    )
-    chance = (
-        more if one.p <= levels.single else f"no more than chance ({p_value(one.p)}{corrected})"
-    )
+    models = f"{100 * levels.single:g}% of models ({p_value(one.p)}{corrected})"
+    more = f"more than chance gives {models}"
+    less = f"as much as chance gives more than {models}"
+    chance = more if one.p <= levels.single else less
     visible = f"A share of {percent(one.visible)}%" if one.visible else "No share"
     return (
         f" Over {runs} it answers as if it had memorised {percent(max(0.0, one.share))}% (95% {low}"
@@ -292,8 +296,9 @@ def _contrast(
 ) -> str:
     if not tested:
         return f"{points(one.difference)} pp (95% {span(one.interval)})."
-    more = f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)})"
-    chance = more if one.p <= levels.single else "no more than chance"
+    models = f"{100 * levels.single:g}% of models ({p_value(one.p)})"
+    more = f"more than chance gives {models}"
+    chance = more if one.p <= levels.single else f"as much as chance gives more than {models}"
     seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No possible leak"
     difference = f"{points(one.difference)} pp (95% {span(one.interval)})"
     return f"{difference}, {chance}. {seen} would be found in {100 * levels.power:g}% of cases."

@@ -1,5 +1,9 @@
 """Numbers as text: shares, gaps, intervals, sizes and p-values."""
 
+from math import ceil
+
+from leaderboard.evidence.vocabulary import LEVELS
+
 
 def percent(share: float) -> str:
     """Return a fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
@@ -30,8 +34,16 @@ def size(parameters: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return a p-value as text, as shown next to an evidence level."""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}"
+    """Return a p-value as text, as shown next to an evidence level.
+
+    One that is above a level never looks as if it were not: .00104 is ``p = 0.0011``.
+    """
+    if p < 0.001:
+        return "p < .001"
+    rounded = round(p, 3)
+    if any(rounded <= level < p for level in (LEVELS.overfit, LEVELS.watch, LEVELS.single)):
+        return f"p = {ceil(p * 10_000) / 10_000:.4f}"
+    return f"p = {rounded:.3f}"
 
 
 def chance_count(tested: int, level: float) -> str:

@@ -120,8 +120,8 @@ def _chance(tested: int, level: float) -> str:
             f" probability {level:g} or less."
         )
     return (
-        f"If no tested model were overfitted, {chance_count(tested, level)} of {tested:,} would"
-        f" have p ≤ {level:g} on average, or fewer."
+        f"If no tested model were overfitted, chance alone would give at most"
+        f" {chance_count(tested, level)} of the {tested:,} such a p-value, on average."
     )
 
 
@@ -197,12 +197,14 @@ def _peers(analysis: Analysis) -> str:
         caveat = "They are known from elsewhere not to overfit."
     else:
         caveat = "Whether they overfit is not known; if most of them do, this test finds little."
-    outliers = f"excluded as outliers: {', '.join(excluded)}" if excluded else "none was excluded"
+    left_out = "none was left out"
+    if excluded:
+        left_out = f"left out because they look overfitted: {', '.join(excluded)}"
     return (
         f"{_significant(pairs, analysis.levels)} The smallest p-value is that of {nearest.model}:"
         f" {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
         f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those"
-        f" of other families among {candidates}; {outliers}. {caveat}"
+        f" of other families among {candidates}; {left_out}. {caveat}"
     )
 
 

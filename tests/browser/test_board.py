@@ -1,11 +1,12 @@
 """The board as people meet it: wide and narrow, light and dark, by keyboard, without JavaScript, by a screen reader."""
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Page
 
 from leaderboard.board.models import Snapshot
 from leaderboard.board.snapshot import METHOD
-from leaderboard.evidence.models import Adjusted
+from leaderboard.evidence.models import AdaptivePart, Adjusted
 from tests.browser.conftest import Open, violations
 from tests.leaderboard.evidence.test_sentences import row
 from tests.leaderboard.sample import make_pair
@@ -172,3 +173,31 @@ def test_evidence_does_not_hang_on_colour_alone(open_page: Open) -> None:
     with open_page("/boards/demo/") as page:
         words = [page.evaluate(style, f"td .badge.{tone}") for tone in ("hot", "open", "cool")]
         assert len({tuple(word) for word in words}) == 3
+
+
+@pytest.fixture
+def adaptive(board: None) -> None:
+    """A board with a row that was asked a part of its items, next to one that was asked all."""
+    part = AdaptivePart(asked=105, planned=300, look=4, looks=4)
+    adjusted = Adjusted(gap=0.21, interval=(0.09, 0.36), expected=0.3, references=9, by="items")
+    judged = {"basis": "panel", "adjusted": adjusted}
+    asked = replace(row(**judged), model="asked-a-part", adaptive=part)
+    rows = [asked, replace(row(**judged), model="asked-all")]
+    pair = make_pair("adaptive", twins_by="")
+    Snapshot.objects.write(rows, pair=pair, method=METHOD, inputs_hash="a" * 64)
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_the_mark_of_an_adaptive_row_is_seen(open_page: Open, adaptive: None, width: int) -> None:
+    with open_page("/boards/adaptive/", width=width) as page:
+        mark = page.locator("tr[data-model=asked-a-part] .mark")
+        assert mark.inner_text() == "adaptive"
+        assert mark.is_visible()
+        box = mark.bounding_box()
+        row_box = page.locator("tr[data-model=asked-a-part]").bounding_box()
+        assert box and row_box
+        assert box["x"] + box["width"] <= row_box["x"] + row_box["width"] <= width
+        assert box["y"] + box["height"] <= row_box["y"] + row_box["height"]
+        assert page.locator("tr[data-model=asked-all] .mark").count() == 0
+        assert page.locator("tr[data-model=asked-a-part] .private").inner_text().startswith("≈")
+        assert violations(page) == []

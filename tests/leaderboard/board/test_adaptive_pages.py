@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,8 +43,12 @@ def test_rows_are_marked_and_scores_are_said_to_be_estimates(run: Run, client: C
     asked = RunPlan.objects.get(run=run).asked
     board = client.get("/boards/pair/").content.decode()
     assert f"adaptive: {asked} of {EXPOSED_N} items" in board
-    assert board.count("adaptive:") >= 1
+    (row,) = re.findall(r'<tr[^>]* data-model="Overfit".*?</tr>', board, re.DOTALL)
+    assert ">adaptive</a>" in row and ">≈" in row
+    assert board.count(">adaptive</a>") == 1
+    assert "≈ marks a private score that is estimated" in board
     model = client.get("/models/Overfit/").content.decode()
+    assert f", adaptive: {asked} of {EXPOSED_N} items" in model
     assert f"estimated for {EXPOSED_N} items from {asked} that were asked" in model
     assert "/methodology/#adaptive" in model
     assert 'id="adaptive"' in client.get("/methodology/").content.decode()

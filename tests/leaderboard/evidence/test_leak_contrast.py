@@ -1,6 +1,7 @@
 """Contrast of weights on items that endpoints may be shown with items that never left."""
 
 import csv
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import unescape
@@ -219,7 +220,10 @@ def test_the_model_page_shows_it_with_the_smallest_visible_leak(
         in leaky
     )
     assert "more than chance gives 5% of models (p < .001)" in leaky
-    assert "no more than chance. A leak of" in sound and "would be found in 80% of cases" in sound
+    assert re.search(
+        r"as much as chance gives more than 5% of models \(p = 0\.\d+\)\. A leak of", sound
+    )
+    assert "would be found in 80% of cases" in sound
     assert "that never left" not in asked
     assert (
         'href="/methodology/#leak"' in leaky

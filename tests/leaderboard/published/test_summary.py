@@ -40,8 +40,8 @@ def test_the_first_answer_names_no_test() -> None:
     text = answer(imported(), "Which models overfit")
     assert text == (
         "2 of 15 (east-2, east-1): they score higher on open than on shut, which is taken to be equally hard, each with"
-        " p ≤ 0.001. If no tested model were overfitted, 0.015 of 15 would have p ≤ 0.001 on average, or fewer. For 10 the"
-        " items are too few to tell."
+        " p ≤ 0.001. If no tested model were overfitted, chance alone would give at most 0.015 of the 15 such a p-value, on"
+        " average. For 10 the items are too few to tell."
     )
     assert not {"Holm", "Benjamini"} & set(text.split())
 
