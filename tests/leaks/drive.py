@@ -461,6 +461,8 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "object_id": [1],
         "app_label": ["accounts"],
         "key": ["no-key"],
+        "provider_id": ["huggingface"],
+        "transfer": [1],
         "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
         "slug:evaluator": ["demo"],
         "evaluator": ["demo"],
