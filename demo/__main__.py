@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,9 @@ from demo.services import (
 )
 
 COHORT_SECONDS = "600"
-"""Time after which the clock closes a cohort: what is submitted while the demo serves is ranked."""
+"""Time after which the clock closes a cohort: longer than the demo's own runs take."""
+SERVING_COHORT_SECONDS = "60"
+"""The same while the demo serves: what visitors submit is ranked a minute after its result."""
 MOST_EVALUATORS = 8
 POLL_SECONDS = 0.5
 
@@ -98,7 +101,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     with ThreadPoolExecutor(max_workers=1) as alongside:
         sealed = alongside.submit(_once, place, "sealed", benchmarks.seal)
         prepare.migrate(place)
-        programs.start("hub", "site")
+        programs.start("hub", "provider", "site")
         _once(place, "account", account.make)
         print(output.greeting(place), flush=True)
         report(broker)
@@ -107,6 +110,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         token = place.manage("create_token", account.USER).strip().splitlines()[-1]
         sealed.result()
     _once(place, "registered", benchmarks.register)
+    _once(place, "listed", benchmarks.list_endpoint)
     for benchmark in BENCHMARKS:
         prepare.enrol_evaluators(place, benchmark.private)
     number = "an evaluator" if place.evaluators == 1 else f"{place.evaluators} evaluators"
@@ -121,6 +125,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     if set(states) != {"ranked"}:
         return 1
     if not options.once:
+        programs.restart(serving(place), "site", "recorder")
         _serve(place, token)
     return 0
 
@@ -138,6 +143,12 @@ class Programs:
         for name in names:
             self._running[name] = self._place.starts[name]()
             self._stack.callback(stop, [self._running[name]])
+
+    def restart(self, place: Installation, *names: str) -> None:
+        """Stop programs, and start them as those of ``place``."""
+        stop([self._running[name] for name in names])
+        self._place = place
+        self.start(*names)
 
     def check(self) -> None:
         """Raise :class:`ServiceFailed` where a program has ended: nothing would go on then."""
@@ -180,7 +191,7 @@ def _installation(
         port=options.port or _preferred_port(),
         evaluators=options.evaluators,
         hub_port=free_port(),
-        settings={"HOLDFAST_COHORT_SECONDS": COHORT_SECONDS},
+        settings={"HOLDFAST_COHORT_SECONDS": COHORT_SECONDS, "HOLDFAST_PRIVATE_ENDPOINTS": "1"},
     )
     return place, broker
 
@@ -227,12 +238,18 @@ def _evaluate(
     return [place.get(f"/api/v1/runs/{run}", token=token)["state"] for run in runs.values()]
 
 
+def serving(place: Installation) -> Installation:
+    """Return the installation as visitors use it: with boards that close soon."""
+    closing = {"HOLDFAST_COHORT_SECONDS": SERVING_COHORT_SECONDS}
+    return replace(place, settings={**place.settings, **closing})
+
+
 def _serve(place: Installation, token: str) -> None:
     """Submit one more model, which waits for the clock to close its board, and serve."""
     benchmarks.submit(place, LONG, "small", token)
     print(
-        "demo-small now answers the problems of three and four steps. The clock closes that board"
-        f" {int(COHORT_SECONDS) // 60} minutes later.\nServing until Ctrl-C.",
+        "demo-small now answers the problems of three and four steps. The clock closes a board"
+        f" {SERVING_COHORT_SECONDS} seconds after a result.\nServing until Ctrl-C.",
         flush=True,
     )
     signal.pause()

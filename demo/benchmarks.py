@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo import prepare, problems, zoo
+from demo import prepare, problems, provider, zoo
 from demo.problems import Row
 from demo.programs import ROOT, Installation
 
@@ -103,6 +103,12 @@ def register(place: Installation) -> None:
             private=benchmark.private,
             protocol=PROTOCOL,
         )
+
+
+def list_endpoint(place: Installation) -> None:
+    """List the provider's model as an endpoint under contract."""
+    address = f"http://127.0.0.1:{place.provider_port}/v1"
+    place.allow_endpoints([(address, provider.MODEL)], api="chat", provider=provider.PROVIDER)
 
 
 def import_tables(place: Installation) -> None:

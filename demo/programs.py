@@ -187,7 +187,11 @@ class Installation:
     def starts(self) -> dict[str, Callable[[], Process]]:
         """Return the command line of each program by name, in the order of starting."""
         evaluators = {name: partial(self.start_evaluator, name) for name in self.evaluator_names}
-        others = {"site": self.start_site, "hub": self.start_hub}
+        others = {
+            "site": self.start_site,
+            "hub": self.start_hub,
+            "provider": self.start_provider,
+        }
         return {"recorder": self.start_recorder, **evaluators, **others}
 
     def start_hub(self) -> Process:
@@ -196,6 +200,16 @@ class Installation:
         repositories = [f"demo-org/demo-{folder.name}={folder}" for folder in folders]
         command = ["demo.hub", "--port", str(self.hub_port), *repositories]
         return self._start(command, self.engine_environment(), "hub")
+
+    @property
+    def provider_port(self) -> int:
+        """Port of the provider: the evaluators list its address, so it stays the same."""
+        return int(self.secret("provider-port", str(free_port())))
+
+    def start_provider(self) -> Process:
+        """Start the provider of the endpoint under contract."""
+        command = ["demo.provider", "--port", str(self.provider_port)]
+        return self._start(command, self.engine_environment(), "provider")
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""
@@ -299,6 +313,7 @@ class Installation:
         endpoints: Iterable[tuple[str, str]],
         *,
         api: str = "completions",
+        provider: str = "",
         key_file: Path | None = None,
     ) -> None:
         """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the
@@ -308,7 +323,7 @@ class Installation:
         """
         endpoints = list(endpoints)
         key = f'key_file = "{key_file}"' if key_file else "no_key = true"
-        options = f'api = "{api}"\n{key}\nallow_private = true\n'
+        options = f'api = "{api}"\nprovider = "{provider}"\n{key}\nallow_private = true\n'
         entries = [
             f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\n{options}' for url, model in endpoints
         ]
@@ -316,7 +331,8 @@ class Installation:
         with self.recipients.open("a") as listed:
             listed.write("\n".join([*entries, ""]))
         for url, model in endpoints:
-            self.manage("register_endpoint", url, "--model", model, "--api", api)
+            about = ("--model", model, "--api", api, "--provider", provider)
+            self.manage("register_endpoint", url, *about)
 
 
 def has_bubblewrap() -> bool:

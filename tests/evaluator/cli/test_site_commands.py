@@ -334,6 +334,6 @@ def test_a_long_answer_is_not_read_to_its_end(
     site: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "MOST_BYTES", 10)
-    site.add(200, b'{"a": "0123456789"}')
+    site.add(200, b'{"a": "0123456789"}', Content_Length="1000000")
     with pytest.raises(CommandFailed, match="site_unreadable"):
         client.Site(site.address).get("/status")
