@@ -58,6 +58,15 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
         Membership.objects.create(user=by, organisation=organisation, role=Role.OWNER)
         return organisation
 
+    def verified(self) -> "OrganisationQuerySet":
+        """Organisations that were shown to be who their names say."""
+        return self.filter(verified__isnull=False)
+
+    def verified_state(self) -> str:
+        """Return a text that changes whenever an organisation is verified, or no longer is."""
+        facts = self.verified().aggregate(number=models.Count("pk"), last=models.Max("verified"))
+        return f"{facts['number']} {facts['last']}"
+
 
 class Role(models.TextChoices):
     """Roles in an organisation: a member submits, an owner also decides who belongs to it."""

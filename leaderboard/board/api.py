@@ -16,6 +16,7 @@ from leaderboard.board import exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
 from leaderboard.board.lookup import board_etag, board_of, find_row, ranked_rows
+from leaderboard.board.models import mark_verified
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.models import Model
@@ -35,6 +36,7 @@ class BoardChoices(Schema):
     min: str = ""
     max: str = ""
     since: str = ""
+    verified: str = ""
     sort: str = ""
 
 
@@ -53,9 +55,10 @@ def board(
     without a score.
 
     Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in
-    billions, ``since`` is a day; choices that are not known are left out. Accuracies, gaps and
-    intervals are fractions; a gap is public less private accuracy; intervals are 95%, Wilson's for
-    a score (under 100 items Clopper and Pearson's) and Newcombe's for a gap.
+    billions, ``since`` is a day, ``verified=yes`` gives the rows of verified organisations; choices
+    that are not known are left out. Accuracies, gaps and intervals are fractions; a gap is public
+    less private accuracy; intervals are 95%, Wilson's for a score (under 100 items Clopper and
+    Pearson's) and Newcombe's for a gap.
     """
     return _board(request, pair)
 
@@ -124,5 +127,5 @@ def _board(request: HttpRequest, pair: str | None) -> HttpResponse:
     if found is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
     rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
-    data = exports.as_json(found, (row.read() for row in rows))
+    data = exports.as_json(found, mark_verified(row.read() for row in rows))
     return HttpResponse(json.dumps(data), content_type="application/json; charset=utf-8")

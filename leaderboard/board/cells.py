@@ -143,10 +143,13 @@ def ranked_model(row: Row) -> RankedModel:
         title=f"{row.model}, {row.organisation}",
         search_text=row.search_text,
         tries=row.tries,
+        unverified=not row.verified,
         cells={
             "rank": Cell(texts.rank),
             "family": Cell(row.family, link=row.family and f"/families/{quoted(row.family)}/"),
-            "organisation": Cell(row.organisation),
+            "organisation": Cell(
+                row.organisation + ("" if row.verified else " (unverified)"),
+            ),
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
             "private": Cell(

@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from leaderboard.accounts.models import Organisation
 from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.board.sorts import SORTS
@@ -25,6 +26,7 @@ EVIDENCE_CHOICES = (
     ("", "all evidence"),
     *((level.value, label) for level, label in LABELS.items()),
 )
+VERIFIED_CHOICES = (("", "all organisations"), ("yes", "verified organisations"))
 SORT_CHOICES = tuple((name, sort.label) for name, sort in SORTS.items())
 PAGE_ROWS = 50
 """Rows on one page of a board."""
@@ -46,6 +48,7 @@ class BoardQuery:
     access: str
     protocol: str
     evidence: str
+    verified: str
     smallest: float | None
     largest: float | None
     since: str
@@ -65,6 +68,7 @@ class BoardQuery:
             access=one_of(data.get("access", ""), dict(ACCESS_CHOICES)),
             protocol=_text(data, "protocol", 80),
             evidence=one_of(data.get("evidence", ""), dict(EVIDENCE_CHOICES)),
+            verified=one_of(data.get("verified", ""), dict(VERIFIED_CHOICES)),
             smallest=_billions(data.get("min", "")),
             largest=_billions(data.get("max", "")),
             since=_day(data.get("since", "")),
@@ -84,6 +88,9 @@ class BoardQuery:
         found = self.rows_of(snapshot).filter(**self._equal())
         if self.q:
             found = found.filter(search__contains=self.q.lower())
+        if self.verified:
+            verified = Organisation.objects.verified()
+            found = found.filter(organisation__in=verified.values("name"))
         if self.smallest is not None:
             found = found.filter(parameters__gte=self.smallest * 1e9)
         if self.largest is not None:
@@ -95,13 +102,16 @@ class BoardQuery:
     def positions(self, snapshot: Snapshot | None) -> Sequence[int]:
         """Return the positions of the rows on all pages, in the order of these choices.
 
-        A snapshot never changes, so they are cached: one query counts and orders all pages.
+        A snapshot never changes, so they are cached: one query counts and orders all pages. What
+        changes are the organisations that are verified.
         """
         if snapshot is None:
             return ()
         if self.sort == "private" and not self.narrows:
             return range(snapshot.size)
         choices = self.address(page=1, axis="fit", cols=DEFAULT_COLUMNS)
+        if self.verified:
+            choices += f" {Organisation.objects.verified_state()}"
         key = f"positions:{snapshot.cache_key}:{sha256(choices.encode()).hexdigest()}"
         positions: list[int] | None = cache.get(key)
         if positions is None:
@@ -115,7 +125,7 @@ class BoardQuery:
     @property
     def narrows(self) -> bool:
         """Return True if some rows may be left out."""
-        return bool(self.q or self._equal() or self.narrows_size_or_date)
+        return bool(self.q or self.verified or self._equal() or self.narrows_size_or_date)
 
     @property
     def narrows_size_or_date(self) -> bool:
@@ -143,6 +153,7 @@ _DEFAULTS: Mapping[str, object] = {
     "access": "",
     "protocol": "",
     "evidence": "",
+    "verified": "",
     "min": None,
     "max": None,
     "since": "",

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 
 from evaluator.contract import canonical_json
+from leaderboard.accounts.models import Organisation
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, unranked
 from leaderboard.board.rows import NotRanked, Row
@@ -23,19 +24,27 @@ from leaderboard.submissions.models import names_of
 class Board:
     """One pair, its newest ranking (None before the first), and the models without a rank.
 
-    ``next_close`` is when results that wait are published, None where no date is known.
+    ``next_close`` is when results that wait are published, None where no date is known;
+    ``verified`` changes with the organisations that are verified.
     """
 
     pair: SetPair
     snapshot: Snapshot | None
     unranked: NotRanked
     next_close: datetime | None = None
+    verified: str = ""
 
     @classmethod
     def of(cls, pair: SetPair) -> "Board":
         """Read the board from the database."""
         snapshot = Snapshot.objects.without_families().current(pair)
-        return cls(pair, snapshot, unranked(pair, snapshot), next_closes().get(pair.pk))
+        return cls(
+            pair,
+            snapshot,
+            unranked(pair, snapshot),
+            next_closes().get(pair.pk),
+            Organisation.objects.verified_state(),
+        )
 
     @cached_property
     def version(self) -> str:
@@ -46,6 +55,7 @@ class Board:
             "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
             "private": [private.n, private.digest, private.version, private.rule_words()],
             "snapshot": self.snapshot and [self.snapshot.pk, self.snapshot.created.isoformat()],
+            "verified": self.verified,
             "next_close": self.next_close and self.next_close.isoformat(),
             **self.unranked.to_dict(),
         }

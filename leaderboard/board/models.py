@@ -1,7 +1,7 @@
 """Snapshots: finished rankings, never changed, from which pages, API and exports read."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Self
 
@@ -9,6 +9,7 @@ import msgspec
 from django.db import models, transaction
 
 from evaluator.errors import Fault
+from leaderboard.accounts.models import Organisation
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.rows import WHY, NotRanked, Row, Unranked, Why
 from leaderboard.board.sorts import SORTS
@@ -58,6 +59,7 @@ def _unranked(run: Run, why: Why) -> Unranked:
     return Unranked(
         model=model.name,
         organisation=model.organisation.name,
+        verified=model.organisation.verified is not None,
         access=ACCESS[Submission.Kind(run.submission.kind)],
         why=why,
     )
@@ -65,7 +67,7 @@ def _unranked(run: Run, why: Why) -> Unranked:
 
 _UNRANKED = (
     "state", "fault", "retracted", "post_release", "submission__kind", "submission__model__name",
-    "submission__model__organisation__name",
+    "submission__model__organisation__name", "submission__model__organisation__verified",
 )  # fmt: skip
 
 
@@ -211,12 +213,12 @@ class Snapshot(WriteOnce):
         """Return the rows at these positions, in their order; one that is gone is left out."""
         found = self.rows.filter(position__in=positions)
         bodies = dict(found.values_list("position", "body"))
-        return [_read(bodies[position]) for position in positions if position in bodies]
+        return mark_verified(_read(bodies[at]) for at in positions if at in bodies)
 
     def row_of(self, model: str) -> Row | None:
         """Return the row of one model; None where it has none."""
         row = self.rows.filter(model=model).first()
-        return row.read() if row else None
+        return mark_verified([row.read()])[0] if row else None
 
     def curve(self) -> tuple[tuple[float, float], ...]:
         """Return the (private, public) points that the references lead to expect."""
@@ -351,3 +353,15 @@ class SnapshotRow(WriteOnce):
 
 
 _read = msgspec.json.Decoder(Row).decode
+
+
+def mark_verified(rows: Iterable[Row]) -> list[Row]:
+    """Return rows with what is known now of their organisations."""
+    read = list(rows)
+    listed = {row.organisation for row in read}
+    organisations = Organisation.objects.verified().filter(name__in=listed)
+    verified = set(organisations.values_list("name", flat=True))
+    return [
+        msgspec.structs.replace(row, verified=True) if row.organisation in verified else row
+        for row in read
+    ]

@@ -78,7 +78,8 @@ class Row(Wire, frozen=True, kw_only=True):
     how many notices there were. ``within`` bounds the distance of a private score in steps from the
     exact one, in items. With ``adaptive`` the accuracy of ``private`` and its interval are linked
     from the items asked to all of them; its counts are of those that were asked. An endpoint has
-    neither ``likelihood`` nor ``leak``, weights have no ``prior_exposure``.
+    neither ``likelihood`` nor ``leak``, weights have no ``prior_exposure``. ``verified`` is that of
+    its organisation when the row is read (``models.mark_verified``); no snapshot knows it.
     """
 
     model: str
@@ -113,6 +114,7 @@ class Row(Wire, frozen=True, kw_only=True):
     prior_exposure: PriorExposure | None = None
     within: int = 0
     adaptive: AdaptivePart | None = None
+    verified: bool = False
 
     @property
     def item_selection(self) -> str:
@@ -141,6 +143,7 @@ class Unranked(Wire, frozen=True, kw_only=True):
     organisation: str
     access: Access
     why: Why
+    verified: bool = False
 
     @property
     def reason(self) -> str:

@@ -18,6 +18,7 @@ from leaderboard.board.forms import (
     EVIDENCE_CHOICES,
     PAGE_ROWS,
     SORT_CHOICES,
+    VERIFIED_CHOICES,
     BoardQuery,
 )
 from leaderboard.board.lookup import (
@@ -28,7 +29,7 @@ from leaderboard.board.lookup import (
     find_row,
     ranked_rows,
 )
-from leaderboard.board.models import Snapshot
+from leaderboard.board.models import Snapshot, mark_verified
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
 from leaderboard.charts.points import LEVEL_CLASSES, SIMILAR
@@ -149,6 +150,7 @@ def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
         "fixed": [
             ("access", "Access", ACCESS_CHOICES, query.access),
             ("evidence", "Evidence", EVIDENCE_CHOICES, query.evidence),
+            ("verified", "Organisations", VERIFIED_CHOICES, query.verified),
             ("sort", "Order", SORT_CHOICES, query.sort),
             ("axis", "Range of the axis", AXIS_CHOICES, query.axis),
         ],
@@ -218,7 +220,7 @@ def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
     """Return the rows that the page shows for the same address, on all its pages, as CSV."""
     snapshot = _board_or_404(request, slug).snapshot
     rows = BoardQuery.from_dict(request.GET).rows(snapshot)
-    text = exports.as_csv(row.read() for row in rows)
+    text = exports.as_csv(mark_verified(row.read() for row in rows))
     headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -237,6 +239,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         return redirect("model", known.name, permanent=True)
     context = {
         "name": name,
+        "unverified": known.organisation if known else None,
         "organisation": known.organisation if known else standings[0]["cells"].row.organisation,
         "former": known.former.select_related("organisation").order_by("-pk") if known else (),
         "standings": standings,
@@ -279,7 +282,7 @@ def _peers(snapshot: Snapshot, row: Row) -> tuple[list[Row], int]:
     similar = snapshot.rows.filter(public__range=(own - SIMILAR, own + SIMILAR))
     distance = Func(F("public") - Value(own), function="ABS", output_field=FloatField())
     nearest = similar.exclude(model=row.model).order_by(distance, "position")
-    peers = [row, *(one.read() for one in nearest[: MOST_PEERS - 1])]
+    peers = [row, *mark_verified(one.read() for one in nearest[: MOST_PEERS - 1])]
     peers.sort(key=lambda one: (-one.private.accuracy, one.model))
     return peers, similar.count()
 
@@ -290,7 +293,7 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
     found = []
     for pair, snapshot in current_snapshots():
         members = snapshot.rows.filter(family=name).order_by("position")
-        rows = [row.read() for row in members[:MOST_MEMBERS]]
+        rows = mark_verified(row.read() for row in members[:MOST_MEMBERS])
         if rows:
             found.append(
                 {

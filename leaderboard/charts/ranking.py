@@ -50,7 +50,8 @@ class RankedModel:
     """One row. ``cells`` are by the names of their columns.
 
     ``tries`` counts the complete runs; ``grounds`` stand next to the evidence level, and
-    ``explanation`` is its tooltip. ``mark`` says that the row is of another kind than the others.
+    ``explanation`` is its tooltip. ``mark`` says that the row is of another kind than the others,
+    ``unverified`` that its organisation was not yet checked to be who its name says.
     """
 
     model: str
@@ -64,6 +65,7 @@ class RankedModel:
     grounds: str
     explanation: str
     mark: Cell = UNMARKED
+    unverified: bool = False
 
 
 @lru_cache(maxsize=4096)

@@ -167,13 +167,15 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
 ) -> None:
     def visit() -> None:
         client.get("/boards/demo/")  # draws the figures of the snapshot, which are cached then
-        with django_assert_num_queries(7):  # 5 of the board, the order of its rows, and the rows
+        with django_assert_num_queries(
+            9
+        ):  # 6 of the board, the order of its rows, the rows, their marks
             client.get("/boards/demo/?sort=gap")
-        with django_assert_num_queries(6):  # the order is in the cache
+        with django_assert_num_queries(8):  # the order is in the cache
             client.get("/boards/demo/?sort=gap&axis=whole")
-        with django_assert_num_queries(7):  # the rows that match are ordered and counted at once
+        with django_assert_num_queries(9):  # the rows that match are ordered and counted at once
             client.get("/boards/demo/?q=demo")
-        with django_assert_num_queries(5):  # the same page again is in the cache
+        with django_assert_num_queries(6):  # the same page again is in the cache
             client.get("/boards/demo/?sort=gap")
 
     visit()

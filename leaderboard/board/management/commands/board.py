@@ -10,6 +10,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports
 from leaderboard.board.index import Benchmark, benchmarks
 from leaderboard.board.lookup import Board
+from leaderboard.board.models import mark_verified
 from leaderboard.board.rows import Row
 from leaderboard.evidence import formats
 
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         if pair is None:
             raise CommandError("no such pair is registered")
         board = Board.of(pair)
-        rows = board.snapshot.ranking() if board.snapshot else ()
+        rows = mark_verified(board.snapshot.ranking()) if board.snapshot else []
         if options["json"]:
             self.stdout.write(json.dumps(exports.as_json(board, rows)))
             return
