@@ -25,6 +25,12 @@ from demo.services import start_redis, stop
 
 FINAL = {"ranked", "failed", "cancelled"}
 PAIR = "twins"
+UNBOUNDED = {
+    "HOLDFAST_UNFINISHED_RUNS": "1000",
+    "HOLDFAST_SUBMISSIONS": "10000",
+    "HOLDFAST_API_REQUESTS": "1000000",
+}
+"""Limits on one author, who submits everything here and asks several times a second."""
 ONE_BLOCK = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
 """How a set is sealed that a listed endpoint is asked whole."""
 
@@ -147,6 +153,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
             port=free_port(),
             source=source,
             settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1", "HOLDFAST_COHORT_SECONDS": "0.001"}
+            | UNBOUNDED
             | settings,
         )
         public, private = rows or (public_set()[:120], private_set()[:120])

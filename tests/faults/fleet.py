@@ -20,7 +20,7 @@ from demo import prepare
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, Process, free_port
 from demo.services import EmbeddedPostgres, start_redis, stop
-from tests.acceptance.conftest import ONE_BLOCK, PAIR, Endpoint, House
+from tests.acceptance.conftest import ONE_BLOCK, PAIR, UNBOUNDED, Endpoint, House
 from tests.evaluator.processes import alive, cmdline, descendants
 
 ROWS = (public_set()[:60], private_set()[:60])
@@ -206,7 +206,8 @@ def open_fleet(folder: Path, *, source: Path = ROOT) -> Iterator[Fleet]:
         broker_url=broker_url,
         port=free_port(),
         source=source,
-        settings={
+        settings=UNBOUNDED
+        | {
             "HOLDFAST_PRIVATE_ENDPOINTS": "1",
             "HOLDFAST_COHORT_SECONDS": "0.001",
             "HOLDFAST_CONCURRENCY": str(IN_FLIGHT),
