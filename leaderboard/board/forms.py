@@ -125,12 +125,12 @@ class BoardQuery:
     @property
     def narrows(self) -> bool:
         """Return True if some rows may be left out."""
-        return bool(self.q or self.verified or self._equal() or self.narrows_size_or_date)
+        return bool(self.q or self._equal() or self.narrows_further)
 
     @property
-    def narrows_size_or_date(self) -> bool:
+    def narrows_further(self) -> bool:
         """Return True if a choice of the form's second part was made."""
-        return (self.smallest, self.largest, self.since) != (None, None, "")
+        return (self.smallest, self.largest, self.since, self.verified) != (None, None, "", "")
 
     def address(self, **changes: Any) -> str:
         """Return the query of an address, without defaults; equal choices give equal texts."""

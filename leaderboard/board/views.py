@@ -150,10 +150,10 @@ def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
         "fixed": [
             ("access", "Access", ACCESS_CHOICES, query.access),
             ("evidence", "Evidence", EVIDENCE_CHOICES, query.evidence),
-            ("verified", "Organisations", VERIFIED_CHOICES, query.verified),
             ("sort", "Order", SORT_CHOICES, query.sort),
             ("axis", "Range of the axis", AXIS_CHOICES, query.axis),
         ],
+        "verified": VERIFIED_CHOICES,
         "columns": [
             (column.name, column.label, column.name in query.columns)
             for column in COLUMNS

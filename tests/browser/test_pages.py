@@ -53,6 +53,7 @@ SUBMITTERS = (
     "/",
     "/submit/",
     "/mine/",
+    "/quotas/",
     "/accounts/tokens/",
     "/accounts/email/",
     "/accounts/password/set/",

@@ -231,7 +231,7 @@ def test_what_was_chosen_is_chosen_in_the_form(client: Client, pair: SetPair) ->
     assert (
         'value="&quot;&lt;x&gt;"' in page and 'value="0.5"' in page and 'value="2026-01-01"' in page
     )
-    assert re.findall(r'value="([^"]*)" selected', page) == ["weights", "", "", "gap", "fit"]
+    assert re.findall(r'value="([^"]*)" selected', page) == ["weights", "", "gap", "fit", ""]
     assert '<details class="more" open>' in page and 'class="more columns"' in page
     assert (
         "/boards/demo.csv?q=%22%3Cx%3E&amp;access=weights&amp;min=0.5&amp;since=2026-01-01&amp;sort=gap"
