@@ -147,9 +147,7 @@ def ranked_model(row: Row) -> RankedModel:
         cells={
             "rank": Cell(texts.rank),
             "family": Cell(row.family, link=row.family and f"/families/{quoted(row.family)}/"),
-            "organisation": Cell(
-                row.organisation + ("" if row.verified else " (unverified)"),
-            ),
+            "organisation": Cell(row.owner),
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
             "private": Cell(

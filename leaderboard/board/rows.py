@@ -131,6 +131,11 @@ class Row(Wire, frozen=True, kw_only=True):
         return 0 if self.tier in EXACT_TIERS else step_of(self.private.n)
 
     @property
+    def owner(self) -> str:
+        """Return its organisation, marked if that is unverified."""
+        return self.organisation + ("" if self.verified else " (unverified)")
+
+    @property
     def search_text(self) -> str:
         """Text that a search looks at, in lower case."""
         return " ".join((self.model, self.organisation, self.family)).lower()
