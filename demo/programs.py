@@ -109,6 +109,7 @@ class Installation:
             "BROKER_URL": self.broker_url,
             "SECRET_KEY": self.secret("secret", os.urandom(32).hex()),
             "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "HOLDFAST_URL": self.address,
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_REDISPATCH_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),

@@ -34,6 +34,10 @@ REBUILD_TASK = "holdfast.rebuild"
 ASK_LOGS_TASK = "holdfast.ask_logs"
 WATCH_TASK = "holdfast.watch"
 PRUNE_TASK = "holdfast.prune"
+NOTIFY_TASK = "holdfast.notify"
+"""Sends the mail and calls the webhooks that are due. On a queue of its own, whose worker may wait
+for a slow receiver."""
+NOTIFICATIONS_QUEUE = "notifications"
 HOUSEKEEPING_QUEUE = "housekeeping"
 RANKINGS_QUEUE = "rankings"
 BEAT_SECONDS = 2.0
@@ -81,6 +85,7 @@ app.conf.update(
         ASK_LOGS_TASK: {"queue": HOUSEKEEPING_QUEUE},
         WATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
         PRUNE_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        NOTIFY_TASK: {"queue": NOTIFICATIONS_QUEUE},
     },
     # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before
     # the next.

@@ -1,9 +1,12 @@
-"""Settings of mail, from one URL."""
+"""Settings of mail, from one URL, and of webhooks."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from leaderboard.environment import flag, text
 
 
 def mail_settings(url: str) -> dict[str, Any]:
@@ -33,3 +36,22 @@ def mail_settings(url: str) -> dict[str, Any]:
         "EMAIL_USE_TLS": parts.scheme == "smtp",
         "EMAIL_USE_SSL": parts.scheme == "smtps",
     }
+
+
+def private_webhooks() -> bool:
+    """Return True where webhooks may lead to private addresses."""
+    return flag(
+        "HOLDFAST_PRIVATE_WEBHOOKS",
+        about="Call webhooks on private addresses and without TLS. Link-local and metadata "
+        "addresses are never called.",
+    )
+
+
+def site_address(*, secure: bool, hosts: Sequence[str]) -> str:
+    """Return the site's address without a final slash."""
+    return text(
+        "HOLDFAST_URL",
+        f"{'https' if secure else 'http'}://{next(iter(hosts), 'localhost')}",
+        about="The site's address, as mails and webhooks link to it.",
+        shown="the first of the allowed hosts",
+    ).rstrip("/")

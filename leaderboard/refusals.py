@@ -77,6 +77,8 @@ class Refusal(StrEnum):
     INVITATION_FOR_ANOTHER = "invitation_for_another"
     MAIL_AWAY = "mail_away"
     PROVIDER_AWAY = "provider_away"
+    WEBHOOK_REFUSED = "webhook_refused"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
     BUSY = "busy"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
@@ -392,6 +394,16 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         "The invitation is for another address.",
         "Sign in with the account whose confirmed address the mail was sent to, or ask for an"
         " invitation to yours.",
+    ),
+    Refusal.WEBHOOK_REFUSED: RefusalExplanation(
+        422,
+        "This address may not be called.",
+        "Give https://NAME/PATH with a public name, without user, query and fragment.",
+    ),
+    Refusal.TOO_MANY_WEBHOOKS: RefusalExplanation(
+        409,
+        "The organisation has as many webhooks as it may.",
+        "Remove one that is not needed.",
     ),
     Refusal.MAIL_AWAY: RefusalExplanation(
         503,

@@ -20,7 +20,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from leaderboard.environment import flag, names, number, text
-from leaderboard.mail import mail_settings
+from leaderboard.mail import mail_settings, private_webhooks, site_address
 from leaderboard.sign_in import Client, provider_settings, sign_in_settings
 
 ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
@@ -399,6 +399,7 @@ PRIVATE_ENDPOINTS = flag(
     about="Accept endpoints on private addresses. The evaluator's own list decides for itself.",
 )
 
+PRIVATE_WEBHOOKS = private_webhooks()
 HUB_ENDPOINT = text(
     "HF_ENDPOINT",
     about="The hub of models, as `https://host`; the evaluators need the same. It may stand in a "
@@ -505,7 +506,6 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Plotly's basic bundle, for the pages of charts; WhiteNoise sends its .gz file.
 PLOTLY = "vendor/plotly-basic-4.1.1.min.js"
-# For the page of a run under way.
 HTMX = "vendor/htmx-2.0.11.min.js"
 RELEASES = Path(
     text(
@@ -527,6 +527,7 @@ SECURE = flag(
     about="The site is reached by https only: cookies and redirects say so, and HSTS for a year.",
     shown="1, but 0 in debug mode and where all allowed hosts are loopback",
 )
+SITE_URL = site_address(secure=SECURE, hosts=ALLOWED_HOSTS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
 globals().update(sign_in_settings(secure=SECURE))
 SIGN_IN = provider_settings(

@@ -291,3 +291,20 @@ class QuotaForm(Act):
         """Return the benchmark's name, empty for all."""
         pair = self.cleaned_data["pair"]
         return pair.slug if pair else ""
+
+
+class MailForm(forms.Form):
+    """What a user wants mail about."""
+
+    ends = forms.BooleanField(
+        required=False, label="A run of mine has ended: graded, failed or cancelled"
+    )
+    results = forms.BooleanField(required=False, label="The result of a run of mine is published")
+
+
+class WebhookForm(forms.Form):
+    """Address of a new webhook."""
+
+    url = forms.CharField(
+        max_length=2000, label="Address", help_text="As https://hooks.example.org/holdfast"
+    )

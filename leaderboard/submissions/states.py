@@ -71,6 +71,10 @@ FINAL = frozenset({RunState.RANKED, RunState.FAILED, RunState.CANCELLED})
 """Nothing more happens by itself."""
 LIVE = frozenset({RunState.LEASED, RunState.RUNNING})
 """An evaluator holds a lease."""
+ANNOUNCED = frozenset(
+    {RunState.RUNNING, RunState.GRADED, RunState.RANKED, RunState.FAILED, RunState.CANCELLED}
+)
+"""States whose begin is announced to those who asked for it."""
 CANCELLABLE = frozenset(old for old, new in STEPS if new is RunState.CANCELLED)
 
 

@@ -15,6 +15,7 @@ from evaluator.errors import EvaluatorError
 from leaderboard.celery import (
     DRAIN_TASK,
     END_LAPSED_TASK,
+    NOTIFY_TASK,
     PRUNE_TASK,
     REAP_TASK,
     WATCH_TASK,
@@ -123,6 +124,13 @@ def drain() -> None:
     """Send the jobs and the orders that are due."""
     housekeeping(actions.drain_outbox)
     housekeeping(actions.drain_rescorings)
+    housekeeping(actions.request_notifications)
+
+
+@app.task(name=NOTIFY_TASK)  # type: ignore[untyped-decorator]
+def notify() -> None:
+    """Send the notifications that are due. Those left are requested again by the housekeeping."""
+    housekeeping(actions.deliver)
 
 
 def housekeeping(action: Callable[[], int]) -> None:

@@ -165,6 +165,7 @@ def test_every_program_has_a_unit() -> None:
     for words in (
         "leaderboard.wsgi",
         "-Q record,rankings,housekeeping",
+        "-Q notifications",
         "leaderboard.celery beat",
         "evaluator.worker",
     ):

@@ -32,6 +32,7 @@ BODIES = {
     "/api/v1/sets/<slug>/withdrawal": {"reason": "wrong_protocol"},
     "/api/v1/quotas": {"runs": 9, "reason": "as agreed"},
     "/api/v1/organisations": {"name": "Another"},
+    "/api/v1/organisations/<name>/webhooks": {"url": "https://hooks.example.org/x"},
     "/api/v1/models/<name>/name": {"name": "Model-2"},
     "/api/v1/models/<name>/transfer": {"to": "other"},
     "/api/v1/organisations/<name>/invitations": {"email": "x@lab.example"},

@@ -6,6 +6,8 @@ Each step drives one kind of success or failure; what is seen is kept in :class:
 import base64
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +17,7 @@ from typing import Any
 import psycopg
 
 from demo import prepare
+from demo.programs import ROOT
 from demo.services import EmbeddedPostgres, filesystem_broker
 from evaluator.sealing import formats
 from evaluator.sealing.keys import load_keys
@@ -446,6 +449,41 @@ def queue_again(used: Used) -> None:
     used.wait(run, lambda state: state["final"])
 
 
+def notify_everybody(used: Used) -> Path:
+    """Everybody hears of every step so far, by mail and by a webhook. Returns what the webhook was sent."""
+    calls = used.house.place.folder / "site" / "webhook-calls"
+    command = [sys.executable, str(ROOT / "tests" / "leaderboard" / "receiver.py"), str(calls)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        port = receiver.stdout.readline().strip()
+        used.change(
+            "INSERT INTO submissions_webhook (organisation_id, url, salt, created_by_id, created) "
+            "SELECT id, %s, 'salt', (SELECT min(id) FROM accounts_user), now() FROM accounts_organisation",
+            f"http://127.0.0.1:{port}/ok",
+        )
+        used.change(
+            'INSERT INTO account_emailaddress (user_id, email, verified, "primary") '
+            "SELECT id, username || '@lab.example', true, true FROM accounts_user "
+            "WHERE id NOT IN (SELECT user_id FROM account_emailaddress)"
+        )
+        used.change(
+            "INSERT INTO submissions_mailchoice (user_id, ends, results) SELECT id, true, true FROM accounts_user"
+        )
+        mails = len(list(used.house.place.mails.iterdir()))
+        for _ in range(10):
+            used.house.place.manage("deliver_notifications")
+            used.change("UPDATE submissions_delivery SET due = now() WHERE due IS NOT NULL")
+            if not used.house.query("SELECT 1 FROM submissions_delivery WHERE due IS NOT NULL"):
+                break
+        receiver.kill()
+    states = {
+        json.loads(json.loads(line)["body"])["type"] for line in calls.read_text().splitlines()
+    }
+    assert states >= {"run.graded", "run.ranked", "run.failed"}, states
+    assert len(list(used.house.place.mails.iterdir())) > mails, "no mail was sent"
+    return calls
+
+
 def values(used: Used) -> dict[str, Sequence[object]]:
     """What the parts of a route may be filled in with."""
     submissions = used.house.query("SELECT id FROM submissions_submission ORDER BY id")
@@ -456,6 +494,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "uidb36": ["1"],
         "username": ["author"],
         "invitation": [1],
+        "webhook": [1],
         "secret": ["no-secret"],
         "pk": [1],
         "object_id": [1],

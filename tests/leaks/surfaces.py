@@ -254,6 +254,24 @@ def of_pages(used: Used, shown: Canary) -> list[Surface]:
     return surfaces
 
 
+def of_notifications(used: Used, calls: Path) -> list[Surface]:
+    """What a webhook was sent, and every mail."""
+    called, mailed = token("control"), token("control")
+    with calls.open("a") as log:
+        log.write(called.text + "\n")
+    (used.house.place.mails / "control.log").write_text(mailed.text)
+    return [
+        blob("L35 calls of webhooks", calls.read_bytes, called),
+        # A sign-up is answered by a mail that has the visitor's name in it.
+        Surface(
+            "L35 mail",
+            lambda scanner: scanner.scan_tree(used.house.place.mails),
+            mailed,
+            ("typed",),
+        ),
+    ]
+
+
 def of_cores(used: Used, scratch: Path) -> list[Surface]:
     """What programs leave that crash, where this machine lets a test see it."""
     if not processes.leaves_core_files():

@@ -21,6 +21,15 @@ from leaderboard.submissions.actions.naming import (
     rename_model,
 )
 from leaderboard.submissions.actions.next_steps import Act, NextStep, next_step, results_on
+from leaderboard.submissions.actions.notifications import (
+    add_webhook,
+    choose_mail,
+    deliver,
+    owned_webhooks,
+    ping_webhook,
+    remove_webhook,
+    request_notifications,
+)
 from leaderboard.submissions.actions.pairs import withdraw_pair
 from leaderboard.submissions.actions.queue import drain_outbox
 from leaderboard.submissions.actions.queue_place import queue_place
@@ -67,13 +76,16 @@ __all__ = [
     "NextStep",
     "Weighed",
     "accept_transfer",
+    "add_webhook",
     "ask_again",
     "ask_all_again",
     "assign_lineage",
     "cancel",
+    "choose_mail",
     "close_rule",
     "commit_weights",
     "continue_run",
+    "deliver",
     "drain_outbox",
     "drain_rescorings",
     "end_lapsed",
@@ -90,6 +102,8 @@ __all__ = [
     "next_closes",
     "next_step",
     "offer_transfer",
+    "owned_webhooks",
+    "ping_webhook",
     "preflight_of",
     "propose",
     "prune",
@@ -102,8 +116,10 @@ __all__ = [
     "refuse_report",
     "register_lineage",
     "release_progress",
+    "remove_webhook",
     "rename_model",
     "request_end_of_lapsed",
+    "request_notifications",
     "request_rankings",
     "requeue",
     "results_on",

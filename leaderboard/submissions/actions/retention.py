@@ -3,6 +3,7 @@
 - Receipts and job specifications of runs that have ended: fences and final states refuse what they
   would refuse.
 - Counts of refused reports.
+- Deliveries of notifications that were taken or given up.
 
 Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants,
 which third parties hold against the evaluators' logs.
@@ -15,7 +16,14 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from leaderboard.submissions.models import Outbox, Receipt, RefusedReport, Run, seconds_from_now
+from leaderboard.submissions.models import (
+    Delivery,
+    Outbox,
+    Receipt,
+    RefusedReport,
+    Run,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import FINAL, RunState
 
 AT_ONCE = 20_000
@@ -30,11 +38,12 @@ class Pruned:
     receipts: int
     job_specifications: int
     refused_reports: int
+    deliveries: int = 0
 
     @property
     def total(self) -> int:
         """Sum over all kinds."""
-        return self.receipts + self.job_specifications + self.refused_reports
+        return self.receipts + self.job_specifications + self.refused_reports + self.deliveries
 
 
 def prune(*, dry_run: bool = False) -> Pruned:
@@ -49,6 +58,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
         receipts=_delete(Receipt.objects.filter(run__in=ended), dry_run=dry_run),
         job_specifications=_delete(Outbox.objects.filter(run__in=ended), dry_run=dry_run),
         refused_reports=_delete(RefusedReport.objects.filter(day__lt=old_day), dry_run=dry_run),
+        deliveries=_delete(Delivery.objects.filter(due=None, moment__lt=before), dry_run=dry_run),
     )
 
 

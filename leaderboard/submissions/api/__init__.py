@@ -4,6 +4,7 @@ from ninja import Router
 
 from leaderboard.submissions.api import (
     naming,
+    notifications,
     pairs,
     quotas,
     releases,
@@ -25,5 +26,6 @@ for module in (
     quotas,
     releases,
     naming,
+    notifications,
 ):
     router.add_router("", module.router)

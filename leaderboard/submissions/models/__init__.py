@@ -14,6 +14,12 @@ from leaderboard.submissions.models.naming import (
     names_of,
     owners_so_far,
 )
+from leaderboard.submissions.models.notifications import (
+    Delivery,
+    MailChoice,
+    StateChange,
+    Webhook,
+)
 from leaderboard.submissions.models.outcomes import (
     COUNTED,
     UNASSIGNED,
@@ -60,11 +66,13 @@ __all__ = [
     "Commitment",
     "CountsByGrader",
     "Decline",
+    "Delivery",
     "FormerIdentity",
     "GraderComparison",
     "Heartbeat",
     "Lineage",
     "LineageRecord",
+    "MailChoice",
     "Model",
     "Outbox",
     "PackedOutcomes",
@@ -78,9 +86,11 @@ __all__ = [
     "RunOutcomes",
     "RunPlan",
     "SampleMean",
+    "StateChange",
     "Submission",
     "TensorList",
     "Transfer",
+    "Webhook",
     "blocks_asked",
     "compare_graders",
     "names_of",

@@ -13,6 +13,7 @@ from leaderboard.ledger.models import Evaluator
 from leaderboard.state_machine import LostStep, check_step
 from leaderboard.submissions.models.systems import Submission
 from leaderboard.submissions.states import (
+    ANNOUNCED,
     CANCELLABLE,
     FINAL,
     LIVE,
@@ -293,6 +294,8 @@ class Run(models.Model):
         if not Run.objects.filter(pk=self.pk, state=old).update(state=new, **changes):
             raise LostStep(f"{old} → {new}")
         self.refresh_from_db()
+        if new in ANNOUNCED:
+            self.state_changes.create(state=new)
 
     def change(self, **changes: Any) -> None:
         """Write fields that are not the state. Only for a run that is locked."""

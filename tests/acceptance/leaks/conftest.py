@@ -61,6 +61,7 @@ def begin(
             seal=seal,
             HOLDFAST_MAX_ATTEMPTS="20",
             HOLDFAST_MAINTAINER_MFA="0",
+            HOLDFAST_PRIVATE_WEBHOOKS="1",
             **settings,
             **options,
         )

@@ -93,6 +93,7 @@ def live(used: Used, *steps: Callable[[Used], object]) -> Report:
         used.change("UPDATE benchmarks_setpair SET title = %s", shown.text)
         for step in steps:
             step(used)
+        calls = drive.notify_everybody(used)
         drive.crawl_everything(used)
     assert_one_item_tells_little(used)
     used.wiretap.check()
@@ -102,6 +103,7 @@ def live(used: Used, *steps: Callable[[Used], object]) -> Report:
         report.look(surfaces.of_processes(used, keeper))
     report.look(surfaces.of_broker(used))
     report.look(surfaces.of_pages(used, shown))
+    report.look(surfaces.of_notifications(used, calls))
     report.look(surfaces.of_database(used))
     return report
 

@@ -111,6 +111,7 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
         "follow_rules",
         "drain_outbox",
         "drain_rescorings",
+        "request_notifications",
     ):
         monkeypatch.setattr(actions, action, away)
     assert app.tasks[name].apply().successful()
@@ -140,6 +141,7 @@ def test_routes_are_those_that_the_recorder_listens_to() -> None:
         "holdfast.ask_logs": "housekeeping",
         "holdfast.watch": "housekeeping",
         "holdfast.prune": "housekeeping",
+        "holdfast.notify": "notifications",
     }
     scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert scheduled == {REAP_TASK, DRAIN_TASK, ASK_LOGS_TASK, WATCH_TASK, PRUNE_TASK}

@@ -1,0 +1,344 @@
+"""Notifications about runs: who asked for them, and their delivery by mail and by webhooks.
+
+- A step of a run writes a ``StateChange`` in its own transaction.
+- :func:`spread` makes a ``Delivery`` of it for each who asked, once.
+- :func:`deliver` sends those that are due. A delivery is claimed before it is sent, so that two
+  programs do not send it at once; where one dies in between, it is sent again under the same id.
+"""
+
+import hashlib
+import http.client
+import json
+import logging
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from smtplib import SMTPException
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models.functions import Now
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+from kombu.exceptions import OperationalError as BrokerAway
+
+from evaluator import addresses
+from evaluator.errors import EvaluatorError
+from leaderboard.accounts.models import Membership, Organisation, Role, User
+from leaderboard.celery import NOTIFICATIONS_QUEUE, NOTIFY_TASK, app
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.closes import next_closes
+from leaderboard.submissions.actions.next_steps import next_step
+from leaderboard.submissions.models import Run, seconds_from_now
+from leaderboard.submissions.models.notifications import (
+    ENDS,
+    PING,
+    Delivery,
+    MailChoice,
+    StateChange,
+    Webhook,
+)
+from leaderboard.submissions.posting import post, signature, written_secret
+from leaderboard.submissions.states import RunState
+
+logger = logging.getLogger(__name__)
+
+MOST_WEBHOOKS = 5
+"""Webhooks of one organisation."""
+MOST_TRIES = 9
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 6 * 3600.0
+CLAIM_SECONDS = 120.0
+"""Time after which a delivery is sent again whose sender died."""
+GATHER_SECONDS = 20.0
+"""Time for which mail waits, so that what happens at once comes in one mail."""
+SPREAD_AT_ONCE = 500
+SENT_AT_ONCE = 20
+ROUNDS = 50
+"""Calls of one webhook at a time; what is left is requested again by the housekeeping."""
+SHOWN_IN_MAIL = 30
+
+
+# --- choices
+
+
+def choose_mail(*, user: User, ends: bool, results: bool) -> MailChoice:
+    """Store what a user wants mail about."""
+    choice, _ = MailChoice.objects.update_or_create(
+        user=user, defaults={"ends": ends, "results": results}
+    )
+    return choice
+
+
+def owned_webhooks(*, organisation: str, by: User) -> Organisation:
+    """Return an organisation whose webhooks a user may see and change.
+
+    Raises ``unknown_organisation`` and ``owners_only``.
+    """
+    found = Organisation.objects.filter(name__iexact=organisation).first()
+    if found is None:
+        raise refuse(Refusal.UNKNOWN_ORGANISATION)
+    if not Membership.objects.filter(organisation=found, user=by, role=Role.OWNER).exists():
+        raise refuse(Refusal.OWNERS_ONLY)
+    return found
+
+
+def add_webhook(*, organisation: str, url: str, by: User) -> tuple[Webhook, str]:
+    """Return a new webhook and its secret, which is shown once.
+
+    Raises as :func:`owned_webhooks`, ``too_many_webhooks``, and ``webhook_refused`` for an address
+    that may not be called.
+    """
+    owned = owned_webhooks(organisation=organisation, by=by)
+    try:
+        addresses.check(url, allow_private=settings.PRIVATE_WEBHOOKS)
+    except EvaluatorError as failure:
+        raise refuse(Refusal.WEBHOOK_REFUSED, failure.detail) from None
+    with transaction.atomic():
+        Organisation.objects.select_for_update(no_key=True).get(pk=owned.pk)
+        if owned.webhooks.count() >= MOST_WEBHOOKS:
+            raise refuse(Refusal.TOO_MANY_WEBHOOKS, str(MOST_WEBHOOKS))
+        made = Webhook.objects.create(
+            organisation=owned, url=url, salt=secrets.token_hex(32), created_by=by
+        )
+    return made, written_secret(_secret(made))
+
+
+def own_webhook(*, organisation: str, webhook: int, by: User) -> Webhook:
+    """Return a webhook of an organisation that ``by`` owns. Raises ``not_found`` too."""
+    found = owned_webhooks(organisation=organisation, by=by).webhooks.filter(pk=webhook).first()
+    if found is None:
+        raise refuse(Refusal.NOT_FOUND)
+    return found
+
+
+def remove_webhook(*, organisation: str, webhook: int, by: User) -> None:
+    """Delete a webhook and the log of its deliveries. Raises as :func:`own_webhook`."""
+    own_webhook(organisation=organisation, webhook=webhook, by=by).delete()
+
+
+def ping_webhook(*, organisation: str, webhook: int, by: User) -> Delivery:
+    """Queue a delivery that says nothing, to try a webhook. Raises as :func:`own_webhook`."""
+    own = own_webhook(organisation=organisation, webhook=webhook, by=by)
+    waiting = own.deliveries.filter(event=PING, due__isnull=False).first()
+    return waiting or Delivery.objects.create(webhook=own, event=PING, due=Now())
+
+
+def _secret(webhook: Webhook) -> bytes:
+    return salted_hmac("holdfast.webhook", webhook.salt, algorithm="sha256").digest()
+
+
+# --- spreading
+
+
+def spread() -> int:
+    """Make the deliveries of the oldest steps that have none yet. Returns how many steps."""
+    with transaction.atomic():
+        changes = StateChange.objects.select_for_update(of=("self",), skip_locked=True)
+        oldest = changes.select_related("run__submission__model").order_by("pk")[:SPREAD_AT_ONCE]
+        steps = list(oldest)
+        deliveries = [one for step in steps for one in _deliveries(step)]
+        Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+        StateChange.objects.filter(pk__in=[step.pk for step in steps]).delete()
+    return len(steps)
+
+
+def _deliveries(step: StateChange) -> list[Delivery]:
+    submission = step.run.submission
+    facts = {"run": step.run, "event": step.state, "change": step.pk, "moment": step.moment}
+    webhooks = Webhook.objects.filter(organisation=submission.model.organisation_id)
+    made = [Delivery(webhook=webhook, due=Now(), **facts) for webhook in webhooks]
+    choices = MailChoice.objects.filter(user=submission.submitted_by_id, user__is_active=True)
+    if step.state in ENDS:
+        choices = choices.filter(ends=True)
+    elif step.state == RunState.RANKED:
+        choices = choices.filter(results=True)
+    else:
+        choices = choices.none()
+    due = seconds_from_now(GATHER_SECONDS)
+    return made + [Delivery(user_id=choice.user_id, due=due, **facts) for choice in choices]
+
+
+def request_notifications() -> int:
+    """Ask the sender of notifications for its work, where there is some and it was not asked.
+
+    Returns 1 if it was asked.
+    """
+    if not (StateChange.objects.exists() or Delivery.objects.due().exists()):
+        return 0
+    try:
+        if dispatch.depth(NOTIFICATIONS_QUEUE):
+            return 0
+        app.send_task(NOTIFY_TASK, queue=NOTIFICATIONS_QUEUE, retry=False)
+    except (BrokerAway, OSError):
+        return 0
+    return 1
+
+
+# --- delivery
+
+
+def deliver() -> int:
+    """Spread new steps, then send what is due. Returns how many deliveries were tried."""
+    while spread():
+        pass
+    tried = 0
+    for _ in range(ROUNDS):
+        claimed = _claimed()
+        for delivery in claimed:
+            if delivery.webhook is not None:
+                _settle([delivery], *_call(delivery, delivery.webhook))
+                _wait_for(delivery)
+        tried += len(claimed)
+        if not claimed:
+            break
+    for user in User.objects.filter(pk__in=Delivery.objects.due().values("user")):
+        tried += _mail(user)
+    return tried
+
+
+def _claimed() -> list[Delivery]:
+    """Claim the oldest due delivery of each webhook: one that does not answer delays no other."""
+    with transaction.atomic():
+        due = Delivery.objects.due().filter(webhook__isnull=False)
+        first = due.order_by("webhook", "moment", "pk").distinct("webhook").values("pk")
+        chosen = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        rows = chosen.due().filter(pk__in=list(first.values_list("pk", flat=True)))
+        rows = rows.select_related(
+            "webhook", "run__submission__model", "run__submission__pair"
+        ).order_by("due")
+        claimed = list(rows[:SENT_AT_ONCE])
+        claim = seconds_from_now(CLAIM_SECONDS)
+        Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+    return claimed
+
+
+def _wait_for(delivery: Delivery) -> None:
+    """Let all that is due at a webhook wait with a call that was not taken."""
+    delivery.refresh_from_db(fields=["due"])
+    if delivery.due is not None:
+        later = Delivery.objects.filter(webhook=delivery.webhook_id, due__lt=delivery.due)
+        later.update(due=delivery.due)
+
+
+def _call(delivery: Delivery, webhook: Webhook) -> tuple[bool, str]:
+    """Call a webhook. Return true if it took the notification, and the status or the code."""
+    body = json.dumps(payload(delivery), separators=(",", ":")).encode()
+    now = int(time.time())
+    identity = str(delivery.pk)
+    signed = signature(_secret(webhook), identity=identity, timestamp=now, body=body)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Holdfast",
+        "webhook-id": identity,
+        "webhook-timestamp": str(now),
+        "webhook-signature": signed,
+    }
+    try:
+        status = post(webhook.url, body, headers, allow_private=settings.PRIVATE_WEBHOOKS)
+    except EvaluatorError as failure:
+        return False, failure.code.value
+    except (OSError, http.client.HTTPException, ValueError):
+        return False, "no_answer"
+    return 200 <= status < 300, str(status)
+
+
+def payload(delivery: Delivery) -> dict[str, object]:
+    """Return the body of a notification: names, states and codes; no score, nothing of an item."""
+    body: dict[str, object] = {
+        "type": "ping" if delivery.run is None else f"run.{delivery.event}",
+        "timestamp": delivery.moment.isoformat(),
+        "data": {},
+    }
+    if delivery.run is not None:
+        run = delivery.run
+        failed = delivery.event == RunState.FAILED and run.state == RunState.FAILED
+        body["data"] = {
+            "run": str(run.pk),
+            "state": delivery.event,
+            "model": run.submission.model.name,
+            "benchmark": run.submission.pair.slug,
+            "code": run.code if failed else "",
+            "fault": run.fault if failed else "",
+            "url": settings.SITE_URL + run.get_absolute_url(),
+        }
+    return body
+
+
+def _mail(user: User) -> int:
+    """Send one mail about all that is due to a user."""
+    with transaction.atomic():
+        mine = Delivery.objects.select_for_update(of=("self",), skip_locked=True).due()
+        rows = mine.filter(user=user).select_related(
+            "run__submission__model", "run__submission__pair"
+        )
+        claimed = list(rows.order_by("moment", "pk"))
+        claim = seconds_from_now(CLAIM_SECONDS)
+        Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+    if claimed:
+        _settle(claimed, *_send(user, claimed))
+    return len(claimed)
+
+
+def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:
+    confirmed = EmailAddress.objects.filter(user=user, verified=True, primary=True).first()
+    if confirmed is None:
+        return False, "no_address"
+    closes = next_closes()
+    runs = [(one, one.run) for one in deliveries if one.run is not None][:SHOWN_IN_MAIL]
+    lines = [
+        (one.event, run, settings.SITE_URL + run.get_absolute_url(), next_step(run, closes))
+        for one, run in runs
+    ]
+    context = {
+        "lines": lines,
+        "more": len(deliveries) - len(lines),
+        "settings": settings.SITE_URL + reverse("notifications"),
+        "mine": settings.SITE_URL + reverse("mine"),
+    }
+    text = render_to_string("submissions/email/notifications.txt", context)
+    mail = EmailMessage(_subject(runs[0][1], runs[0][0].event, len(deliveries)), text)
+    mail.to = [confirmed.email]
+    mail.extra_headers = {
+        "Message-ID": f"<{_mail_id(deliveries)}@holdfast>",
+        "List-Unsubscribe": f"<{context['settings']}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    try:
+        mail.send()
+    except (SMTPException, OSError):
+        return False, "mail_away"
+    return True, "sent"
+
+
+def _subject(run: Run, event: str, count: int) -> str:
+    subject = f"{run.submission.model.name} on {run.submission.pair.title}: {event}"
+    subject = " ".join(subject.split())
+    return f"{subject}, and {count - 1} more" if count > 1 else subject
+
+
+def _mail_id(deliveries: Sequence[Delivery]) -> str:
+    """Return an id that is the same whenever the same notifications are sent."""
+    ids = " ".join(str(one.pk) for one in deliveries)
+    return hashlib.sha256(ids.encode()).hexdigest()[:32]
+
+
+def _settle(deliveries: Sequence[Delivery], taken: bool, result: str) -> None:
+    """Record a try: done, to be repeated after a growing pause, or given up."""
+    for delivery in deliveries:
+        tries = delivery.tries + 1
+        fields: dict[str, object] = {"tries": tries, "result": result, "due": None}
+        if taken:
+            fields["delivered_at"] = Now()
+        elif tries < MOST_TRIES:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 4.0 ** (tries - 1))
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311
+            fields["due"] = seconds_from_now(pause * jitter)
+        Delivery.objects.filter(pk=delivery.pk).update(**fields)
+        if not taken:
+            logger.info("notification not taken: %s, try %d", result, tries)
