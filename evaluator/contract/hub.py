@@ -163,9 +163,14 @@ def is_revision(text: str) -> bool:
 
 
 def split_revision(repo: str, revision: str) -> tuple[str, str]:
-    """Return repository and revision, where both may have been given as ``repo@revision``."""
+    """Return repository and revision, where both may have been given as ``repo@revision``.
+
+    A repository with another revision than ``revision`` is returned as it is: it is no valid name.
+    """
     name, at, named = repo.strip().partition("@")
-    return (name, named) if at and not revision else (repo.strip(), revision.strip())
+    if at and revision.strip() in ("", named):
+        return name, named
+    return repo.strip(), revision.strip()
 
 
 def _fits(text: str, kind: object) -> bool:
