@@ -112,6 +112,7 @@ class Installation:
             "HOLDFAST_URL": self.address,
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_REDISPATCH_SECONDS": str(4 * self.lease_seconds),
+            "HOLDFAST_UPLOADS": str(self.folder / "site" / "uploads"),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
             "HOLDFAST_MAIL": f"file://{self.mails.resolve()}",
             "HOLDFAST_QUOTA_RUNS": "100",  # one author submits all of the models
@@ -144,6 +145,7 @@ class Installation:
                 "HOLDFAST_KEYS": str(self.keys_of(name)),
                 "HOLDFAST_SETS": str(self.sets),
                 "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
+                "HOLDFAST_SITE": self.address,
                 "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
                 **self.hub_setting(),
                 **{

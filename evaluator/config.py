@@ -47,7 +47,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "HOLDFAST_STORE": Setting(
         "<`store` in HOLDFAST_HOME>",
-        "The folder of models fetched from the hub: each file once, by its content.",
+        "The folder of models fetched from the hub or the site: each file once, by its content.",
     ),
     "HOLDFAST_STORE_GIB": Setting(
         "500",
@@ -82,7 +82,9 @@ SETTINGS: dict[str, Setting] = {
         "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
     ),
     "HOLDFAST_SITE": Setting(
-        "<that of the last login>", "A site's address, for the commands of `holdfast` that use one."
+        "<none; for commands that of the last login>",
+        "The site's address, as `https://host`. An evaluator fetches uploaded models from it, and"
+        " declines them without it; the commands of `holdfast` use it.",
     ),
     "HOLDFAST_TOKEN": Setting(
         "<that of `holdfast login`>",
@@ -101,7 +103,8 @@ class Config:
 
     - ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
       folders.
-    - ``store`` holds models from the hub at ``hub``, at most ``store_bytes``.
+    - ``store`` holds models from the hub at ``hub`` and uploads from ``site``, at most
+      ``store_bytes``.
     - ``announce_seconds`` lie between two announcements to the site.
     - ``recipients`` is the parsed allow-list of endpoints.
     - ``trusted`` holds digests of checkpoints that may run without a jail where there is no
@@ -118,6 +121,7 @@ class Config:
     store: Path
     store_bytes: int = 500 << 30
     hub: str = ""
+    site: str = ""
     pool: str = "default"
     announce_seconds: float = 20.0
     recipients: Mapping[str, Any] = field(default_factory=dict)
@@ -148,7 +152,8 @@ class Config:
             ),
             store=_folder(environ, "HOLDFAST_STORE", default=home / "store", must_exist=False),
             store_bytes=_gibibytes(environ, "HOLDFAST_STORE_GIB"),
-            hub=_hub(environ),
+            hub=_address(environ, "HF_ENDPOINT"),
+            site=_address(environ, "HOLDFAST_SITE"),
             pool=pool,
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
             recipients=_recipients(environ),
@@ -221,14 +226,14 @@ def _gibibytes(environ: Mapping[str, str], name: str) -> int:
     return int(number * (1 << 30))
 
 
-def _hub(environ: Mapping[str, str]) -> str:
-    endpoint = (environ.get("HF_ENDPOINT") or "").rstrip("/")
-    if endpoint:
+def _address(environ: Mapping[str, str], name: str) -> str:
+    address = (environ.get(name) or "").rstrip("/")
+    if address:
         try:
-            addresses.check(endpoint, allow_private=True)
+            addresses.check(address, allow_private=True)
         except EvaluatorError:
-            raise error(Code.MISCONFIGURED, "HF_ENDPOINT is not an address") from None
-    return endpoint
+            raise error(Code.MISCONFIGURED, f"{name} is not an address") from None
+    return address
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from celery.signals import celeryd_after_setup, setup_logging, worker_init, work
 from celery.worker import state
 
 from evaluator import jail
-from evaluator.backends import HubStore
+from evaluator.backends import ModelStore
 from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
@@ -83,7 +83,9 @@ def open_context(
         evaluator=keys.name,
         sets=config.sets,
         checkpoints=config.checkpoints,
-        store=HubStore(folder=config.store, most=config.store_bytes, endpoint=config.hub),
+        store=ModelStore(
+            folder=config.store, most=config.store_bytes, endpoint=config.hub, site=config.site
+        ),
         work=config.home / "work",
         trusted=config.trusted,
         recipients=recipients,

@@ -2,8 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,39 @@ def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> 
         for one in text(name, default, about=about, shown=shown).split(",")
         if one.strip()
     ]
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's database settings for a PostgreSQL URL.
+
+    A Unix socket is given as ``?host=/folder``.
+    """
+    if not url:
+        return {}
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ImproperlyConfigured("DATABASE_URL is not a PostgreSQL URL") from None
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    settings: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+    }
+    settings |= {upper: parts.pop(lower) for lower, upper in names.items() if lower in parts}
+    settings["CONN_MAX_AGE"] = 60
+    settings["OPTIONS"] = {"connect_timeout": 5, **parts}
+    return settings
+
+
+def limited(options: str, **seconds: float) -> str:
+    """Append time-outs to the start options for PostgreSQL that the address gives."""
+    parts = [options] if options else []
+    for name, most in seconds.items():
+        parts.append(f"-c {name}={round(1000 * most)}")
+    return " ".join(parts)

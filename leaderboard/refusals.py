@@ -54,6 +54,21 @@ class Refusal(StrEnum):
     GRADER_UNPUBLISHED = "grader_unpublished"
     PUBLIC_ONLY = "public_only"
     SAME_WEIGHTS = "same_weights"
+    UPLOAD_BAD_NAME = "upload_bad_name"
+    UPLOAD_EMPTY_FILE = "upload_empty_file"
+    UPLOAD_TOO_MANY_FILES = "upload_too_many_files"
+    UPLOAD_TOO_LARGE = "upload_too_large"
+    UPLOAD_SHARE_USED = "upload_share_used"
+    UPLOAD_NO_SPACE = "upload_no_space"
+    UPLOAD_NO_LIST = "upload_no_list"
+    UPLOAD_LIST_DIFFERS = "upload_list_differs"
+    UPLOAD_CHUNK_DIFFERS = "upload_chunk_differs"
+    UPLOAD_CHUNK_SIZE = "upload_chunk_size"
+    UPLOAD_CUT = "upload_cut"
+    UPLOAD_INCOMPLETE = "upload_incomplete"
+    UPLOAD_EXPIRED = "upload_expired"
+    UPLOAD_UNKNOWN = "upload_unknown"
+    UPLOAD_IN_USE = "upload_in_use"
     COHORT_SHARE = "cohort_share_used"
     SEASON_SHARE = "season_share_used"
     QUEUE_SHARE = "queue_share_used"
@@ -294,6 +309,76 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         409,
         "These weights have a run on this benchmark already, under this or another name.",
         "Its result is theirs; submit other weights, or these to another benchmark.",
+    ),
+    Refusal.UPLOAD_BAD_NAME: RefusalExplanation(
+        422,
+        "A file has a name that no model needs, or the same as another's.",
+        "Leave out all but safetensors, configuration, tokenizer and chat template, without"
+        " folders; the command 'submit --folder' does.",
+    ),
+    Refusal.UPLOAD_EMPTY_FILE: RefusalExplanation(
+        422, "A file is empty.", "Save or copy the model again and compare the files' sizes."
+    ),
+    Refusal.UPLOAD_TOO_MANY_FILES: RefusalExplanation(
+        422, "The folder has too many files.", "Save the model again in larger shards."
+    ),
+    Refusal.UPLOAD_TOO_LARGE: RefusalExplanation(
+        422,
+        "The files are larger than what may be uploaded.",
+        "Submit a smaller or a quantised model, or put it on the hub.",
+    ),
+    Refusal.UPLOAD_SHARE_USED: RefusalExplanation(
+        429,
+        "The uploads of your organisation have used their share of the disk.",
+        "Delete uploads that are no longer needed at /uploads/, or put the model on the hub.",
+    ),
+    Refusal.UPLOAD_NO_SPACE: RefusalExplanation(
+        503,
+        "The site has no room for the upload at the moment.",
+        "Try again later: what has come already stays stored. Or put the model on the hub.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.UPLOAD_NO_LIST: RefusalExplanation(
+        409,
+        "The list of the file's chunks has not come.",
+        "Send the list before the first chunk.",
+    ),
+    Refusal.UPLOAD_LIST_DIFFERS: RefusalExplanation(
+        422,
+        "The list of the file's chunks does not have the declared digest.",
+        "The file has changed since it was declared: begin the upload again.",
+    ),
+    Refusal.UPLOAD_CHUNK_DIFFERS: RefusalExplanation(
+        422,
+        "The chunk does not have the digest of the list.",
+        "Send it again. Where the file has changed since it was declared, begin again.",
+    ),
+    Refusal.UPLOAD_CHUNK_SIZE: RefusalExplanation(
+        422,
+        "The chunk is longer or shorter than the declared size of the file leaves.",
+        "Send 8 MiB for every chunk but the last, which is the rest of the file.",
+    ),
+    Refusal.UPLOAD_CUT: RefusalExplanation(
+        400, "The connection broke within the chunk.", "Send the chunk again.", again=True
+    ),
+    Refusal.UPLOAD_INCOMPLETE: RefusalExplanation(
+        409,
+        "Some chunks of the upload are missing.",
+        "Begin the same upload again: it goes on where it ended.",
+    ),
+    Refusal.UPLOAD_EXPIRED: RefusalExplanation(
+        409,
+        "The upload has expired, and its files are deleted.",
+        "Upload the folder again.",
+    ),
+    Refusal.UPLOAD_UNKNOWN: RefusalExplanation(
+        422,
+        "Your organisation has no such upload.",
+        "Choose one listed at /uploads/, or upload the folder first.",
+    ),
+    Refusal.UPLOAD_IN_USE: RefusalExplanation(
+        409, "A run still needs the files of this upload.", "Cancel the run, or wait for its end."
     ),
     Refusal.COHORT_SHARE: RefusalExplanation(
         429,

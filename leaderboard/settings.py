@@ -16,10 +16,8 @@ from django.core.checks.security.base import (
     SECRET_KEY_MIN_UNIQUE_CHARACTERS,
 )
 from django.core.exceptions import ImproperlyConfigured
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
-from leaderboard.environment import flag, names, number, text
+from leaderboard.environment import database, flag, limited, names, number, text
 from leaderboard.mail import mail_settings, private_webhooks, site_address
 from leaderboard.sign_in import Client, provider_settings, sign_in_settings
 
@@ -37,42 +35,6 @@ def refuse_secrets(environ: Mapping[str, str]) -> None:
         raise ImproperlyConfigured(
             f"{', '.join(seen)} belongs to the evaluator; the site does not start with it"
         )
-
-
-def database(url: str) -> dict[str, Any]:
-    """Return Django's database settings for a PostgreSQL URL.
-
-    A Unix socket is given as ``?host=/folder``.
-    """
-    if not url:
-        return {}
-    try:
-        parts = conninfo_to_dict(url)
-    except ProgrammingError:
-        raise ImproperlyConfigured("DATABASE_URL is not a PostgreSQL URL") from None
-    names = {
-        "dbname": "NAME",
-        "user": "USER",
-        "password": "PASSWORD",
-        "host": "HOST",
-        "port": "PORT",
-    }
-    settings: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "CONN_HEALTH_CHECKS": True,
-    }
-    settings |= {upper: parts.pop(lower) for lower, upper in names.items() if lower in parts}
-    settings["CONN_MAX_AGE"] = 60
-    settings["OPTIONS"] = {"connect_timeout": 5, **parts}
-    return settings
-
-
-def limited(options: str, **seconds: float) -> str:
-    """Append time-outs to the start options for PostgreSQL that the address gives."""
-    parts = [options] if options else []
-    for name, most in seconds.items():
-        parts.append(f"-c {name}={round(1000 * most)}")
-    return " ".join(parts)
 
 
 def proxies(listed: Sequence[str]) -> list[str]:
@@ -415,6 +377,45 @@ HUB_SECONDS = number(
 )
 _LOOKS = "How many models on the hub one process of the site looks at at the same time."
 HUB_LOOKS = int(number("HOLDFAST_HUB_LOOKS", 4, least=1, about=_LOOKS))
+UPLOADS = Path(
+    text(
+        "HOLDFAST_UPLOADS",
+        str(BASE_DIR / ".uploads"),
+        about="The folder of uploaded models, which all processes of the site and the recorder "
+        "share.",
+        shown="`.uploads` in the source tree",
+    )
+)
+UPLOAD_FILES = int(
+    number("HOLDFAST_UPLOAD_FILES", 500, least=3, about="The most files of an uploaded model.")
+)
+_UPLOAD_GIB = number(
+    "HOLDFAST_UPLOAD_GIB", 200, least=0.001, about="The most GiB of an uploaded model."
+)
+UPLOAD_BYTES = int(_UPLOAD_GIB * 2**30)
+_ORGANISATION_GIB = number(
+    "HOLDFAST_UPLOADS_ORGANISATION_GIB",
+    400,
+    least=0.001,
+    about="The most GiB of all stored uploads of one organisation.",
+)
+UPLOADS_ORGANISATION_BYTES = int(_ORGANISATION_GIB * 2**30)
+_UPLOADS_GIB = number(
+    "HOLDFAST_UPLOADS_GIB", 2000, least=0.001, about="The most GiB of all stored uploads."
+)
+UPLOADS_BYTES = int(_UPLOADS_GIB * 2**30)
+UPLOAD_HOURS = number(
+    "HOLDFAST_UPLOAD_HOURS",
+    48,
+    least=0.001,
+    about="An upload that is not complete is deleted after so long without a chunk.",
+)
+UPLOAD_DAYS = number(
+    "HOLDFAST_UPLOAD_DAYS",
+    30,
+    least=0.001,
+    about="The files of a complete upload are deleted after so long, unless a run waits for them.",
+)
 
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",

@@ -7,6 +7,7 @@ from importlib import import_module
 from math import isfinite
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
@@ -163,6 +164,12 @@ def on_bad_request(request: HttpRequest, failure: HttpError) -> HttpResponse:
     if isinstance(failure.__cause__, SiteError):
         return refusal_response(request, failure.__cause__)
     return refusal_response(request, refuse(Refusal.BAD_REQUEST))
+
+
+@api.exception_handler(RequestDataTooBig)
+def on_too_large(request: HttpRequest, failure: RequestDataTooBig) -> HttpResponse:
+    """Answer a body of more than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    return refusal_response(request, refuse(Refusal.TOO_LARGE))
 
 
 @api.exception_handler(DatabaseError)

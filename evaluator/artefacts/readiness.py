@@ -12,7 +12,7 @@ from typing import Any
 from evaluator.artefacts.architectures import engines, pinned
 from evaluator.artefacts.quantised import LOADED_ON_GPU
 from evaluator.artefacts.sizes import MAX_CONTEXT, gpu_need
-from evaluator.contract.hub import HubFacts
+from evaluator.contract.hub import ModelFacts
 from evaluator.errors import EXPLANATIONS, Code
 
 CONTEXT_TOO_SHORT = "context_too_short"
@@ -59,7 +59,7 @@ class Demands:
     template: bool
 
 
-def checks(facts: HubFacts, demands: Demands | None) -> tuple[Check, ...]:
+def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
     """Return the checks of a model in reading order; without demands those of any protocol."""
     return (
         _architecture(facts),
@@ -82,7 +82,7 @@ def memory_words(need: int) -> str:
     return f"several GPUs that share about {gib:.0f} GiB"
 
 
-def _architecture(facts: HubFacts) -> Check:
+def _architecture(facts: ModelFacts) -> Check:
     name = facts.architecture
     table = pinned()
     loaded_by = engines(name, facts.quantisation)
@@ -96,7 +96,7 @@ def _architecture(facts: HubFacts) -> Check:
     )
 
 
-def _weights(facts: HubFacts) -> Check:
+def _weights(facts: ModelFacts) -> Check:
     method = facts.quantisation
     stored = f"{facts.parameters:,} parameters, stored as {', '.join(facts.types)}"
     if not method:
@@ -108,7 +108,7 @@ def _weights(facts: HubFacts) -> Check:
     )
 
 
-def _memory(facts: HubFacts) -> Check:
+def _memory(facts: ModelFacts) -> Check:
     need = gpu_need(facts.weights, facts.cached, facts.context)
     sentence = (
         f"Needs {memory_words(need)}: weights, the cache of {min(facts.context, MAX_CONTEXT):,}"
@@ -117,7 +117,7 @@ def _memory(facts: HubFacts) -> Check:
     return Check("memory", Level.OK, sentence)
 
 
-def _template(facts: HubFacts, demands: Demands | None) -> Iterator[Check]:
+def _template(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
     if demands is None:
         there = "There is a chat template." if facts.chat else "There is no chat template."
         yield Check("chat template", Level.OK, there)
@@ -133,7 +133,7 @@ def _template(facts: HubFacts, demands: Demands | None) -> Iterator[Check]:
         yield Check("chat template", Level.OK, "None is there, and this protocol needs none.")
 
 
-def _context(facts: HubFacts, demands: Demands | None) -> Iterator[Check]:
+def _context(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
     context = f"{facts.context:,} tokens of context"
     if demands is None:
         yield Check("context", Level.OK, f"{context}.")
@@ -163,7 +163,7 @@ def _context(facts: HubFacts, demands: Demands | None) -> Iterator[Check]:
         )
 
 
-def _licence(facts: HubFacts) -> Iterator[Check]:
+def _licence(facts: ModelFacts) -> Iterator[Check]:
     if facts.licence:
         yield Check("licence", Level.OK, f"The card names {facts.licence}.")
     else:

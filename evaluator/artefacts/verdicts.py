@@ -22,7 +22,7 @@ def line_of(failure: EvaluatorError) -> str:
 
 
 OF_INTAKE = frozenset(
-    {code for code in Code if code.startswith(("checkpoint_", "hub_"))}
+    {code for code in Code if code.startswith(("checkpoint_", "hub_", "upload_"))}
     | {Code.BAD_MESSAGE, Code.MISCONFIGURED, Code.STORE_TOO_SMALL}
     | {Code.DISK_FULL, Code.OUT_UNWRITABLE, Code.HOST_RESOURCES}
 )

@@ -1,7 +1,7 @@
 """Clients of a model: one interface, one HTTP implementation, one deterministic fake."""
 
 from evaluator.backends.fake import FakeBackend
-from evaluator.backends.fetching import HubStore, look_at
+from evaluator.backends.fetching import ModelStore, look_at
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.interface import (
     Backend,
@@ -22,8 +22,8 @@ __all__ = [
     "EndpointTarget",
     "FakeBackend",
     "HttpBackend",
-    "HubStore",
     "ItemRefused",
+    "ModelStore",
     "Reader",
     "Reading",
     "Sampling",

@@ -1,4 +1,4 @@
-"""Models from a hub, brought here by the intake program.
+"""Models from a hub or the site, brought here by the intake program.
 
 The program is a process of its own: it has a network and none of this process's environment, and
 gets its request on standard input. A model stays locked in the store for as long as it is in use.
@@ -20,8 +20,9 @@ import msgspec
 
 import evaluator
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
-from evaluator.contract import HubModel
-from evaluator.contract.hub import Fetch, HubFacts, Look
+from evaluator.contract import HubModel, UploadModel
+from evaluator.contract.hub import HubFacts
+from evaluator.contract.intake import Fetch, Look
 from evaluator.errors import Code, error, host_error
 
 LOOK_SECONDS = 60.0
@@ -31,23 +32,27 @@ _PACKAGE = Path(evaluator.__path__[0])
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubStore:
-    """Store of models from the hub: its folder, the bytes that it may hold, the hub's address.
+class ModelStore:
+    """Store of fetched models: its folder, the bytes that it may hold, and where they come from.
 
-    An empty ``endpoint`` is the client's own default.
+    ``endpoint`` is the hub's address, where the client's own default is empty; ``site`` is that
+    of the site, empty where uploads are not fetched.
     """
 
     folder: Path
     most: int
     endpoint: str = ""
+    site: str = ""
 
-    def check(self, model: HubModel) -> None:
-        """Raise STORE_TOO_SMALL for a model that does not fit into the whole store."""
+    def check(self, model: HubModel | UploadModel) -> None:
+        """Raise STORE_TOO_SMALL, or UPLOAD_NO_SITE where the model cannot be fetched at all."""
+        if isinstance(model, UploadModel) and not self.site:
+            raise error(Code.UPLOAD_NO_SITE)
         if model.size > self.most:
             raise error(Code.STORE_TOO_SMALL)
 
     @contextlib.asynccontextmanager
-    async def bring(self, model: HubModel, token: str = "") -> AsyncIterator[Path]:
+    async def bring(self, model: HubModel | UploadModel, token: str = "") -> AsyncIterator[Path]:
         """Fetch a model unless it is here, and give its folder until the block ends.
 
         ``token`` opens a gated repository; the program gets it on standard input. Raises the codes
@@ -62,8 +67,11 @@ class HubStore:
         with in_use:
             fcntl.flock(in_use, fcntl.LOCK_SH)
             # The token is opened, and of no further use to the program in its sealed form.
-            bare = msgspec.structs.replace(model, sealed_keys={})
-            request = Fetch(model=bare, store=str(self.folder), most=self.most, token=token)
+            if isinstance(model, HubModel):
+                model = msgspec.structs.replace(model, sealed_keys={})
+            request = Fetch(
+                model=model, store=str(self.folder), most=self.most, token=token, site=self.site
+            )
             await _run(json.dumps(request.to_dict()).encode(), self._variables())
             yield self.folder / "models" / model.id
 

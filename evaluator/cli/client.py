@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -72,29 +73,39 @@ class Site:
         headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
         return self._ask(path, json.dumps(data).encode(), headers)
 
+    def put(self, path: str, data: bytes) -> None:
+        """PUT bytes below ``/api/v1``. Raises ``CommandFailed``."""
+        self._ask(path, data, {"Content-Type": "application/octet-stream"}, "PUT")
+
     def page(self, path: str) -> str:
         """Return the address of a page, for people."""
         return self.address + path
 
-    def _ask(self, path: str, body: bytes | None, headers: dict[str, str]) -> Any:
-        answer = self._send(path, body, headers)
+    def _ask(
+        self, path: str, body: bytes | None, headers: dict[str, str], method: str | None = None
+    ) -> Any:
+        answer = self._send(path, body, headers, method)
         wait = answer.retry_after
         if answer.status in _AGAIN and wait is not None and wait <= LONGEST_WAIT:
             print(f"The site asks to wait {wait:.0f} s; then it is asked again.", file=sys.stderr)
             self.sleep(wait)
-            answer = self._send(path, body, headers)
+            answer = self._send(path, body, headers, method)
         if 200 <= answer.status < 300:
             return answer.data
         raise _refusal(self.address, answer)
 
-    def _send(self, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    def _send(
+        self, path: str, body: bytes | None, headers: dict[str, str], method: str | None
+    ) -> Answer:
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         address = f"{self.address}{_PREFIX}{quote(path, safe='/?=&%+-._~')}"
-        order = Request(address, body, headers | {"Accept": "application/json"})  # noqa: S310 - logins.site_address checks it
+        headers = headers | {"Accept": "application/json"}
+        order = Request(address, body, headers, method=method)  # noqa: S310 - logins.site_address checks it
         try:
             with _open(order, timeout=TIMEOUT) as response:
-                return Answer(response.status, _read(response))
+                empty = response.status == HTTPStatus.NO_CONTENT
+                return Answer(response.status, None if empty else _read(response))
         except HTTPError as refused:
             with refused:
                 return _refused(refused)

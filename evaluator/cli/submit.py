@@ -1,9 +1,10 @@
-"""``submit``: a model on the hub, or an endpoint, handed in to a site."""
+"""``submit``: a model on the hub or in a folder, or an endpoint, handed in to a site."""
 
 import argparse
 import json
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 from evaluator.cli.answers import Submitted, read_as
@@ -12,12 +13,16 @@ from evaluator.cli.failures import DONE, CommandFailed
 from evaluator.cli.hub import access_token, add_token, repository
 from evaluator.cli.runs import follow
 from evaluator.cli.show import printable
+from evaluator.cli.uploads import progress_bar, upload_folder
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``submit``."""
     submit = commands.add_parser("submit")
     submit.add_argument("model", nargs="?", default="", metavar="ORGANISATION/NAME[@REVISION]")
+    submit.add_argument(
+        "--folder", type=Path, help="upload this folder instead; after a cut it goes on"
+    )
     submit.add_argument("--pair", required=True, help="the benchmark's short name")
     submit.add_argument("--name", required=True, help="the model's name on the board")
     submit.add_argument(
@@ -46,6 +51,8 @@ def submit_command(args: argparse.Namespace) -> int:
     """Submit a model, and print its run. Returns 0, or with ``--watch`` the run's exit code."""
     order = _order(args)
     site = site_of(args)
+    if args.folder:
+        order["upload"] = upload_folder(site, args.folder, progress_bar())["id"]
     data = site.post("/submissions", order, key=args.key or secrets.token_hex(16))
     made = read_as(Submitted, data)
     if not args.json:
@@ -59,11 +66,12 @@ def submit_command(args: argparse.Namespace) -> int:
 
 def _order(args: argparse.Namespace) -> dict[str, Any]:
     """Return the body that the API takes. Raises for a model that is neither, or both."""
-    if bool(args.model) == bool(args.endpoint):
+    if sum(map(bool, (args.model, args.folder, args.endpoint))) != 1:
         raise CommandFailed(
             "model_missing",
             "A submission is of one model.",
-            "Name one on the hub as ORGANISATION/NAME, or an endpoint by --endpoint.",
+            "Name one on the hub as ORGANISATION/NAME, a folder by --folder, or an endpoint by"
+            " --endpoint.",
         )
     order = {
         "pair": args.pair,
@@ -71,6 +79,8 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
         "protocol": args.protocol,
         "open_weights": args.open_weights,
     }
+    if args.folder:
+        return order | {"kind": "upload"}
     if args.model:
         repo, revision = repository(args.model)
         order |= {"kind": "hub", "repo": repo, "revision": revision}

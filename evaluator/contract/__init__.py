@@ -65,6 +65,7 @@ from evaluator.contract.summary import (
     VoteBin,
     Votes,
 )
+from evaluator.contract.uploads import UploadModel
 from evaluator.contract.weights import MOST_TENSORS, Weights
 from evaluator.errors import Code, error
 
@@ -110,6 +111,7 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "Slot",
     "StoredSet",
     "Token",
+    "UploadModel",
     "VoteBin",
     "Votes",
     "Weights",
@@ -235,7 +237,7 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     run: RunId
     token: Token
     lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
-    system: Checkpoint | HubModel | Endpoint
+    system: Checkpoint | HubModel | UploadModel | Endpoint
     protocol: Name
     sets: Annotated[tuple[SetAsk, ...], Meta(min_length=1, max_length=8)]
     grant: Hex32

@@ -1,4 +1,4 @@
-"""Models on a hub: what a job names, and what the intake program is asked and answers.
+"""Models on a hub: what a job names, and what the intake program answers.
 
 The hub is a server that speaks the API of Hugging Face's. A revision, as a branch or a tag, may
 move; everything here that is stored or sent to an evaluator names a commit.
@@ -41,6 +41,12 @@ class HubFile(Wire, frozen=True, kw_only=True):
     size: Bytes
     digest: Annotated[str, Meta(pattern=r"\A([0-9a-f]{40}|[0-9a-f]{64})\Z")]
 
+    def hasher(self) -> "hashlib._Hash | None":
+        """Return a hash that ends with ``digest`` after this file's bytes; None for SHA-256."""
+        if len(self.digest) == 64:
+            return None
+        return hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
+
 
 Files = Annotated[tuple[HubFile, ...], Meta(min_length=1, max_length=MOST_FILES)]
 
@@ -70,41 +76,9 @@ class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True, omi
         return sum(file.size for file in self.files)
 
 
-class Look(Wire, tag_field="do", tag="look", frozen=True, kw_only=True):
-    """Request to the intake program: resolve a revision and read headers and configuration.
+class ModelFacts(Wire, frozen=True, kw_only=True):
+    """Facts of a model, read from its headers and configuration alone.
 
-    ``most`` is the largest number of bytes of files that may have to be fetched later, ``token``
-    the access token of a gated repository.
-    """
-
-    repo: RepoId
-    revision: Revision
-    most: Bytes
-    token: AccessToken = ""
-
-    def __repr__(self) -> str:
-        return f"Look({self.repo!r}, {self.revision!r})"
-
-
-class Fetch(Wire, tag_field="do", tag="fetch", frozen=True, kw_only=True):
-    """Request to the intake program: bring a model into the ``store`` of at most ``most`` bytes.
-
-    ``token`` is as in :class:`Look`.
-    """
-
-    model: HubModel
-    store: str
-    most: Bytes
-    token: AccessToken = ""
-
-    def __repr__(self) -> str:
-        return f"Fetch({self.model!r}, {self.store!r})"
-
-
-class HubFacts(Wire, frozen=True, kw_only=True):
-    """Answer of the intake program about a model, read from its headers and configuration alone.
-
-    - ``endpoint`` is the hub's address, without a final slash.
     - ``parameters`` counts the model's numbers after unpacking, ``weights`` their bytes as stored.
     - ``cached`` are the numbers that attention caches for each token, ``context`` is in tokens.
     - ``types`` are the types of the tensors, as safetensors names them, by bytes, largest first.
@@ -113,11 +87,6 @@ class HubFacts(Wire, frozen=True, kw_only=True):
     - ``licence`` is that of the repository's card, empty where it names none.
     """
 
-    endpoint: Annotated[str, Meta(pattern=r"\Ahttps?://[^\s\"'<>]{1,200}\Z")]
-    repo: RepoId
-    revision: Revision
-    commit: Commit
-    files: Files
     architecture: Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z")]
     parameters: Annotated[int, Meta(ge=1, le=1 << 60)]
     weights: Bytes
@@ -127,6 +96,19 @@ class HubFacts(Wire, frozen=True, kw_only=True):
     quantisation: Plain = ""
     chat: bool
     licence: Plain = ""
+
+
+class HubFacts(ModelFacts, frozen=True, kw_only=True):
+    """Answer of the intake program about a model on a hub.
+
+    ``endpoint`` is the hub's address, without a final slash.
+    """
+
+    endpoint: Annotated[str, Meta(pattern=r"\Ahttps?://[^\s\"'<>]{1,200}\Z")]
+    repo: RepoId
+    revision: Revision
+    commit: Commit
+    files: Files
 
     @property
     def model(self) -> HubModel:

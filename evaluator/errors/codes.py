@@ -113,6 +113,11 @@ class Code(StrEnum):
     HUB_REVISION_GONE = "hub_revision_gone"
     HUB_BAD_FILES = "hub_bad_files"
     HUB_TOO_LARGE = "hub_too_large"
+    # intake of an uploaded folder
+    UPLOAD_UNREACHABLE = "upload_unreachable"
+    UPLOAD_DIFFERS = "upload_differs"
+    UPLOAD_GONE = "upload_gone"
+    UPLOAD_NO_SITE = "upload_no_site"
     STORE_TOO_SMALL = "store_too_small"
     # model servers
     JAIL_MISSING = "jail_missing"

@@ -299,6 +299,26 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "The model's files are larger than what is fetched here.",
         "Submit a smaller or a quantised model, or ask the maintainers for a higher limit.",
     ),
+    Code.UPLOAD_UNREACHABLE: _ours(
+        "The site does not give the uploaded files, or the connection breaks.",
+        "What was fetched already stays stored, and a queued run tries again by itself.",
+        again=True,
+    ),
+    Code.UPLOAD_DIFFERS: _ours(
+        "The site sent a file that differs from what was uploaded.",
+        "A queued run tries again by itself. Maintainers: check the disk of HOLDFAST_UPLOADS.",
+        again=True,
+    ),
+    Code.UPLOAD_GONE: _ours(
+        "The site refuses the uploaded files to this evaluator.",
+        "Maintainers: compare HOLDFAST_SITE with the site's address, and the clocks of both.",
+        again=True,
+    ),
+    Code.UPLOAD_NO_SITE: _ours(
+        "This evaluator does not know the address of the site, which has the uploaded files.",
+        "Maintainers: set HOLDFAST_SITE on the evaluators.",
+        elsewhere=True,
+    ),
     Code.STORE_TOO_SMALL: _ours(
         "The model does not fit into the store of this evaluator next to the models in use.",
         "Maintainers: raise HOLDFAST_STORE_GIB on a host with a larger disk.",

@@ -1,8 +1,10 @@
-"""Bring weights here: from a hub, at a commit. A program of its own, with a network and no keys.
+"""Bring weights here: from a hub at a commit, or from the site that they were uploaded to.
 
-- ``hub`` speaks to the hub, by ``huggingface_hub``, through a transport that checks every address;
-- ``selection`` decides which files of a repository are wanted;
-- ``look`` reads headers and configuration of a model by range requests;
+A program of its own, with a network and no keys.
+
+- ``connections`` opens connections to checked addresses;
+- ``hub`` speaks to the hub, by ``huggingface_hub``, ``site`` to the site;
+- ``look`` reads headers and configuration of a model by range requests, or in a folder;
 - ``store`` holds fetched models by the content of their files, up to a number of bytes;
 - ``fetch`` brings a model into the store.
 

@@ -1,18 +1,14 @@
 """The hub's API, by ``huggingface_hub``, through a transport that checks every address.
 
-- The operator chooses the hub (``HF_ENDPOINT``), which may stand in a private network. It is the
-  only such host: a redirect to any other leads to a public address over https, or nowhere.
-- A name is resolved once, every answer is checked, and the connection goes to that very address.
+- The operator chooses the hub (``HF_ENDPOINT``), which may stand in a private network.
 - Variables about proxies and tokens of this machine are ignored, and so is the Xet protocol, whose
   client would make connections of its own.
 """
 
-import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 # Read by the client when it is imported.
 os.environ.update(
@@ -35,6 +31,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from evaluator import addresses
+from evaluator.artefacts import selection
 from evaluator.contract import fits
 from evaluator.contract.hub import Commit, FileName, HubFile, Plain
 from evaluator.errors import (
@@ -44,13 +41,9 @@ from evaluator.errors import (
     host_error,
     is_host_error,
 )
-from evaluator.intake import selection
+from evaluator.intake.connections import API_SECONDS, client_of
 
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 16  # a broken connection loses the chunk it is in
-API_SECONDS = 10.0
-"""Seconds without a byte until a request is abandoned."""
-MOST_API_BYTES = 32 << 20
-"""Bytes of an answer of the API. The largest listings have a few megabytes."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ class Hub:
             addresses.check(endpoint, allow_private=True)
         except EvaluatorError:
             raise error(Code.MISCONFIGURED, "HF_ENDPOINT is not an address") from None
-        set_client_factory(lambda: _client(endpoint))
+        set_client_factory(lambda: client_of(endpoint))
         return cls(endpoint, token)
 
     def repository(self, repo: str, revision: str) -> Repository:
@@ -190,90 +183,3 @@ def _first(response: httpx.Response, most: int) -> bytes:
         if len(data) >= most:
             return data[:most]
     raise httpx.RemoteProtocolError("cut short")
-
-
-# --- connections
-
-
-def _client(endpoint: str) -> httpx.Client:
-    return httpx.Client(
-        transport=_CheckedTransport(endpoint),
-        follow_redirects=True,
-        max_redirects=5,
-        timeout=API_SECONDS,
-        trust_env=False,
-    )
-
-
-class _CheckedTransport(httpx.BaseTransport):
-    """Transport that connects to checked addresses only."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = _origin(endpoint)
-        self._inner = httpx.HTTPTransport(trust_env=False)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to an address of its host."""
-        target, own = self._target(request.url)
-        found = _resolve(target, own=own)
-        sent = httpx.Request(
-            request.method,
-            request.url.copy_with(host=found[0]),
-            headers=request.headers,
-            stream=request.stream,
-            extensions={**request.extensions, "sni_hostname": target.host},
-        )
-        response = self._inner.handle_request(sent)
-        if request.url.path.startswith("/api/") and isinstance(
-            response.stream, httpx.SyncByteStream
-        ):
-            response.stream = _Limited(response.stream, MOST_API_BYTES)
-        return response
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._inner.close()
-
-    def _target(self, url: httpx.URL) -> tuple[addresses.Target, bool]:
-        """Return what is called, and True where it is the operator's hub itself."""
-        origin = _origin(str(url))
-        own = origin == self._endpoint
-        try:
-            return addresses.check(origin, allow_private=own), own
-        except EvaluatorError:
-            raise error(Code.HUB_REDIRECTED) from None
-
-
-def _resolve(target: addresses.Target, *, own: bool) -> tuple[str, ...]:
-    try:
-        return asyncio.run(addresses.resolve(target, allow_private=own))
-    except EvaluatorError as failure:
-        if failure.code is Code.ENDPOINT_UNREACHABLE:
-            raise error(Code.HUB_UNREACHABLE) from None
-        if own:
-            raise error(Code.MISCONFIGURED, "HF_ENDPOINT names a forbidden address") from None
-        raise error(Code.HUB_REDIRECTED) from None
-
-
-class _Limited(httpx.SyncByteStream):
-    """Body of a response, up to a number of bytes."""
-
-    def __init__(self, inner: httpx.SyncByteStream, most: int) -> None:
-        self._inner, self._most = inner, most
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = self._most
-        for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise error(Code.HUB_BAD_FILES, "the listing is too long")
-            yield chunk
-
-    def close(self) -> None:
-        """Close the body."""
-        self._inner.close()
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

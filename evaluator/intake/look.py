@@ -1,25 +1,25 @@
-"""Look: facts of a model on the hub, from its headers and configuration alone.
+"""Look: facts of a model, from its headers and configuration alone.
 
-The small files and the headers of the weights are read by range requests into a temporary folder.
-Files of weights there have their declared size, but are empty behind their headers, so that the
-readers of :mod:`evaluator.artefacts` judge them as they judge a folder.
+Of a model on the hub the small files and the headers of the weights are read by range requests into
+a temporary folder. Files of weights there have their declared size, but are empty behind their
+headers, so that the readers of :mod:`evaluator.artefacts` judge them as they judge a folder.
 """
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from evaluator.artefacts import selection
 from evaluator.artefacts.config import MAX_TOKENIZER_BYTES, check_other_configs
 from evaluator.artefacts.loading import read_loading
 from evaluator.artefacts.safetensors import MAX_HEADER_BYTES
 from evaluator.artefacts.weights import SINGLE, indexed_files, read_shards
-from evaluator.contract.hub import HubFacts, HubFile, Look
+from evaluator.contract.hub import HubFacts, HubFile, ModelFacts
+from evaluator.contract.intake import Look
 from evaluator.errors import Code, error
-from evaluator.intake import selection
-from evaluator.intake.hub import Hub, Repository
+from evaluator.intake.hub import Hub
 
 FIRST_BYTES = 256 << 10
 """Bytes of a file of weights that are read at first. Most headers are shorter."""
@@ -45,7 +45,15 @@ def look(order: Look, hub: Hub) -> HubFacts:
             shards = selection.shards(repository.listing, names)
             selection.check_size([*others, *shards], order.most)
             list(pool.map(bring, shards))
-        return _facts(order, hub.endpoint, repository, folder, [*others, *shards])
+        facts = facts_of(folder).to_dict() | {"licence": repository.licence}
+        return HubFacts(
+            endpoint=hub.endpoint,
+            repo=order.repo,
+            revision=order.revision,
+            commit=repository.commit,
+            files=(*others, *shards),
+            **facts,
+        )
 
 
 def _bring(hub: Hub, repo: str, commit: str, folder: Path, file: HubFile) -> None:
@@ -63,9 +71,8 @@ def _bring(hub: Hub, repo: str, commit: str, folder: Path, file: HubFile) -> Non
         opened.truncate(file.size)
 
 
-def _facts(
-    order: Look, endpoint: str, repository: Repository, folder: Path, files: Sequence[HubFile]
-) -> HubFacts:
+def facts_of(folder: Path) -> ModelFacts:
+    """Return the facts of the model in a folder. Raises the CHECKPOINT_* codes."""
     check_other_configs(folder)
     loading = read_loading(folder)
     bytes_of: Counter[str] = Counter()
@@ -73,12 +80,7 @@ def _facts(
         for tensor in shard.entries.values():
             bytes_of[tensor.dtype] += tensor.end - tensor.begin
     sizes = loading.sizes
-    return HubFacts(
-        endpoint=endpoint,
-        repo=order.repo,
-        revision=order.revision,
-        commit=repository.commit,
-        files=tuple(files),
+    return ModelFacts(
         architecture=sizes.architecture,
         parameters=sizes.parameters,
         weights=sizes.weights,
@@ -87,5 +89,4 @@ def _facts(
         types=tuple(name for name, _ in bytes_of.most_common()),
         quantisation=loading.quantisation,
         chat=loading.chat,
-        licence=repository.licence,
     )

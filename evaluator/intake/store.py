@@ -18,13 +18,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from evaluator.contract.hub import HubFile, HubModel
+from evaluator.contract.uploads import UploadedFile, UploadModel
 from evaluator.errors import Code, EvaluatorError, error, host_error
 
-Download = Callable[[HubFile, BinaryIO, int], None]
-"""Appends a file's bytes from a position to an open file."""
+Model = HubModel | UploadModel
+File = HubFile | UploadedFile
+Download = Callable[[Any, BinaryIO, int], None]
+"""Appends the bytes of one of the model's files from a position to an open file."""
 TRIES = 5
 """Connections for one file, as long as each brings some of it."""
 _PIECE = 4 << 20
@@ -38,7 +41,7 @@ class Store:
         self._blobs, self._models = folder / "blobs", folder / "models"
         self._partial, self._locks = folder / "partial", folder / "locks"
 
-    def bring(self, model: HubModel, download: Download) -> Path:
+    def bring(self, model: Model, download: Download) -> Path:
         """Return the folder of a model, downloading the files that are not here.
 
         Raises STORE_TOO_SMALL, HUB_FILE_DIFFERS, the errors of ``download`` and of this host's
@@ -52,7 +55,7 @@ class Store:
         except OSError as failure:
             raise host_error(failure, "store") from None
 
-    def _bring(self, model: HubModel, download: Download) -> Path:
+    def _bring(self, model: Model, download: Download) -> Path:
         folder = self._models / model.id
         with self._locked("store"):
             if folder.is_dir():
@@ -77,9 +80,9 @@ class Store:
 
     # --- one file
 
-    def _add(self, file: HubFile, building: Path, download: Download) -> None:
+    def _add(self, file: File, building: Path, download: Download) -> None:
         """Link a file into a model's folder, downloading it unless it is here."""
-        if len(file.digest) == 64 and self._link(file.digest, building / file.name):
+        if file.hasher() is None and self._link(file.digest, building / file.name):
             return
         partial = self._partial / file.digest
         try:
@@ -102,7 +105,7 @@ class Store:
 
     # --- space
 
-    def _make_space(self, model: HubModel) -> None:
+    def _make_space(self, model: Model) -> None:
         """Remove what was used longest ago until a model fits. The store is locked."""
         if model.size > self._most:
             raise error(Code.STORE_TOO_SMALL)
@@ -157,7 +160,7 @@ def _oldest(folder: Path) -> list[Path]:
     return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
-def _complete(partial: Path, file: HubFile, download: Download) -> None:
+def _complete(partial: Path, file: File, download: Download) -> None:
     """Download the rest of a file. A try that brings nothing ends it; what it brought stays."""
     partial.touch(mode=0o644)
     for number in range(TRIES):
@@ -202,20 +205,20 @@ class _Bounded:
         return self._file.truncate()
 
 
-def _bounded(file: BinaryIO, facts: HubFile) -> BinaryIO:
+def _bounded(file: BinaryIO, facts: File) -> BinaryIO:
     return _Bounded(file, facts.size)  # type: ignore[return-value]  # the methods that are called
 
 
-def _verified(path: Path, file: HubFile) -> str:
+def _verified(path: Path, file: File) -> str:
     """Return the SHA-256 of a file that is as declared. Raises HUB_FILE_DIFFERS."""
     sha256 = hashlib.sha256()
-    git = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+    other = file.hasher()
     with path.open("rb") as opened:
         while piece := opened.read(_PIECE):
             sha256.update(piece)
-            if len(file.digest) == 40:
-                git.update(piece)
-    declared = sha256 if len(file.digest) == 64 else git
+            if other is not None:
+                other.update(piece)
+    declared = sha256 if other is None else other
     if path.stat().st_size != file.size or declared.hexdigest() != file.digest:
         raise error(Code.HUB_FILE_DIFFERS, file.name)
     return sha256.hexdigest()

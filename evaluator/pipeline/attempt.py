@@ -53,6 +53,7 @@ from evaluator.contract import (
     Started,
     Tier,
     Token,
+    UploadModel,
     fits,
     unpack_bits,
 )
@@ -101,6 +102,7 @@ DECLINED = frozenset(
         Code.UNKNOWN_VERSION,
         Code.CHECKPOINT_UNKNOWN,
         Code.STORE_TOO_SMALL,
+        Code.UPLOAD_NO_SITE,
         Code.DISK_FULL,
         Code.OUT_UNWRITABLE,
     }
@@ -268,13 +270,12 @@ def _protocol(spec: JobSpec) -> Protocol:
 
 
 def _check_system(spec: JobSpec, context: Context) -> None:
-    """Raise ``checkpoint_unknown``, ``store_too_small`` or ``key_not_sealed`` where lacking."""
+    """Raise a code of ``DECLINED`` where this evaluator lacks what the system takes."""
     if isinstance(spec.system, Checkpoint):
         find_checkpoint(context.checkpoints, spec.system.name)
-    elif isinstance(spec.system, HubModel):
+    elif isinstance(spec.system, HubModel | UploadModel):
         context.store.check(spec.system)
-        _check_sealed(spec.system.sealed_keys, context)
-    else:
+    if isinstance(spec.system, HubModel | Endpoint):
         _check_sealed(spec.system.sealed_keys, context)
 
 
@@ -508,14 +509,17 @@ async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBacke
 
 
 async def _weights(
-    attempt: _Attempt, system: Checkpoint | HubModel, sink: ResultSink, stack: AsyncExitStack
+    attempt: _Attempt,
+    system: Checkpoint | HubModel | UploadModel,
+    sink: ResultSink,
+    stack: AsyncExitStack,
 ) -> AbstractAsyncContextManager[HttpBackend]:
     """Find or fetch the weights, inspect them, and return their model server."""
     context = attempt.context
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(context.checkpoints, system.name)
     else:
-        token = _access_token(system, context)
+        token = _access_token(system, context) if isinstance(system, HubModel) else ""
         folder = await stack.enter_async_context(context.store.bring(system, token))
     facts = await asyncio.to_thread(inspect_checkpoint, folder)
     await asyncio.to_thread(_identify, attempt, facts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator.backends import HubStore
+from evaluator.backends import ModelStore
 from evaluator.contract import NO_RUN, BlockId, Closing, CountsOpening, Exposed, LogLine, Tier
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
@@ -97,7 +97,7 @@ class Context:
     evaluator: str
     sets: Path
     checkpoints: Path
-    store: HubStore
+    store: ModelStore
     work: Path
     trusted: frozenset[str]
     recipients: Recipients

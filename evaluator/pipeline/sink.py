@@ -28,6 +28,7 @@ from evaluator.contract import (
     Record,
     SetCounts,
     SetLikelihood,
+    UploadModel,
     Votes,
     Weights,
     canonical_json,
@@ -316,6 +317,8 @@ def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
         identity = [system.name, artefact]
     elif isinstance(system, HubModel):
         identity = [system.repo, system.commit, artefact]
+    elif isinstance(system, UploadModel):
+        identity = [system.id, artefact]
     else:
         identity = [system.url, system.model, system.api]
         if system.provider:

@@ -27,6 +27,7 @@ Untested = Literal["", "outside_panel"]
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
     Submission.Kind.HUB: "weights",
+    Submission.Kind.UPLOAD: "weights",
     Submission.Kind.ENDPOINT: "endpoint",
 }
 """Access by which a submission of each kind is reached."""

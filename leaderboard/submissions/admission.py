@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from evaluator import addresses
-from evaluator.contract import Budget, Name, Provider, canonical_json, fits
+from evaluator.contract import Budget, Name, Provider, RunId, canonical_json, fits
 from evaluator.contract.hub import is_repo, is_revision, is_token, token_binding
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
@@ -31,7 +31,8 @@ from leaderboard.errors import Refusal
 
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
-_CAME_LATER = ("provider", "protocol", "repo", "revision")
+_CAME_LATER = ("provider", "protocol", "repo", "revision", "upload")
+_OF_HUB = ("repo", "revision", "hub_token")
 _OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
 _PATTERNS = {
     "pair": re.compile(r"[A-Za-z0-9_-]{1,80}"),
@@ -45,7 +46,8 @@ _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
 @dataclass(frozen=True)
 class Ask:
     """Request of a submitter. ``checkpoint`` for a checkpoint, ``repo`` and ``revision`` for a
-    model on the hub; what follows ``checkpoint`` for an endpoint, but ``protocol``.
+    model on the hub, ``upload`` for an upload; what follows ``checkpoint`` for an endpoint, but
+    ``protocol``.
 
     ``api_key`` is the endpoint's key in the clear, ``hub_token`` an access token to a gated
     repository: both live in this object only, until they are sealed.
@@ -53,7 +55,7 @@ class Ask:
 
     pair: str
     model: str
-    kind: Literal["checkpoint", "hub", "endpoint"]
+    kind: Literal["checkpoint", "hub", "upload", "endpoint"]
     open_weights: bool = False
     parameters: int | None = None
     checkpoint: str = ""
@@ -69,6 +71,7 @@ class Ask:
     protocol: str = ""
     repo: str = ""
     revision: str = ""
+    upload: str = ""
     hub_token: str = field(default="", repr=False)
 
     @property
@@ -189,11 +192,9 @@ def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
         return Rejection(Refusal.INVALID_FIELD, "protocol")
     if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
         return Rejection(Refusal.INVALID_FIELD, "parameters")
-    if ask.kind == "checkpoint":
-        return _malformed_checkpoint(ask)
-    if ask.kind == "hub":
-        return _malformed_hub(ask)
-    return _malformed_endpoint(ask, private_endpoints=private_endpoints)
+    if ask.kind == "endpoint":
+        return _malformed_endpoint(ask, private_endpoints=private_endpoints)
+    return _MALFORMED[ask.kind](ask)
 
 
 def decide(ask: Ask, facts: Facts) -> Rejection | None:
@@ -248,7 +249,7 @@ def _foreign(ask: Ask, *names: str) -> Rejection | None:
 
 
 def _malformed_hub(ask: Ask) -> Rejection | None:
-    if foreign := _foreign(ask, "checkpoint", *_OF_ENDPOINT):
+    if foreign := _foreign(ask, "checkpoint", "upload", *_OF_ENDPOINT):
         return foreign
     if not is_repo(ask.repo):
         return Rejection(Refusal.INVALID_FIELD, "repo")
@@ -259,14 +260,27 @@ def _malformed_hub(ask: Ask) -> Rejection | None:
     return None
 
 
+def _malformed_upload(ask: Ask) -> Rejection | None:
+    if foreign := _foreign(ask, "checkpoint", *_OF_ENDPOINT, *_OF_HUB):
+        return foreign
+    return None if fits(ask.upload, RunId) else Rejection(Refusal.INVALID_FIELD, "upload")
+
+
 def _malformed_checkpoint(ask: Ask) -> Rejection | None:
-    if foreign := _foreign(ask, *_OF_ENDPOINT, "repo", "revision", "hub_token"):
+    if foreign := _foreign(ask, *_OF_ENDPOINT, *_OF_HUB, "upload"):
         return foreign
     return (
         None
         if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint)
         else Rejection(Refusal.INVALID_FIELD, "checkpoint")
     )
+
+
+_MALFORMED = {
+    "checkpoint": _malformed_checkpoint,
+    "hub": _malformed_hub,
+    "upload": _malformed_upload,
+}
 
 
 def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
@@ -289,6 +303,7 @@ def _bad_field(ask: Ask) -> str:
         (bool(ask.repo), "repo"),
         (bool(ask.revision), "revision"),
         (bool(ask.hub_token), "hub_token"),
+        (bool(ask.upload), "upload"),
         (not ask.api, "api"),
         (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
         (len(ask.url) > 2000, "url"),

@@ -3,10 +3,12 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
+from django.core import signing
 from kombu.exceptions import ChannelError
 
 from evaluator.contract import (
@@ -24,6 +26,7 @@ from evaluator.contract import (
     SetAsk,
     StoredSet,
     Tier,
+    UploadModel,
     journal_queue,
     lease_queue,
     pack_bits,
@@ -42,6 +45,9 @@ from leaderboard.submissions.models import (
     Submission,
 )
 from leaderboard.submissions.scheduling import Candidate, Needs
+
+TICKET = "holdfast.upload"
+"""Salt of the signature of tickets."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,8 @@ def _outcomes(run: Run) -> list[RunOutcomes]:
     return list(run.outcomes.select_related("item_set").order_by("pk"))
 
 
-def _system(submission: Submission) -> Checkpoint | HubModel | Endpoint:
-    if facts := submission.hub_facts:
+def _system(submission: Submission) -> Checkpoint | HubModel | UploadModel | Endpoint:
+    if facts := submission.hub_facts or submission.upload_facts:
         return facts.model
     if submission.kind == Submission.Kind.CHECKPOINT:
         return Checkpoint(name=submission.checkpoint)
@@ -160,6 +166,27 @@ def _granted(row: RunOutcomes, *, everything: bool) -> dict[str, Any]:
     }
 
 
+# --- tickets, with which an evaluator fetches the files of an upload
+
+
+def ticket_of(outbox: Outbox) -> str:
+    """Return the ticket of an attempt, which ends with the attempt."""
+    return signing.dumps([str(outbox.run_id), outbox.token], salt=TICKET)
+
+
+def attempt_of(ticket: str) -> tuple[UUID, int] | None:
+    """Return run and token of a ticket, None for a forged or an old one."""
+    try:
+        run, token = signing.loads(
+            ticket,
+            salt=TICKET,
+            max_age=timedelta(seconds=settings.REDISPATCH_SECONDS + settings.RUN_SECONDS),
+        )
+        return UUID(run), int(token)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+
+
 # --- sending: each raises the broker's error where it is away
 
 
@@ -168,6 +195,8 @@ def send_job(outbox: Outbox, queue: str) -> None:
     payload = outbox.payload
     if keys := outbox.run.submission.sealed_keys:
         payload = payload | {"system": payload["system"] | {"sealed_keys": keys}}
+    if outbox.run.submission.upload_id:
+        payload = payload | {"system": payload["system"] | {"ticket": ticket_of(outbox)}}
     app.send_task(
         EVALUATE_TASK, args=[payload], queue=queue, expires=settings.REDISPATCH_SECONDS, retry=False
     )

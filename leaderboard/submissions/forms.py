@@ -13,6 +13,7 @@ from leaderboard.submissions.models import Lineage, Run, Submission
 
 KINDS = [
     (Submission.Kind.HUB, "Weights on the hub"),
+    (Submission.Kind.UPLOAD, "Upload a folder"),
     (Submission.Kind.CHECKPOINT, "Checkpoint on the evaluators"),
     (Submission.Kind.ENDPOINT, "Endpoint"),
 ]
@@ -80,6 +81,13 @@ class SubmissionForm(forms.Form):
         help_text="For a gated or private repository: one that may read it and nothing else. "
         "Encrypted to the evaluators on receipt and erased when the run ends.",
     )
+    upload = forms.CharField(
+        required=False,
+        max_length=36,
+        label="Upload",
+        help_text="Id of a complete upload of your organisation.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     checkpoint = forms.CharField(
         required=False,
         max_length=80,
@@ -135,9 +143,12 @@ class SubmissionForm(forms.Form):
     )
 
     @classmethod
-    def blank(cls) -> "SubmissionForm":
-        """Return an empty form with a key of its own."""
-        return cls(initial={"key": secrets.token_urlsafe(16)})
+    def blank(cls, *, upload: str = "") -> "SubmissionForm":
+        """Return an empty form with a key of its own, or one for an upload."""
+        initial = {"key": secrets.token_urlsafe(16)}
+        if upload:
+            initial |= {"kind": Submission.Kind.UPLOAD, "upload": upload}
+        return cls(initial=initial)
 
     def about(self) -> list[forms.BoundField]:
         """Return the fields that every submission has."""
@@ -151,6 +162,10 @@ class SubmissionForm(forms.Form):
     def of_hub(self) -> list[forms.BoundField]:
         """Return the fields of a model on the hub."""
         return [self["repo"], self["revision"], self["hub_token"]]
+
+    def of_upload(self) -> list[forms.BoundField]:
+        """Return the fields of an upload."""
+        return [self["upload"]]
 
     def of_endpoint(self) -> list[forms.BoundField]:
         """Return the fields of an endpoint."""

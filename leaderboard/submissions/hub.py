@@ -1,7 +1,7 @@
-"""Models on the hub, as the engine's intake program reads them: in a child, within seconds.
+"""Models on the hub and uploaded ones, as the engine's intake program reads them: within seconds.
 
-The site opens no connection to the hub and reads no file of it. The child gets no setting of the
-site but the hub's address.
+The site opens no connection to the hub, and reads no file of a model. The child gets no setting of
+the site but the hub's address.
 """
 
 import json
@@ -10,16 +10,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
 
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
-from evaluator.contract.hub import HubFacts, Look
+from evaluator.contract.hub import HubFacts, ModelFacts
+from evaluator.contract.intake import Inspect, Look
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.errors import Refusal, refuse
 
 _PASSED_ON = ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR")
 _MAX_ANSWER = 2 << 20
+_Facts = TypeVar("_Facts", bound=ModelFacts)
 _at_once = threading.BoundedSemaphore(settings.HUB_LOOKS)
 
 
@@ -32,11 +36,20 @@ def look(repo: str, revision: str, token: str = "") -> HubFacts:
     Raises the HUB_* and CHECKPOINT_* codes, ``busy`` while this process looks at as many others as
     it may, ``hub_unreachable`` after HUB_SECONDS.
     """
+    order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES, token=token)
+    return _ask(order, HubFacts)
+
+
+def inspect(folder: Path) -> ModelFacts:
+    """Return the facts of the model in a folder. Raises the CHECKPOINT_* codes, and ``busy``."""
+    return _ask(Inspect(folder=str(folder)), ModelFacts)
+
+
+def _ask(order: Look | Inspect, answer: type[_Facts]) -> _Facts:
     if not _at_once.acquire(blocking=False):
         raise refuse(Refusal.BUSY)
     try:
-        order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES, token=token)
-        return HubFacts.from_dict(json.loads(_run(json.dumps(order.to_dict()).encode())))
+        return answer.from_dict(json.loads(_run(json.dumps(order.to_dict()).encode())))
     except (EvaluatorError, ValueError) as failure:
         code = failure.code if isinstance(failure, EvaluatorError) else Code.HUB_FAILED
         detail = failure.detail if isinstance(failure, EvaluatorError) else ""

@@ -1,4 +1,7 @@
-"""Preflight of a model on the hub: can it be evaluated here, by which engine, on what. Pure."""
+"""Preflight of a model on the hub or an upload: can it be evaluated here, and by which engine.
+
+Pure.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +9,8 @@ from evaluator import protocols
 from evaluator.artefacts.architectures import engines
 from evaluator.artefacts.readiness import CONTEXT_TOO_SHORT, Check, Level, checks
 from evaluator.artefacts.sizes import gpu_need
-from evaluator.contract.hub import HubFacts
+from evaluator.contract.hub import HubFacts, ModelFacts
+from evaluator.contract.uploads import UploadFacts
 from evaluator.errors import Code
 from leaderboard.errors import Refusal, refuse
 
@@ -21,9 +25,15 @@ class Preflight:
     bytes.
     """
 
-    facts: HubFacts
+    facts: HubFacts | UploadFacts
     checks: tuple[Check, ...]
     waiting: int
+
+    def looked_at(self) -> dict[str, str]:
+        """Return the fields of a submission of what was looked at."""
+        if isinstance(self.facts, HubFacts):
+            return {"repo": self.facts.repo, "revision": self.facts.commit}
+        return {"upload": self.facts.upload}
 
     @property
     def refused(self) -> bool:
@@ -43,11 +53,11 @@ class Preflight:
 
     @property
     def fetched_gib(self) -> float:
-        """GiB that are fetched from the hub."""
+        """GiB that the evaluator fetches."""
         return self.facts.model.size / GIB
 
 
-def check(facts: HubFacts, protocol: str) -> None:
+def check(facts: ModelFacts, protocol: str) -> None:
     """Raise the first refusal of a model that no evaluator can ask by this protocol."""
     for found in checks(facts, protocols.demands(protocol)):
         if found.level is Level.REFUSAL:

@@ -93,6 +93,7 @@ def watch() -> None:
 def prune() -> None:
     """Delete rows that are past their time."""
     housekeeping(lambda: actions.prune().total)
+    housekeeping(actions.expire_uploads)
 
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]

@@ -13,6 +13,7 @@ from leaderboard.submissions.views import (
     runs,
     status,
     submit,
+    uploads,
 )
 
 urlpatterns = [
@@ -32,6 +33,8 @@ urlpatterns = [
         notifications.ping_webhook,
         name="ping-webhook",
     ),
+    path("uploads/", uploads.uploads, name="uploads"),
+    path("uploads/<uuid:upload_id>/delete/", uploads.delete, name="delete-upload"),
     path("status/", status.status, name="status"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),
     path("runs/<uuid:run_id>/progress/", runs.progress, name="run-progress"),

@@ -20,6 +20,7 @@ from django.test import Client
 from leaderboard.accounts import actions
 from leaderboard.accounts.admin import ConsoleSite
 from leaderboard.accounts.models import Membership, Organisation, Role, User
+from leaderboard.submissions.models import Upload, UploadFile
 from tests.leaderboard import routes as table
 
 VISITORS = ("anonymous", "author", "other", "owner", "maintainer")
@@ -108,7 +109,7 @@ class Visits:
 
 
 @pytest.fixture
-def visits(run: Any, user: Any, evaluator: Any) -> Visits:
+def visits(run: Any, user: Any, evaluator: Any, settings: Any, tmp_path: Path) -> Visits:
     people = {name: actions.enrol(username=name) for name in ("other", "owner", "keeper")}
     for name, one in (people | {"ada": user}).items():
         EmailAddress.objects.create(
@@ -117,6 +118,11 @@ def visits(run: Any, user: Any, evaluator: Any) -> Visits:
     theirs = Organisation.objects.get(name="Analytical")
     Membership.objects.create(user=people["owner"], organisation=theirs, role=Role.OWNER)
     actions.set_maintainer(username="keeper", maintains=True)
+    settings.UPLOADS = tmp_path
+    upload = Upload.objects.create(
+        organisation=theirs, created_by=user, fingerprint="a" * 64, size=1
+    )
+    UploadFile.objects.create(upload=upload, name="config.json", size=1, digest="b" * 64)
     users = {
         "anonymous": None,
         "author": user,
@@ -128,7 +134,7 @@ def visits(run: Any, user: Any, evaluator: Any) -> Visits:
         "slug": "pair", "str": "Model-1", "int": "1", "uuid": str(run.pk), "path": "statement.json", "object_id": "1",
         "base36": "1", "evaluator": evaluator.name, "chart": "gaps", "submission_id": str(run.submission_id),
         "run_id": str(run.pk), "app_label": "accounts", "content_type_id": "1", "url": "x", "username": "owner",
-        "secret": "none", "key": "none",
+        "secret": "none", "upload_id": str(upload.pk), "key": "none",
     }  # fmt: skip
     return Visits(users, known)
 
@@ -138,6 +144,8 @@ def seen(visits: Visits) -> Iterator[tuple[str, str, str]]:
         named = dict(visits.known)
         if str(route).startswith(("/organisations/", "/api/v1/organisations/")):
             visits.known["name"] = "Analytical"
+        if str(route).startswith("/api/v1/uploads/"):
+            visits.known["name"] = "config.json"
         for method in METHODS:
             yield str(route), method, visits.marks(method, route)
         visits.known = named

@@ -67,6 +67,19 @@ from leaderboard.submissions.actions.runs import (
     requeue,
 )
 from leaderboard.submissions.actions.submissions import preflight_of, submit
+from leaderboard.submissions.actions.uploads import begin as begin_upload
+from leaderboard.submissions.actions.uploads import (
+    chunk_for,
+    open_file,
+    put_chunk,
+    put_list,
+    upload_of,
+    uploads_of,
+)
+from leaderboard.submissions.actions.uploads import complete as complete_upload
+from leaderboard.submissions.actions.uploads import delete as delete_upload
+from leaderboard.submissions.actions.uploads import expire as expire_uploads
+from leaderboard.submissions.actions.uploads import progress as upload_progress
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
@@ -80,11 +93,15 @@ __all__ = [
     "ask_again",
     "ask_all_again",
     "assign_lineage",
+    "begin_upload",
     "cancel",
     "choose_mail",
+    "chunk_for",
     "close_rule",
     "commit_weights",
+    "complete_upload",
     "continue_run",
+    "delete_upload",
     "deliver",
     "drain_outbox",
     "drain_rescorings",
@@ -93,6 +110,7 @@ __all__ = [
     "erase_old_keys",
     "examine",
     "expected",
+    "expire_uploads",
     "follow_rule",
     "follow_rules",
     "forecast",
@@ -102,6 +120,7 @@ __all__ = [
     "next_closes",
     "next_step",
     "offer_transfer",
+    "open_file",
     "owned_webhooks",
     "ping_webhook",
     "preflight_of",
@@ -109,6 +128,8 @@ __all__ = [
     "prune",
     "public_facts",
     "publish",
+    "put_chunk",
+    "put_list",
     "queue_place",
     "quotas_of",
     "reap",
@@ -129,6 +150,9 @@ __all__ = [
     "status",
     "submit",
     "switch_grader",
+    "upload_of",
+    "upload_progress",
+    "uploads_of",
     "watch",
     "weigh",
     "withdraw",

@@ -25,7 +25,7 @@ from leaderboard.submissions.actions.attempts import (
 from leaderboard.submissions.actions.bounds import check_continued
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge, refund_unshown
-from leaderboard.submissions.models import QuotaEntry, Run
+from leaderboard.submissions.models import QuotaEntry, Run, Upload
 from leaderboard.submissions.states import RunState
 
 REAPED_AT_ONCE = 500
@@ -69,8 +69,12 @@ def requeue(*, run: UUID) -> Run:
 def queue_again(run: Run, *, by_maintainer: bool) -> None:
     """Queue a failed run, which is locked, with the items that are left; charge it if refunded.
 
-    Raises ``pair_withdrawn`` and the bounds of ``admission.decide_bounds``.
+    Raises ``pair_withdrawn``, ``upload_expired`` and the bounds of ``admission.decide_bounds``.
     """
+    if run.submission.upload_id:  # locked, so that it cannot be deleted before the run waits
+        upload = Upload.objects.select_for_update().get(pk=run.submission.upload_id)
+        if upload.state != Upload.State.COMPLETE:
+            raise refuse(Refusal.UPLOAD_EXPIRED)
     check_continued(run, by_maintainer=by_maintainer)
     next_attempt(run, attempts=1, pause_seconds=0.0)
     charge(run, QuotaEntry.Reason.QUEUED_AGAIN)

@@ -7,7 +7,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from evaluator.artefacts.readiness import checks
-from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, token_binding
+from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, ModelFacts, token_binding
+from evaluator.contract.uploads import UploadFacts
 from evaluator.protocols import demands, samples_of_mean
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts import throttle
@@ -22,6 +23,7 @@ from leaderboard.submissions.actions.naming import check_not_former
 from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge
+from leaderboard.submissions.actions.uploads import uploads_of
 from leaderboard.submissions.admission import Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
@@ -30,6 +32,7 @@ from leaderboard.submissions.models import (
     Run,
     RunOutcomes,
     Submission,
+    Upload,
     owners_so_far,
     seconds_from_now,
 )
@@ -54,6 +57,8 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
     facts = None
     if ask.kind == "hub" and not _is_known(user, key):
         facts = look_at_hub(ask)  # takes seconds: no lock is held meanwhile
+    if ask.kind == "upload" and not _is_known(user, key):
+        _check_protocol(facts_of_upload(user, ask), ask)
     with transaction.atomic():
         # One person's submissions go one after the other, so that a key is never seen as new twice.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -73,29 +78,53 @@ def look_at_hub(ask: Ask) -> HubFacts:
 
     Raises the HUB_* and CHECKPOINT_* codes, and those of ``preflight.check``.
     """
-    pair = SetPair.objects.filter(slug=ask.pair).first()
     facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
-    if pair is not None and ask.protocol in ("", pair.protocol, *pair.also):
-        preflight.check(facts, ask.protocol or pair.protocol)
+    _check_protocol(facts, ask)
     return facts
 
 
-def preflight_of(ask: Ask) -> Preflight:
-    """Look at a model on the hub and judge it, storing nothing.
+def _check_protocol(facts: ModelFacts, ask: Ask) -> None:
+    pair = SetPair.objects.filter(slug=ask.pair).first()
+    if pair is not None and ask.protocol in ("", pair.protocol, *pair.also):
+        preflight.check(facts, ask.protocol or pair.protocol)
+
+
+def facts_of_upload(user: User, ask: Ask) -> UploadFacts:
+    """Return the facts of an upload of the user's organisation.
+
+    Raises ``upload_unknown``, ``upload_expired``, ``upload_incomplete``.
+    """
+    upload = uploads_of(user).filter(pk=ask.upload).first()
+    if upload is None:
+        raise refuse(Refusal.UPLOAD_UNKNOWN)
+    if upload.state == Upload.State.EXPIRED:
+        raise refuse(Refusal.UPLOAD_EXPIRED)
+    facts = upload.inspected()
+    if facts is None:
+        raise refuse(Refusal.UPLOAD_INCOMPLETE)
+    return facts
+
+
+def preflight_of(ask: Ask, *, user: User) -> Preflight:
+    """Look at a model on the hub or an upload and judge it, storing nothing.
 
     Its ``checks`` state each reason for which :func:`submit` would refuse it. Raises the HUB_* and
     CHECKPOINT_* codes of a model that cannot be read.
     """
     if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
         raise refuse(rejection.code, rejection.detail)
-    if ask.kind != "hub":
+    if ask.kind not in ("hub", "upload"):
         raise refuse(Refusal.INVALID_FIELD, "kind")
     pair = SetPair.objects.filter(slug=ask.pair).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     if ask.protocol not in ("", pair.protocol, *pair.also):
         raise refuse(Refusal.INVALID_FIELD, "protocol")
-    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
+    facts: HubFacts | UploadFacts
+    if ask.kind == "hub":
+        facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
+    else:
+        facts = facts_of_upload(user, ask)
     found = checks(facts, demands(ask.protocol or pair.protocol))
     waiting = Run.objects.filter(pool=settings.POOL, state=RunState.QUEUED).count()
     return Preflight(facts, found, waiting)
@@ -125,6 +154,7 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
+        upload=_locked_upload(user, ask),
         repo=ask.repo,
         revision=hub_facts.revision if hub_facts else "",
         commit=hub_facts.commit if hub_facts else "",
@@ -140,6 +170,17 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
+
+
+def _locked_upload(user: User, ask: Ask) -> Upload | None:
+    """Return the upload, locked so that it cannot be deleted before its run is stored."""
+    if ask.kind != "upload":
+        return None
+    own = uploads_of(user).filter(state=Upload.State.COMPLETE, pk=ask.upload)
+    upload = own.select_for_update(of=("self",)).first()
+    if upload is None:
+        raise refuse(Refusal.UPLOAD_EXPIRED)
+    return upload
 
 
 def _facts(

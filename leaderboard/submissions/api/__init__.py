@@ -13,6 +13,7 @@ from leaderboard.submissions.api import (
     runs,
     status,
     submissions,
+    uploads,
 )
 
 router = Router()
@@ -27,5 +28,6 @@ for module in (
     releases,
     naming,
     notifications,
+    uploads,
 ):
     router.add_router("", module.router)

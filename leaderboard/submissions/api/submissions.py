@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
-from evaluator.contract.hub import split_revision
+from evaluator.contract.hub import HubFacts, split_revision
 from leaderboard.accounts import throttle
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
@@ -20,13 +20,13 @@ router = Router(tags=["submissions"])
 
 
 class SubmissionIn(Strict):
-    """Model to be evaluated: weights on the hub, a checkpoint by the name that the evaluators
-    know, or an endpoint.
+    """Model to be evaluated: weights on the hub, an upload, a checkpoint by the name that the
+    evaluators know, or an endpoint.
     """
 
     pair: str = Field(max_length=80)
     model: str = Field(max_length=80)
-    kind: Literal["checkpoint", "hub", "endpoint"]
+    kind: Literal["checkpoint", "hub", "upload", "endpoint"]
     open_weights: bool = False
     parameters: int | None = None
     repo: str = Field("", max_length=300, description="On the hub, as organisation/name.")
@@ -41,6 +41,7 @@ class SubmissionIn(Strict):
         description="Access token to a gated repository; sealed to an evaluator on receipt, and"
         " erased at the end.",
     )
+    upload: str = Field("", max_length=36, description="Id of a complete upload.")
     checkpoint: str = Field("", max_length=80)
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
@@ -71,12 +72,13 @@ class SubmissionIn(Strict):
 
 
 class PreflightIn(Strict):
-    """Model on the hub that might be submitted to a pair."""
+    """Model on the hub, or upload, that might be submitted to a pair."""
 
     pair: str = Field(max_length=80)
-    repo: str = Field(max_length=300)
+    repo: str = Field("", max_length=300)
     revision: str = Field("", max_length=100)
     hub_token: str = Field("", max_length=400, description="As of a submission; it is not stored.")
+    upload: str = Field("", max_length=36, description="Id of a complete upload, instead of repo.")
     protocol: str = Field("", max_length=80)
 
 
@@ -93,9 +95,10 @@ class CheckOut(Schema):
 class PreflightOut(Schema):
     """Facts of the model at a commit, its checks, and what its evaluation takes."""
 
-    repo: str
-    commit: str
-    page: str
+    repo: str = ""
+    commit: str = ""
+    upload: str = ""
+    page: str = ""
     architecture: str
     parameters: int
     types: list[str] = Field(description="Types of the tensors, the largest share first.")
@@ -150,18 +153,19 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
     ask = Ask(
         pair=order.pair,
         model="checked",
-        kind="hub",
+        kind="upload" if order.upload else "hub",
         repo=repo,
         revision=revision,
         hub_token=order.hub_token,
+        upload=order.upload,
         protocol=order.protocol,
     )
     throttle.charge_submission(token_user(request))
-    checked = actions.preflight_of(ask)
+    checked = actions.preflight_of(ask, user=token_user(request))
     facts = checked.facts
     return {
         **facts.to_dict(),
-        "page": facts.page,
+        "page": facts.page if isinstance(facts, HubFacts) else "",
         "files": len(facts.files),
         "bytes": facts.model.size,
         "gpu_memory": checked.need,

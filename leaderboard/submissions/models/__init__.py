@@ -53,6 +53,7 @@ from leaderboard.submissions.models.systems import (
     Submission,
     TensorList,
 )
+from leaderboard.submissions.models.uploads import Upload, UploadFile
 
 __all__ = [
     "BEAT",
@@ -90,6 +91,8 @@ __all__ = [
     "Submission",
     "TensorList",
     "Transfer",
+    "Upload",
+    "UploadFile",
     "Webhook",
     "blocks_asked",
     "compare_graders",

@@ -9,9 +9,11 @@ from django.db.models.lookups import Regex
 from evaluator import policy
 from evaluator.contract import Provider
 from evaluator.contract.hub import HubFacts
+from evaluator.contract.uploads import UploadFacts
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
 from leaderboard.submissions.ladder import Party
+from leaderboard.submissions.models.uploads import Upload
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
@@ -24,6 +26,7 @@ NO_URL: dict[str, Any] = {
     "budget__isnull": True,
 }
 NO_ENDPOINT: dict[str, Any] = {**NO_URL, "sealed_keys": {}}
+NO_UPLOAD: dict[str, Any] = {"upload__isnull": True}
 NO_REPO: dict[str, Any] = {"repo": "", "revision": "", "commit": "", "hub__isnull": True}
 REPO = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
@@ -133,7 +136,8 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
 
 class Submission(models.Model):
-    """Request to evaluate a model on a pair: a checkpoint by name, one on the hub, or an endpoint.
+    """Request to evaluate a model on a pair: a checkpoint by name, one on the hub, an upload, or
+    an endpoint.
 
     - ``repo`` on the hub was asked at ``revision``, which was resolved to ``commit`` once. ``hub``
       are the ``contract.hub.HubFacts`` of that commit.
@@ -154,6 +158,7 @@ class Submission(models.Model):
 
         CHECKPOINT = "checkpoint"
         HUB = "hub"
+        UPLOAD = "upload"
         ENDPOINT = "endpoint"
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="submissions")
@@ -167,6 +172,9 @@ class Submission(models.Model):
     commit = models.CharField(max_length=40, blank=True)
     hub: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
+    )
+    upload = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, null=True, related_name="submissions"
     )
     url = models.CharField(max_length=2000, blank=True)
     served_model = models.CharField(max_length=200, blank=True)
@@ -191,7 +199,7 @@ class Submission(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    kind="checkpoint", checkpoint__regex=NAME, **NO_REPO, **NO_ENDPOINT
+                    kind="checkpoint", checkpoint__regex=NAME, **NO_REPO, **NO_ENDPOINT, **NO_UPLOAD
                 )
                 | models.Q(
                     kind="hub",
@@ -200,11 +208,20 @@ class Submission(models.Model):
                     commit__regex="^[0-9a-f]{40}$",
                     hub__isnull=False,
                     **NO_URL,
+                    **NO_UPLOAD,
+                )
+                | models.Q(
+                    kind="upload",
+                    checkpoint="",
+                    upload__isnull=False,
+                    **NO_REPO,
+                    **NO_ENDPOINT,
                 )
                 | models.Q(
                     kind="endpoint",
                     checkpoint="",
                     **NO_REPO,
+                    **NO_UPLOAD,
                     url__regex="^https?://",
                     served_model__regex=SERVED_NAME,
                     api__in=["completions", "chat"],
@@ -237,6 +254,11 @@ class Submission(models.Model):
     def hub_facts(self) -> HubFacts | None:
         """Return the facts of a model on the hub, None for any other."""
         return HubFacts.from_dict(self.hub) if self.hub else None
+
+    @property
+    def upload_facts(self) -> UploadFacts | None:
+        """Return the facts of an uploaded model, None for any other."""
+        return self.upload.inspected() if self.upload else None
 
     @property
     def has_key(self) -> bool:

@@ -107,6 +107,7 @@ def _context(run: Run, user: User | None) -> dict[str, Any]:
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
         "hub": run.submission.hub_facts,
+        "upload": run.submission.upload_facts,
         "record": run.record if run.is_graded else None,
         "graders": comparisons_by_grader(run),
         "adaptive": plan_facts(run),

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from evaluator.artefacts import selection
 from leaderboard.accounts import throttle
 from leaderboard.accounts.views import carry_out, signed_in_user
 from leaderboard.errors import SiteError
@@ -39,18 +40,16 @@ def submit(request: HttpRequest) -> HttpResponse:
     With ``check`` nothing is submitted: the form comes again, with the facts of the model.
     """
     if request.method != "POST":
-        return _form_page(request, SubmissionForm.blank())
+        return _form_page(request, SubmissionForm.blank(upload=request.GET.get("upload", "")))
     form = SubmissionForm(request.POST.dict())
     if not form.is_valid():
         return _form_page(request, form, status=422)
-    ask = Ask(**form.facts())
+    ask, user = Ask(**form.facts()), signed_in_user(request)
     try:
         if "check" in request.POST:
-            throttle.charge_submission(signed_in_user(request))
-            return _form_page(request, form, preflight=actions.preflight_of(ask))
-        submission = actions.submit(
-            user=signed_in_user(request), key=form.cleaned_data["key"], ask=ask
-        )
+            throttle.charge_submission(user)
+            return _form_page(request, form, preflight=actions.preflight_of(ask, user=user))
+        submission = actions.submit(user=user, key=form.cleaned_data["key"], ask=ask)
     except SiteError as failure:
         field = failure.detail if failure.detail in form.fields else None
         form.add_error(field, failure.advised())
@@ -68,12 +67,13 @@ def _form_page(
     retry_after: int | None = None,
 ) -> HttpResponse:
     if preflight is not None:  # what was looked at is what will be submitted
-        facts = preflight.facts
-        form.data = {**form.data, "repo": facts.repo, "revision": facts.commit}
+        form.data = {**form.data, **preflight.looked_at()}
     context = {
         "preflight": preflight,
         "form": form,
         "listed": ListedEndpoint.objects.all(),
+        "uploaded_names": " ".join(selection.OTHERS),
+        "site": request.build_absolute_uri("/").rstrip("/"),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
         "quotas": actions.quotas_of(signed_in_user(request).organisation()),

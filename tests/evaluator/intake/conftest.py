@@ -13,7 +13,8 @@ import pytest
 from demo.hub import read_folder
 from demo.programs import ROOT
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
-from evaluator.contract.hub import Fetch, HubFacts, HubModel, Look
+from evaluator.contract.hub import HubFacts, HubModel
+from evaluator.contract.intake import Fetch, Look
 from tests.servers.hub import FaultyServer, add, running
 
 REPO = "demo-org/demo-small"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from demo.programs import ROOT
-from evaluator.contract.hub import Fetch, HubFacts, HubModel, Look, token_binding
+from evaluator.contract.hub import HubFacts, HubModel, token_binding
+from evaluator.contract.intake import Fetch, Look
 from evaluator.errors import Code, EvaluatorError
 from evaluator.sealing.seal import seal_secret
 from tests.evaluator.installed import NAME, Installed, install

@@ -218,7 +218,7 @@ def test_a_model_that_no_engine_could_ask_is_not_queued(
         actions.submit(user=user, key="k1", ask=ask(**HUB | {"repo": "org/other"}))
     assert refused.value.code is code
     assert not Submission.objects.exists()
-    found = actions.preflight_of(ask(**HUB | {"repo": "org/other"}))
+    found = actions.preflight_of(ask(**HUB | {"repo": "org/other"}), user=user)
     refusals = [check for check in found.checks if check.level == "refusal"]
     assert found.refused
     assert [check.code for check in refusals] == [code]

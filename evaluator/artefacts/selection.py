@@ -1,23 +1,27 @@
-"""Files of a repository that are wanted. Pure: a listing in, files or a refusal out.
+"""Files of a repository or a folder that are wanted. Pure: a listing in, files or a refusal out.
 
 Weights are safetensors directly inside the repository; next to them only the files that an engine
 reads. Everything else, as a README, other formats and folders, is neither fetched nor counted.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from evaluator.artefacts.weights import INDEX, OTHER_FILES, SINGLE
 from evaluator.contract import fits
 from evaluator.contract.hub import FileName, HubFile
+from evaluator.contract.uploads import UploadedFile
 from evaluator.errors import Code, EvaluatorError, error
 
+OTHERS = (*OTHER_FILES, INDEX)
+"""Names of wanted files other than weights."""
 MOST_LISTED = 20_000
 """Files of a repository, also unwanted ones."""
 MOST_OTHER_BYTES = 128 << 20
 """Bytes of one file other than weights."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
-Listing = Mapping[str, HubFile]
+File = TypeVar("File", HubFile, UploadedFile)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -30,7 +34,7 @@ def check_names(names: Sequence[str]) -> None:
             raise error(Code.HUB_BAD_FILES, "a path leads out of the repository")
 
 
-def others(listing: Listing) -> list[HubFile]:
+def others(listing: Mapping[str, File]) -> list[File]:
     """Return the wanted files other than weights, the index included.
 
     Raises HUB_BAD_FILES for one that is too large, and the CHECKPOINT_* codes of a repository
@@ -42,14 +46,14 @@ def others(listing: Listing) -> list[HubFile]:
         raise error(Code.CHECKPOINT_NO_CONFIG)
     if "tokenizer.json" not in listing:
         raise error(Code.CHECKPOINT_NO_TOKENIZER)
-    wanted = [listing[name] for name in (*OTHER_FILES, INDEX) if name in listing]
+    wanted = [listing[name] for name in OTHERS if name in listing]
     for file in wanted:
         if file.size > MOST_OTHER_BYTES:
             raise error(Code.HUB_BAD_FILES, f"{file.name} is too large")
     return wanted
 
 
-def shards(listing: Listing, names: Sequence[str]) -> list[HubFile]:
+def shards(listing: Mapping[str, File], names: Sequence[str]) -> list[File]:
     """Return the files that hold the weights, by the names of the index.
 
     Raises CHECKPOINT_BAD_HEADER for a name that is no file directly inside the repository,
@@ -63,18 +67,18 @@ def shards(listing: Listing, names: Sequence[str]) -> list[HubFile]:
     return [listing[name] for name in names]
 
 
-def check_size(files: Sequence[HubFile], most: int) -> None:
+def check_size(files: Sequence[File], most: int) -> None:
     """Raise HUB_TOO_LARGE for files of more than ``most`` bytes."""
     size = sum(file.size for file in files)
     if size > most:
         raise error(Code.HUB_TOO_LARGE, f"{size >> 30} GiB, at most {most >> 30}")
 
 
-def _has_weights(listing: Listing) -> bool:
+def _has_weights(listing: Mapping[str, File]) -> bool:
     return INDEX in listing or SINGLE in listing
 
 
-def _no_weights(listing: Listing) -> EvaluatorError:
+def _no_weights(listing: Mapping[str, File]) -> EvaluatorError:
     """Return the reason why a repository has no weights that are read here."""
     if "adapter_config.json" in listing:
         return error(Code.CHECKPOINT_ADAPTER)

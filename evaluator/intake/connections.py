@@ -1,0 +1,105 @@
+"""Connections to checked addresses only.
+
+- The operator chooses a server, which may stand in a private network. It is the only such host: a
+  redirect to any other leads to a public address over https, or nowhere.
+- A name is resolved once, every answer is checked, and the connection goes to that very address.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+
+from evaluator import addresses
+from evaluator.errors import Code, EvaluatorError, error
+
+API_SECONDS = 10.0
+"""Seconds without a byte until a request is abandoned."""
+MOST_API_BYTES = 32 << 20
+"""Bytes of an answer of the API. The largest listings have a few megabytes."""
+
+
+def client_of(endpoint: str) -> httpx.Client:
+    """Return a client of one server, which follows redirects to public addresses only."""
+    return httpx.Client(
+        transport=_CheckedTransport(endpoint),
+        follow_redirects=True,
+        max_redirects=5,
+        timeout=API_SECONDS,
+        trust_env=False,
+    )
+
+
+class _CheckedTransport(httpx.BaseTransport):
+    """Transport that connects to checked addresses only."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = _origin(endpoint)
+        self._inner = httpx.HTTPTransport(trust_env=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to an address of its host."""
+        target, own = self._target(request.url)
+        found = _resolve(target, own=own)
+        sent = httpx.Request(
+            request.method,
+            request.url.copy_with(host=found[0]),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": target.host},
+        )
+        response = self._inner.handle_request(sent)
+        if request.url.path.startswith("/api/") and isinstance(
+            response.stream, httpx.SyncByteStream
+        ):
+            response.stream = _Limited(response.stream, MOST_API_BYTES)
+        return response
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._inner.close()
+
+    def _target(self, url: httpx.URL) -> tuple[addresses.Target, bool]:
+        """Return what is called, and True where it is the operator's server itself."""
+        origin = _origin(str(url))
+        own = origin == self._endpoint
+        try:
+            return addresses.check(origin, allow_private=own), own
+        except EvaluatorError:
+            raise error(Code.HUB_REDIRECTED) from None
+
+
+def _resolve(target: addresses.Target, *, own: bool) -> tuple[str, ...]:
+    try:
+        return asyncio.run(addresses.resolve(target, allow_private=own))
+    except EvaluatorError as failure:
+        if failure.code is Code.ENDPOINT_UNREACHABLE:
+            raise error(Code.HUB_UNREACHABLE) from None
+        if own:
+            raise error(Code.MISCONFIGURED, "the server has a forbidden address") from None
+        raise error(Code.HUB_REDIRECTED) from None
+
+
+class _Limited(httpx.SyncByteStream):
+    """Body of a response, up to a number of bytes."""
+
+    def __init__(self, inner: httpx.SyncByteStream, most: int) -> None:
+        self._inner, self._most = inner, most
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._most
+        for chunk in self._inner:
+            left -= len(chunk)
+            if left < 0:
+                raise error(Code.HUB_BAD_FILES, "the listing is too long")
+            yield chunk
+
+    def close(self) -> None:
+        """Close the body."""
+        self._inner.close()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

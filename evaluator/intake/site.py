@@ -1,0 +1,70 @@
+"""Uploaded files, fetched from the site in the chunks in which they came."""
+
+from typing import BinaryIO
+
+import httpx
+
+from evaluator import addresses
+from evaluator.contract.uploads import CHUNK, UploadedFile, UploadModel, chunk_size, chunks_of
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.intake.connections import client_of
+
+_REFUSED = frozenset({401, 403, 404, 410})
+_CODES = {
+    Code.HUB_UNREACHABLE: Code.UPLOAD_UNREACHABLE,
+    Code.HUB_REDIRECTED: Code.UPLOAD_UNREACHABLE,
+    Code.HUB_FILE_DIFFERS: Code.UPLOAD_DIFFERS,
+}
+
+
+class Site:
+    """Site at an address of the operator's, which may stand in a private network."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.rstrip("/")
+        try:
+            addresses.check(self._address, allow_private=True)
+        except EvaluatorError:
+            raise error(Code.MISCONFIGURED, "HOLDFAST_SITE is not an address") from None
+        self._client = client_of(self._address)
+
+    def download(self, model: UploadModel, file: UploadedFile, to: BinaryIO, start: int) -> None:
+        """Append a file's bytes from ``start``.
+
+        Raises HUB_UNREACHABLE, after which the store tries again, and UPLOAD_GONE.
+        """
+        first = start // CHUNK
+        for number in range(first, chunks_of(file.size)):
+            data = self._chunk(model, file, number)
+            to.write(data[start % CHUNK :] if number == first else data)
+
+    def _chunk(self, model: UploadModel, file: UploadedFile, number: int) -> bytes:
+        address = f"{self._address}/api/v1/uploads/{model.upload}/files/{file.name}/chunks/{number}"
+        headers = {"Authorization": f"Ticket {model.ticket}", "Accept-Encoding": "identity"}
+        size = chunk_size(file.size, number)
+        try:
+            with self._client.stream("GET", address, headers=headers) as response:
+                if response.status_code in _REFUSED:
+                    raise error(Code.UPLOAD_GONE, f"status {response.status_code}")
+                response.raise_for_status()
+                return _read(response, size)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
+            raise error(Code.HUB_UNREACHABLE) from None
+
+
+def _read(response: httpx.Response, size: int) -> bytes:
+    """Return a body of ``size`` bytes. Raises for another length."""
+    data = bytearray()
+    for piece in response.iter_bytes():
+        data += piece
+        if len(data) > size:
+            raise error(Code.HUB_FILE_DIFFERS, "longer than declared")
+    if len(data) < size:
+        raise httpx.RemoteProtocolError("cut short")
+    return bytes(data)
+
+
+def of_uploads(failure: EvaluatorError) -> EvaluatorError:
+    """Return the error of an upload for one of the store's or the connection's."""
+    code = _CODES.get(failure.code)
+    return error(code, failure.detail) if code else failure

@@ -1,0 +1,235 @@
+"""Uploading a folder: its files are declared, then sent in chunks, from whichever machine.
+
+Authors come with a token of scope submit or, from the page, with their session; evaluators fetch
+with the ticket of a run.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from ninja import Field, Router, Schema, Status
+from ninja.security import SessionAuth
+
+from evaluator.contract import fits
+from evaluator.contract.uploads import CHUNK, DIGEST_BYTES, UploadedFile, chunks_of
+from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
+from leaderboard.accounts.models import Scope
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import actions
+from leaderboard.submissions.models import Upload
+
+router = Router(tags=["uploads"])
+
+
+class Session(SessionAuth):
+    """Authentication by the session of the page that uploads."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Return the user, None for an anonymous visitor."""
+        return super().__call__(request) if request.user.is_authenticated else None
+
+
+AUTHOR = [Bearer(Scope.SUBMIT), Session()]
+
+
+class FileIn(Strict):
+    """File of the folder. ``digest`` is the SHA-256 of the SHA-256 digests of its chunks."""
+
+    name: str = Field(max_length=300)
+    size: int
+    digest: str = Field(max_length=64)
+
+
+class UploadIn(Strict):
+    """Files of the folder: safetensors, configuration, tokenizer, chat template."""
+
+    files: list[FileIn]
+
+    def declared(self) -> Iterable[UploadedFile]:
+        """Return the files. Raises ``upload_bad_name``, ``upload_empty_file``, ``invalid_field``.
+
+        Of a file that is refused its place in the list is named.
+        """
+        for place, file in enumerate(self.files, 1):
+            fields = file.model_dump()
+            if file.size == 0:
+                raise refuse(Refusal.UPLOAD_EMPTY_FILE, f"file {place}")
+            if not fits(fields, UploadedFile):
+                named = fits(fields | {"name": "x"}, UploadedFile)
+                code = Refusal.UPLOAD_BAD_NAME if named else Refusal.INVALID_FIELD
+                raise refuse(code, f"file {place}")
+            yield UploadedFile(**fields)
+
+
+class FileOut(Schema):
+    """File, and the chunks that are missing."""
+
+    name: str
+    size: int
+    digest: str
+    listed: bool = Field(description="The list of its chunks has come.")
+    missing: list[tuple[int, int]] = Field(
+        description="Missing chunks, counted from 0, as first and last of each stretch."
+    )
+
+
+class UploadOut(Schema):
+    """Upload and what is missing of it."""
+
+    id: UUID
+    state: str
+    size: int
+    chunk: int = Field(description="Bytes of every chunk but a file's last.")
+    created: datetime
+    files: list[FileOut]
+
+
+class UploadRow(Schema):
+    """Upload in a list."""
+
+    id: UUID
+    state: str
+    size: int
+    created: datetime
+
+
+@router.post(
+    "/uploads",
+    auth=AUTHOR,
+    response={201: UploadOut, (400, 401, 403, 413, 422, 429, 503): Problem},
+    summary="Begin or continue an upload",
+)
+def begin_upload(request: HttpRequest, order: UploadIn) -> Any:
+    """Declare the files. The same files again return the same upload, with what is missing."""
+    upload = actions.begin_upload(user=token_user(request), files=order.declared())
+    return Status(201, _upload(upload))
+
+
+@router.get(
+    "/uploads",
+    auth=AUTHOR,
+    response={200: list[UploadRow], 401: Problem},
+    summary="Uploads of your organisation",
+)
+def uploads(request: HttpRequest) -> list[Upload]:
+    """Return the uploads that are stored, newest first."""
+    return list(actions.uploads_of(token_user(request)).stored()[:100])
+
+
+@router.get(
+    "/uploads/{uuid:upload_id}",
+    auth=AUTHOR,
+    response={200: UploadOut, (401, 404): Problem},
+    summary="One upload",
+)
+def upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
+    """Return an upload of your organisation."""
+    return _upload(actions.upload_of(token_user(request), upload_id))
+
+
+@router.put(
+    "/uploads/{uuid:upload_id}/files/{name}/list",
+    auth=AUTHOR,
+    response={204: None, (400, 401, 404, 409, 422, 503): Problem},
+    summary="List of a file's chunks",
+)
+def put_list(request: HttpRequest, upload_id: UUID, name: str) -> Any:
+    """Send the SHA-256 of each chunk, 32 bytes each, as the body."""
+    found, file = actions.open_file(token_user(request), upload_id, name)
+    data = _body(request, chunks_of(file.size) * DIGEST_BYTES)
+    actions.put_list(upload=found, file=file, data=data)
+    return Status(204, None)
+
+
+@router.put(
+    "/uploads/{uuid:upload_id}/files/{name}/chunks/{int:number}",
+    auth=AUTHOR,
+    response={204: None, (400, 401, 404, 409, 422, 503): Problem},
+    summary="Send a chunk",
+)
+def put_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> Any:
+    """Send a chunk as the body, in any order. Sending one again changes nothing."""
+    found, file = actions.open_file(token_user(request), upload_id, name)
+    data = _body(request, CHUNK)
+    actions.put_chunk(upload=found, file=file, number=number, data=data)
+    return Status(204, None)
+
+
+@router.get(
+    "/uploads/{uuid:upload_id}/files/{name}/chunks/{int:number}",
+    auth=None,
+    response={200: None, (401, 404): Problem},
+    summary="Chunk, for an evaluator",
+)
+def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> HttpResponse:
+    """Return a chunk to the evaluator of a live run, by ``Authorization: Ticket TICKET``."""
+    kind, _, ticket = request.headers.get("Authorization", "").partition(" ")
+    if kind != "Ticket":
+        raise refuse(Refusal.UNAUTHORIZED)
+    data = actions.chunk_for(ticket=ticket, upload=upload_id, name=name, number=number)
+    response = HttpResponse(data, "application/octet-stream")
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+@router.post(
+    "/uploads/{uuid:upload_id}/complete",
+    auth=AUTHOR,
+    response={200: UploadOut, (401, 403, 404, 409, 422, 503): Problem},
+    summary="Complete an upload",
+)
+def complete_upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
+    """Inspect the model. A complete upload can be submitted, by any member, any number of times."""
+    return _upload(actions.complete_upload(user=token_user(request), upload=upload_id))
+
+
+@router.delete(
+    "/uploads/{uuid:upload_id}",
+    auth=AUTHOR,
+    response={200: UploadRow, (401, 403, 404, 409): Problem},
+    summary="Delete an upload",
+)
+def delete_upload(request: HttpRequest, upload_id: UUID) -> Upload:
+    """Delete the files. Runs of it keep their results; refused while one is not over."""
+    return actions.delete_upload(user=token_user(request), upload=upload_id)
+
+
+def _body(request: HttpRequest, most: int) -> bytes:
+    """Return the body of at most ``most`` bytes. Raises ``upload_chunk_size``, ``upload_cut``."""
+    try:
+        data = request.read(most + 1)
+    except UnreadablePostError:
+        raise refuse(Refusal.UPLOAD_CUT) from None
+    if len(data) > most:
+        raise refuse(Refusal.UPLOAD_CHUNK_SIZE)
+    if str(len(data)) != (request.headers.get("Content-Length") or "0"):
+        raise refuse(Refusal.UPLOAD_CUT)
+    return bytes(data)
+
+
+def _upload(upload: Upload) -> dict[str, Any]:
+    files = actions.upload_progress(upload)
+    return {
+        "id": upload.pk,
+        "state": upload.state,
+        "size": upload.size,
+        "chunk": CHUNK,
+        "created": upload.created,
+        "files": [
+            {**file.to_dict(), "listed": done.listed, "missing": _stretches(done.missing)}
+            for file, done in files
+        ],
+    }
+
+
+def _stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
