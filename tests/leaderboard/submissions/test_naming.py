@@ -21,7 +21,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.models import FormerIdentity, Model, Submission, Transfer, names_of
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.sample import make_board, make_pair
-from tests.leaderboard.submissions.test_quotas import Site, member, refusal, site, submit
+from tests.leaderboard.submissions.test_shares import Site, member, refusal, site, submit
 
 pytestmark = pytest.mark.usefixtures("bell")
 
