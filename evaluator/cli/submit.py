@@ -32,6 +32,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     submit.add_argument("--open-weights", action="store_true", help="anyone may download them")
     submit.add_argument("--key", default="", help="a key that makes repeating this harmless")
     submit.add_argument("--watch", action="store_true", help="follow the run to its end")
+    stated = submit.add_argument_group("statements about the model, shown with its run")
+    stated.add_argument("--licence", default="", help="its short name, as apache-2.0")
+    stated.add_argument("--base-model", default="", metavar="ORGANISATION/NAME")
+    stated.add_argument("--knowledge-cutoff", default="", metavar="YYYY-MM-DD")
+    stated.add_argument(
+        "--trained-on-public",
+        choices=("yes", "no"),
+        default="",
+        help="it was trained on the benchmark's public set; its row says so",
+    )
     endpoint = submit.add_argument_group("an endpoint instead of a model on the hub")
     endpoint.add_argument("--endpoint", default="", metavar="URL", help="base address of its API")
     endpoint.add_argument("--served", default="", metavar="NAME", help="the model's name there")
@@ -79,6 +89,8 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
         "protocol": args.protocol,
         "open_weights": args.open_weights,
     }
+    stated = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
+    order |= {name: getattr(args, name) for name in stated if getattr(args, name)}
     if args.folder:
         return order | {"kind": "upload"}
     if args.model:

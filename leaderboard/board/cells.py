@@ -77,6 +77,15 @@ def cells(row: Row) -> Cells:
     )
 
 
+TRAINED = "discloses training"
+"""Mark of a row whose author states it."""
+
+
+def _disclosed(row: Row) -> str:
+    """Return the mark of a row whose author discloses training on the public set, else ""."""
+    return TRAINED if row.trained_on_public else ""
+
+
 def _mark(row: Row) -> str:
     """Return the mark of a row that was asked a part of its items; empty for any other."""
     part = row.adaptive
@@ -169,4 +178,5 @@ def ranked_model(row: Row) -> RankedModel:
         grounds=texts.grounds,
         explanation=texts.explanation,
         mark=Cell("adaptive", texts.mark, "/methodology/#adaptive") if texts.mark else UNMARKED,
+        disclosed=_disclosed(row),
     )

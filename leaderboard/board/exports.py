@@ -99,6 +99,7 @@ COLUMNS = (
     "private_standard_error",
     "public_samples_right",
     "public_standard_error",
+    "trained_on_public",
 )
 
 
@@ -172,6 +173,7 @@ def _line(row: Row) -> list[object]:
         private.standard_error,
         public.samples_right,
         public.standard_error,
+        row.trained_on_public,
     ]
 
 

@@ -80,6 +80,7 @@ class Row(Wire, frozen=True, kw_only=True):
     from the items asked to all of them; its counts are of those that were asked. An endpoint has
     neither ``likelihood`` nor ``leak``, weights have no ``prior_exposure``. ``verified`` is that of
     its organisation when the row is read (``models.mark_verified``); no snapshot knows it.
+    ``trained_on_public``: its author states that it was trained on the public set.
     """
 
     model: str
@@ -115,6 +116,7 @@ class Row(Wire, frozen=True, kw_only=True):
     within: int = 0
     adaptive: AdaptivePart | None = None
     verified: bool = False
+    trained_on_public: bool = False
 
     @property
     def item_selection(self) -> str:

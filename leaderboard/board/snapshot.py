@@ -296,6 +296,7 @@ def _row(
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
         within=entry.within,
+        trained_on_public=entry.trained_on_public,
         adaptive=entry.judged.adaptive if entry.judged else None,
         leak=_leak(entry.strata) if entry.strata else None,
         prior_exposure=_prior_exposure(entry.prior_exposure, staged.get(entry.run)),

@@ -39,7 +39,7 @@ from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import FLAGGED, LARGEST_TRIED, LEVELS, Levels
 from leaderboard.submissions.actions import close_rule
-from leaderboard.submissions.models import Model
+from leaderboard.submissions.models import Model, statements_of_runs
 
 if TYPE_CHECKING:
     from leaderboard.board.comparison import Comparison
@@ -231,12 +231,14 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
 
     A former name leads to the present one.
     """
-    standings = [_standing(*ranked) for ranked in ranked_rows(name)]
-    if not standings:
+    ranked = ranked_rows(name)
+    if not ranked:
         raise Http404("no such model")
     known = Model.objects.named(name)
     if known and known.name != name:
         return redirect("model", known.name, permanent=True)
+    stated = statements_of_runs(row.run for _, _, row in ranked) if known else {}
+    standings = [_standing(*one) | {"stated": stated.get(one[2].run)} for one in ranked]
     context = {
         "name": name,
         "unverified": known.organisation if known else None,

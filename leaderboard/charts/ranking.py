@@ -51,7 +51,8 @@ class RankedModel:
 
     ``tries`` counts the complete runs; ``grounds`` stand next to the evidence level, and
     ``explanation`` is its tooltip. ``mark`` says that the row is of another kind than the others,
-    ``unverified`` that its organisation was not yet checked to be who its name says.
+    ``unverified`` that its organisation was not yet checked to be who its name says,
+    and ``disclosed`` what the model's author discloses.
     """
 
     model: str
@@ -66,6 +67,7 @@ class RankedModel:
     explanation: str
     mark: Cell = UNMARKED
     unverified: bool = False
+    disclosed: str = ""
 
 
 @lru_cache(maxsize=4096)

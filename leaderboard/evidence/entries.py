@@ -33,6 +33,7 @@ from leaderboard.submissions.models import (
     Submission,
     compare_graders,
     published_in_steps,
+    trained_on_public,
 )
 from leaderboard.submissions.states import RunState
 
@@ -157,6 +158,7 @@ class Entry:
     - ``within`` bounds the distance from a published private score to the exact one, in items;
     - ``adaptive`` is the result of a run that was asked a part of its items by a plan: it has no
       ``outcomes``, because easy and hard items are not among them in the set's proportion;
+    - ``trained_on_public``: its author states that the model was trained on the public set;
     - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this.
     """
 
@@ -189,6 +191,7 @@ class Entry:
     staged: StagedRuns | None = None
     within: int = 0
     adaptive: AdaptiveResult | None = None
+    trained_on_public: bool = False
 
     @property
     def step(self) -> int:
@@ -239,6 +242,13 @@ def values(outcomes: bytes, samples_right: bytes = b"", mean: SampleMean | None 
     return np.where(np.isnan(single), single, shares)
 
 
+def _drop_empty(fields: dict[str, Any], *names: str) -> None:
+    """Delete fields that came later and are empty: hashes from before stay as they are."""
+    for name in names:
+        if not fields[name]:
+            del fields[name]
+
+
 def facts(entry: Entry) -> dict[str, Any]:
     """Return what is hashed of an entry: all fields, outcomes by their digests.
 
@@ -247,8 +257,7 @@ def facts(entry: Entry) -> dict[str, Any]:
     fields = asdict(entry)
     if entry.prior_exposure is None:
         del fields["prior_exposure"]
-    if not entry.within:
-        del fields["within"]
+    _drop_empty(fields, "within", "trained_on_public")
     del fields["adaptive"]
     if entry.adaptive is not None:
         fields["adaptive"] = entry.adaptive.to_dict()
@@ -336,7 +345,9 @@ def _counting_runs(pair: SetPair) -> QuerySet[Run]:
         post_release=False,
         same_as=None,
     )
-    return runs.select_related("submission__model__organisation", "submission__model__lineage")
+    return runs.select_related(
+        "submission__model__organisation", "submission__model__lineage", "submission__statements"
+    )
 
 
 @dataclass(frozen=True)
@@ -453,6 +464,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             prior_exposure=private_set.prior_exposure(run, private),
             staged=staged.get(run.pk),
             within=private_counts.within,
+            trained_on_public=trained_on_public(run.submission),
         )
         yield _by_plan(entry, results.get(run.pk))
 

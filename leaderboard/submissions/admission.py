@@ -18,7 +18,7 @@ its files.
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from evaluator import addresses
@@ -31,13 +31,18 @@ from leaderboard.errors import Refusal
 
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
-_CAME_LATER = ("provider", "protocol", "repo", "revision", "upload")
+STATEMENTS = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
+_CAME_LATER = ("provider", "protocol", "repo", "revision", "upload", *STATEMENTS)
 _OF_HUB = ("repo", "revision", "hub_token")
 _OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
 _PATTERNS = {
     "pair": re.compile(r"[A-Za-z0-9_-]{1,80}"),
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"),
     "checkpoint": re.compile(r"[a-z0-9][a-z0-9._-]{0,79}"),
+    "licence": re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,79})?"),
+    "base_model": re.compile(
+        r"(?=.{0,193}\Z)([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?)?"
+    ),
     "served_model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}"),
 }
 _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
@@ -48,6 +53,8 @@ class Ask:
     """Request of a submitter. ``checkpoint`` for a checkpoint, ``repo`` and ``revision`` for a
     model on the hub, ``upload`` for an upload; what follows ``checkpoint`` for an endpoint, but
     ``protocol``.
+
+    The last four are its author's statements, ``knowledge_cutoff`` as YYYY-MM-DD.
 
     ``api_key`` is the endpoint's key in the clear, ``hub_token`` an access token to a gated
     repository: both live in this object only, until they are sealed.
@@ -73,6 +80,10 @@ class Ask:
     revision: str = ""
     upload: str = ""
     hub_token: str = field(default="", repr=False)
+    licence: str = ""
+    base_model: str = ""
+    knowledge_cutoff: str = ""
+    trained_on_public: Literal["", "no", "yes"] = ""
 
     @property
     def secret(self) -> str:
@@ -185,16 +196,37 @@ def is_api_key(text: str) -> bool:
 def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
     """Return the faults of a submission as it is written; nothing may be looked up by it before
     this is None."""
-    for name in ("pair", "model"):
-        if not _PATTERNS[name].fullmatch(getattr(ask, name)):
-            return Rejection(Refusal.INVALID_FIELD, name)
-    if ask.protocol and not fits(ask.protocol, Name):
-        return Rejection(Refusal.INVALID_FIELD, "protocol")
-    if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
-        return Rejection(Refusal.INVALID_FIELD, "parameters")
+    if bad := _bad_description(ask):
+        return Rejection(Refusal.INVALID_FIELD, bad)
     if ask.kind == "endpoint":
         return _malformed_endpoint(ask, private_endpoints=private_endpoints)
     return _MALFORMED[ask.kind](ask)
+
+
+def _bad_description(ask: Ask) -> str:
+    """Return the field that every kind of model has and that is wrong, empty where none is."""
+    for name in ("pair", "model"):
+        if not _PATTERNS[name].fullmatch(getattr(ask, name)):
+            return name
+    if ask.protocol and not fits(ask.protocol, Name):
+        return "protocol"
+    if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
+        return "parameters"
+    return _bad_statement(ask)
+
+
+def _bad_statement(ask: Ask) -> str:
+    """Return the author's statement that is wrong, empty where none is."""
+    for name in ("licence", "base_model"):
+        if not _PATTERNS[name].fullmatch(getattr(ask, name)):
+            return name
+    if ask.trained_on_public not in ("", "no", "yes"):
+        return "trained_on_public"
+    try:
+        day = date.fromisoformat(ask.knowledge_cutoff) if ask.knowledge_cutoff else None
+    except ValueError:
+        return "knowledge_cutoff"
+    return "knowledge_cutoff" if day and day.isoformat() != ask.knowledge_cutoff else ""
 
 
 def decide(ask: Ask, facts: Facts) -> Rejection | None:

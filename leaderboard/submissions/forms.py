@@ -9,7 +9,7 @@ from evaluator.contract import Provider
 from evaluator.contract.hub import split_revision
 from leaderboard.accounts.forms import Act
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.models import Lineage, Run, Submission
+from leaderboard.submissions.models import Lineage, Run, Statements, Submission
 
 KINDS = [
     (Submission.Kind.HUB, "Weights on the hub"),
@@ -142,6 +142,28 @@ class SubmissionForm(forms.Form):
         help_text="For one million answer tokens.",
     )
 
+    licence = forms.CharField(
+        required=False, max_length=80, help_text="Its short name, as apache-2.0. Optional."
+    )
+    base_model = forms.CharField(
+        required=False,
+        max_length=193,
+        help_text="The model that this one was made from, as organisation/name. Optional.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    knowledge_cutoff = forms.DateField(
+        required=False,
+        label="Knowledge cut-off",
+        help_text="Nothing later is in the training data. Optional.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    trained_on_public = forms.ChoiceField(
+        required=False,
+        choices=Statements.Trained.choices,
+        label="Was it trained on the benchmark's public set?",
+        help_text="A model for which you say yes is ranked, and its row says so.",
+    )
+
     @classmethod
     def blank(cls, *, upload: str = "") -> "SubmissionForm":
         """Return an empty form with a key of its own, or one for an upload."""
@@ -153,6 +175,11 @@ class SubmissionForm(forms.Form):
     def about(self) -> list[forms.BoundField]:
         """Return the fields that every submission has."""
         names = ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")
+        return [self[name] for name in names]
+
+    def of_statements(self) -> list[forms.BoundField]:
+        """Return the author's statements."""
+        names = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
         return [self[name] for name in names]
 
     def of_checkpoint(self) -> list[forms.BoundField]:
@@ -180,6 +207,8 @@ class SubmissionForm(forms.Form):
         fields = dict(self.cleaned_data)
         del fields["key"]
         fields["pair"] = fields["pair"].slug
+        cutoff = fields["knowledge_cutoff"]
+        fields["knowledge_cutoff"] = cutoff.isoformat() if cutoff else ""
         fields["repo"], fields["revision"] = split_revision(fields["repo"], fields["revision"])
         return fields
 

@@ -24,13 +24,14 @@ from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge
 from leaderboard.submissions.actions.uploads import uploads_of
-from leaderboard.submissions.admission import Ask, Facts, decide, malformed
+from leaderboard.submissions.admission import STATEMENTS, Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
     Model,
     QuotaEntry,
     Run,
     RunOutcomes,
+    Statements,
     Submission,
     Upload,
     owners_so_far,
@@ -147,7 +148,7 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         raise refuse(Refusal.INTERNAL)
     budget = ask.budget()
     model = model or _new_model(organisation, ask)
-    return Submission.objects.create(
+    submission = Submission.objects.create(
         model=model,
         submitted_by=user,
         organisations=owners_so_far(model),
@@ -170,6 +171,16 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
+    _store_statements(submission, ask)
+    return submission
+
+
+def _store_statements(submission: Submission, ask: Ask) -> None:
+    """Store the author's statements, where there are any."""
+    stated = {name: getattr(ask, name) or None for name in STATEMENTS}
+    if any(stated.values()):
+        given = {name: value for name, value in stated.items() if value}
+        Statements.objects.create(submission=submission, **given)
 
 
 def _locked_upload(user: User, ask: Ask) -> Upload | None:

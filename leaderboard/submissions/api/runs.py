@@ -1,6 +1,6 @@
 """Runs: the public list of all, and one run with its counts."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -106,6 +106,15 @@ class SourceOut(Schema):
     page: str
 
 
+class StatementsOut(Schema):
+    """Statements of a model's author, which the site does not check; empty where there is none."""
+
+    licence: str
+    base_model: str
+    knowledge_cutoff: date | None
+    trained_on_public: str = Field(description="yes, no, or empty where it is not stated.")
+
+
 class WaitingOut(Schema):
     """Reason why a queued run has not begun, and its place in the queue of its pool."""
 
@@ -174,6 +183,7 @@ class RunOut(Schema):
     model: str
     protocol: str
     source: SourceOut | None
+    statements: StatementsOut | None
     artefact: str
     record: dict[str, Any] | None
     queued_at: datetime
@@ -299,6 +309,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "model": run.submission.model.name,
         "protocol": run.submission.asked_by,
         "source": _source(run),
+        "statements": getattr(run.submission, "statements", None),
         "artefact": run.artefact,
         "record": run.record if run.is_graded else None,
         "queued_at": run.queued_at,

@@ -64,6 +64,13 @@ class SubmissionIn(Strict):
     price_in: float | None = Field(None, description="Of a million tokens of prompts.")
     price_out: float | None = Field(None, description="Of a million tokens of answers.")
 
+    licence: str = Field("", max_length=80, description="As the author states it.")
+    base_model: str = Field("", max_length=193)
+    knowledge_cutoff: str = Field("", max_length=10, description="As YYYY-MM-DD.")
+    trained_on_public: Literal["", "no", "yes"] = Field(
+        "", description="Training on the benchmark's public set; with yes its row is marked."
+    )
+
     def ask(self) -> Ask:
         """Return it as a request."""
         fields = self.model_dump()

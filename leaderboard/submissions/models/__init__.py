@@ -43,6 +43,11 @@ from leaderboard.submissions.models.rescoring import (
     compare_graders,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
+from leaderboard.submissions.models.statements import (
+    Statements,
+    statements_of_runs,
+    trained_on_public,
+)
 from leaderboard.submissions.models.systems import (
     MODEL_NAME,
     SERVED_NAME,
@@ -88,6 +93,7 @@ __all__ = [
     "RunPlan",
     "SampleMean",
     "StateChange",
+    "Statements",
     "Submission",
     "TensorList",
     "Transfer",
@@ -104,4 +110,6 @@ __all__ = [
     "runs_asked",
     "sealed_selection",
     "seconds_from_now",
+    "statements_of_runs",
+    "trained_on_public",
 ]

@@ -92,6 +92,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "submission__model__organisation",
             "submission__pair__public",
             "submission__pair__private",
+            "submission__statements",
             "evaluator",
             "retracted_by",
             "same_as__submission__model__organisation",
