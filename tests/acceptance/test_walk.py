@@ -1,4 +1,4 @@
-"""A person's first five minutes with `make demo`: an account, a model of the hub, an endpoint through LiteLLM.
+"""A person's first five minutes with `make demo`: an account, a model of the hub, a folder, an endpoint by LiteLLM.
 
 First in a browser and without a shell, then with `holdfast` at a terminal. The programs are the demo's own.
 """
@@ -24,6 +24,8 @@ from demo.screenshot import chromium, find_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REPO = "demo-org/demo-honest"
+FOLDER = ROOT / "demo" / "checkpoints" / "honest"
+"""The files of that repository."""
 FIVE_MINUTES = 300.0
 PASSWORD = "a-long-password-of-ours"
 
@@ -137,6 +139,13 @@ def test_a_person_walks_from_the_sign_up_to_two_results(demo: Demo, browser: Bro
     visit.press("Submit")
     first = visit.page.url
     assert "/runs/" in first
+    visit.open_form("upload")
+    visit.page.locator("[data-upload] input").set_input_files(FOLDER)
+    visit.see("The folder is uploaded.")
+    visit.fill(model="walked-2")
+    visit.press("Submit")
+    uploaded = visit.page.url
+    assert "/runs/" in uploaded
     visit.open_form("endpoint")
     listed = visit.listed_endpoint()
     visit.fill(model="rules", url=listed["url"], served_model=listed["model"])
@@ -144,14 +153,17 @@ def test_a_person_walks_from_the_sign_up_to_two_results(demo: Demo, browser: Bro
     visit.page.locator("[name=provider]").select_option(listed["provider"])
     visit.press("Submit")
     second = visit.page.url
-    visit.page.goto(first)
-    visit.see("The same weights as")
-    assert visit.page.get_by_role("link", name="demo-honest").count(), "the earlier run is linked"
+    for run in (first, uploaded):
+        visit.page.goto(run)
+        visit.see("The same weights as")
+        assert visit.page.get_by_role("link", name="demo-honest").count(), (
+            "the earlier run is linked"
+        )
     visit.page.goto(second)
     visit.see("Ranked.")
     visit.page.goto(f"{demo.address}/boards/demo/")
     visit.see("rules")
-    assert visit.page.get_by_text("walked-1").count() == 0
+    assert visit.page.get_by_text("walked-").count() == 0
     assert visit.left > 1, "within five minutes"
 
 
@@ -184,6 +196,11 @@ def test_holdfast_does_the_same_at_a_terminal(demo: Demo, browser: Browser, tmp_
     same = holdfast("submit", f"{REPO}@{commit}", *on_long, "--name", "typed-1", code=1)
     assert (same["state"], same["failure"]["code"]) == ("cancelled", "same_weights")
     assert same["same_as"]["model"] == "demo-honest"
+    uploaded = holdfast("submit", "--folder", str(FOLDER), *on_long, "--name", "typed-2", code=1)
+    assert (uploaded["failure"]["code"], uploaded["same_as"]["model"]) == (
+        "same_weights",
+        "demo-honest",
+    )
     visit.open_form("endpoint")
     listed = visit.listed_endpoint()
     endpoint = (

@@ -26,7 +26,7 @@ class Receiver(BaseHTTPRequestHandler):
             for byte in b"HTTP/1.1 204 No Content\r\n\r\n":
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                time.sleep(1)
+                time.sleep(0.1)
             return
         self.send_response(
             500
