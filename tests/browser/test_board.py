@@ -201,3 +201,26 @@ def test_the_mark_of_an_adaptive_row_is_seen(open_page: Open, adaptive: None, wi
         assert page.locator("tr[data-model=asked-all] .mark").count() == 0
         assert page.locator("tr[data-model=asked-a-part] .private").inner_text().startswith("≈")
         assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_marks_leave_room_for_the_name(open_page: Open, adaptive: None, width: int) -> None:
+    disclosing = replace(row(), model="discloses-its-set", trained_on_public=True)
+    both = replace(
+        row(), model="has-both-marks", trained_on_public=True,
+        adaptive=AdaptivePart(asked=105, planned=300, look=4, looks=4),
+    )  # fmt: skip
+    pair = make_pair("disclosing")
+    Snapshot.objects.write([disclosing, both], pair=pair, method=METHOD, inputs_hash="b" * 64)
+    with open_page("/boards/disclosing/", width=width) as page:
+        for name, marks in (("discloses-its-set", 1), ("has-both-marks", 2)):
+            found = page.locator(f"tr[data-model={name}]")
+            row_box = found.bounding_box()
+            assert row_box and row_box["height"] <= 96
+            cell = found.locator("th.name")
+            assert cell.evaluate("it => it.scrollWidth <= it.clientWidth"), "the name is cut off"
+            assert found.locator(".mark").count() == marks
+            for mark in found.locator(".mark").all():
+                box = mark.bounding_box()
+                assert box and box["y"] + box["height"] <= row_box["y"] + row_box["height"]
+                assert box["x"] + box["width"] <= row_box["x"] + row_box["width"] <= width
