@@ -126,6 +126,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         return 1
     if not options.once:
         programs.restart(serving(place), "site", "recorder")
+        programs.start("notifications")
         _serve(place, token)
     return 0
 

@@ -194,6 +194,7 @@ class Installation:
             "site": self.start_site,
             "hub": self.start_hub,
             "provider": self.start_provider,
+            "notifications": self.start_notifications,
         }
         return {"recorder": self.start_recorder, **evaluators, **others}
 
@@ -252,6 +253,15 @@ class Installation:
             [*command, "-s", str(schedule), "-n", "recorder@%h"],
             self.site_environment(),
             "recorder",
+        )
+
+    def start_notifications(self) -> Process:
+        """Start the worker that sends mail and calls webhooks. It waits for slow receivers."""
+        command = ["celery", "-A", "leaderboard.celery", "worker", "-Q", "notifications"]
+        return self._start(
+            [*command, "--pool", "solo", "-l", "warning", "-n", "notifications@%h"],
+            self.site_environment(),
+            "notifications",
         )
 
     def start_evaluator(self, name: str = "evaluator") -> Process:

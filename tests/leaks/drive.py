@@ -19,6 +19,8 @@ import psycopg
 from demo import prepare
 from demo.programs import ROOT
 from demo.services import EmbeddedPostgres, filesystem_broker
+from evaluator.cli.client import Site
+from evaluator.cli.uploads import upload_folder
 from evaluator.sealing import formats
 from evaluator.sealing.keys import load_keys
 from evaluator.sealing.open import open_set_key
@@ -267,6 +269,16 @@ def run_gated_weights(used: Used) -> None:
     }, "the token was used, by the site and by the evaluator"
 
 
+def run_uploaded_weights(used: Used) -> None:
+    """The same checkpoint as a folder that its author uploads: fetched from the site, it ends as a copy."""
+    site = Site(used.house.place.address, used.house.token)
+    folder = ROOT / "demo" / "checkpoints" / "small"
+    upload = upload_folder(site, folder, lambda phase, done, total: None)["id"]
+    used.runs["uploaded"] = run = used.house.submit("uploaded", kind="upload", upload=upload)
+    state = used.wait(run, lambda state: state["final"])
+    assert state["state"] == "cancelled", state
+
+
 def run_broken_weights(used: Used) -> None:
     """A checkpoint that its host cannot load."""
     used.runs["broken"] = run = used.house.submit(
@@ -489,6 +501,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
     submissions = used.house.query("SELECT id FROM submissions_submission ORDER BY id")
     tokens = used.house.query("SELECT id FROM accounts_apitoken")
     lines = used.house.query("SELECT count(*) FROM ledger_entry")[0][0]
+    uploads = used.house.query("SELECT id FROM submissions_upload")
     return {
         "slug": ["twins"],
         "uidb36": ["1"],
@@ -502,6 +515,8 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "key": ["no-key"],
         "provider_id": ["huggingface"],
         "transfer": [1],
+        "upload_id": [str(row[0]) for row in uploads],
+        "number": [0],
         "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
         "slug:evaluator": ["demo"],
         "evaluator": ["demo"],
