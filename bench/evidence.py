@@ -269,7 +269,7 @@ def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
         if name == "B":
             remarks += _compared(line, size, power)
         if name == "ConStat":
-            remarks += _beside(size, power, *found["B"])
+            remarks += _remarks_on(size, power, *found["B"])
         yield f"{line.name if name == 'raw' else '':32}{name:9}{cells[0]:21}{cells[1]:21}" + (
             "; ".join(remarks)
         )
@@ -285,7 +285,7 @@ def _compared(line: Line | RealLine, size: Shares, power: Shares) -> list[str]:
     return remarks
 
 
-def _beside(size: Shares, power: Shares, own_size: Shares, own_power: Shares) -> list[str]:
+def _remarks_on(size: Shares, power: Shares, own_size: Shares, own_power: Shares) -> list[str]:
     """Return the remarks on ConStat's figures: B's on the same samples, and how they compare."""
     cells = []
     for own in (own_size, own_power):

@@ -30,9 +30,9 @@ from evaluator.sandbox.jobs import Disposition, Execution, Program, UnitTested
 from evaluator.sandbox.limits import Limits
 
 _STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-"""Where CodeT cuts a sample off."""
+"""End of a sample, as CodeT cuts it off."""
 _LIMITS = Limits(seconds=30.0, cpu_seconds=3.0, memory=1 << 30)
-"""The recorded limits, of computing time: a machine that does more than this makes nobody late."""
+"""The recorded limits, of computing time: on a busy machine no program is late for that."""
 _TOLERANCE = 1e-3
 FIGURES = {"pass@1": 22.12, "pass@10": 50.38, "pass@100": 73.78, "selection": 37.24}
 
@@ -55,13 +55,13 @@ class Check:
         print(f"  {self.name} differs: {what}", flush=True)
 
     def figure(self, what: str, value: object, expected: object) -> None:
-        """Print a figure beside the published one."""
+        """Print a figure next to the published one."""
         self.missed |= value != expected
         mark = "as published" if value == expected else f"MISSED, published {expected}"
         print(f"{self.name}: {what} {value} ({mark})", flush=True)
 
     def end(self) -> None:
-        """Print what came of the programs, and how long each took."""
+        """Print the dispositions of the programs, and how long each took."""
         seconds = time.perf_counter() - self._begin
         count = self.dispositions.total()
         shown = "  ".join(f"{kind} {number}" for kind, number in self.dispositions.items())

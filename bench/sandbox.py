@@ -1,7 +1,7 @@
 """Cost of a program in the sandbox: ``python -m bench.sandbox [--programs N]``.
 
 Recorded TinyGSM programs (``HOLDFAST_DATA``; a small one without it) are executed over and over,
-and beside that a few hundred of them with one Python process for each, bare and in a jail of its
+and next to that a few hundred of them with one Python process for each, bare and in a jail of its
 own. Printed are milliseconds of computing time a program, of all processes together, wall time, and
 the memory of the sandbox's processes after a tenth of the programs and after all. Exit code 1 above
 4 ms.
@@ -88,22 +88,22 @@ def main() -> int:
     """Print the table. Returns 1 where a program costs more than it may."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=60_000)
-    parser.add_argument("--beside", type=int, default=300, help="programs of the other ways")
+    parser.add_argument("--others", type=int, default=300, help="programs of the other ways")
     parser.add_argument("--inspect", metavar="PYTHON", help="one that has bench/peers/inspect.txt")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    programs, beside, workers = sources(), args.beside, args.workers
+    programs, others, workers = sources(), args.others, args.workers
     jobs = map(Program, itertools.cycle(programs))
     tests = itertools.repeat(_TESTED)
     own = measured("sandbox", args.programs, lambda: in_sandbox(jobs, args.programs, workers))
     tested = measured(
-        "sandbox, with unit tests", beside, lambda: in_sandbox(tests, beside, workers)
+        "sandbox, with unit tests", others, lambda: in_sandbox(tests, others, workers)
     )
-    bare = measured("a process each", beside, lambda: in_processes(programs, beside, jailed=False))
-    jailed = measured("a jail each", beside, lambda: in_processes(programs, beside, jailed=True))
+    bare = measured("a process each", others, lambda: in_processes(programs, others, jailed=False))
+    jailed = measured("a jail each", others, lambda: in_processes(programs, others, jailed=True))
     if args.inspect:
         measured(
-            "Inspect's local sandbox", beside, lambda: in_inspect(programs, beside, args.inspect)
+            "Inspect's local sandbox", others, lambda: in_inspect(programs, others, args.inspect)
         )
     print(
         f"sandbox over a process each: {own / bare:.2f}, over a jail each: {own / jailed:.2f};"

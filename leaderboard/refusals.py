@@ -334,7 +334,7 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     ),
     Refusal.UPLOAD_NO_SPACE: RefusalExplanation(
         503,
-        "The site has no room for the upload at the moment.",
+        "The site has no space for the upload at the moment.",
         "Try again later: what has come already stays stored. Or put the model on the hub.",
         Fault.OURS,
         again=True,

@@ -18,7 +18,7 @@ from evaluator.errors import EXPLANATIONS, Code
 CONTEXT_TOO_SHORT = "context_too_short"
 """Code of the site's refusal of a context that the protocol's answer fills."""
 EXAMPLE_TOKENS = 200
-"""Tokens that a question with its worked answer rarely exceeds: below it room is called short."""
+"""Tokens that a question with its worked answer rarely exceeds; with less left it is short."""
 GPU_SIZES = (16, 24, 40, 48, 80, 96, 141)
 """GB of memory of the GPUs that evaluators commonly have."""
 _USABLE = 0.92
@@ -138,8 +138,8 @@ def _context(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
     if demands is None:
         yield Check("context", Level.OK, f"{context}.")
         return
-    room = facts.context - demands.answer
-    if room <= 0:
+    left = facts.context - demands.answer
+    if left <= 0:
         yield Check(
             "context",
             Level.REFUSAL,
@@ -148,11 +148,11 @@ def _context(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
             "Submit a model with a longer context, or choose another benchmark.",
             f"{facts.context} tokens, an answer has {demands.answer}",
         )
-    elif room < EXAMPLE_TOKENS * (demands.shots + 1):
+    elif left < EXAMPLE_TOKENS * (demands.shots + 1):
         yield Check(
             "context",
             Level.WARNING,
-            f"{context}: an answer may have {demands.answer:,}, so {room:,} are left for the"
+            f"{context}: an answer may have {demands.answer:,}, so {left:,} are left for the"
             f" question and {demands.shots} examples.",
             "context_short",
             "Compare with the length of the public questions in this model's tokens.",

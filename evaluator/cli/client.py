@@ -101,7 +101,8 @@ class Site:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         address = f"{self.address}{_PREFIX}{quote(path, safe='/?=&%+-._~')}"
         headers = headers | {"Accept": "application/json"}
-        order = Request(address, body, headers, method=method)  # noqa: S310 - logins.site_address checks it
+        # logins.site_address checks the address.
+        order = Request(address, body, headers, method=method)  # noqa: S310
         try:
             with _open(order, timeout=TIMEOUT) as response:
                 empty = response.status == HTTPStatus.NO_CONTENT

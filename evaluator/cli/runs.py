@@ -16,7 +16,7 @@ from evaluator.cli.show import columns, printable
 
 POLL_SECONDS = 2.0
 PATIENCE = 300.0
-"""Seconds that a site may be away before ``watch`` gives up. The run goes on meanwhile."""
+"""Seconds that a site may be away before ``watch`` ends. The run goes on meanwhile."""
 GRADED = "graded"
 RANKED = "ranked"
 

@@ -27,7 +27,7 @@ _BAR = 30
 
 _T = TypeVar("_T")
 Report = Callable[[str, int, int], None]
-"""Is told a phase, ``hashing`` or ``sending``, the bytes that are done and all bytes."""
+"""Called with a phase, ``hashing`` or ``sending``, the bytes that are done and all bytes."""
 
 
 @dataclass(frozen=True)

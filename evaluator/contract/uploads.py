@@ -90,22 +90,22 @@ class ChunkHash:
     def __init__(self) -> None:
         self._list = hashlib.sha256()
         self._chunk = hashlib.sha256()
-        self._room = CHUNK
+        self._left = CHUNK
 
     def update(self, data: bytes) -> None:
         """Add bytes."""
         view = memoryview(data)
         while view:
-            piece, view = view[: self._room], view[self._room :]
+            piece, view = view[: self._left], view[self._left :]
             self._chunk.update(piece)
-            self._room -= len(piece)
-            if not self._room:
+            self._left -= len(piece)
+            if not self._left:
                 self._list.update(self._chunk.digest())
-                self._chunk, self._room = hashlib.sha256(), CHUNK
+                self._chunk, self._left = hashlib.sha256(), CHUNK
 
     def hexdigest(self) -> str:
         """Return the digest of all that was added."""
         whole = self._list.copy()
-        if self._room < CHUNK:
+        if self._left < CHUNK:
             whole.update(self._chunk.digest())
         return whole.hexdigest()

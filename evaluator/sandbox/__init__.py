@@ -1,4 +1,4 @@
-"""Programs that strangers' models wrote, executed where they can do no harm and forge no verdict.
+"""Programs that models wrote, executed where they can do no harm and forge no verdict.
 
 - A run has jails of its own (``cells``): a *program jail* and, for unit tests, a *test jail*. Two
   runs share no process.

@@ -34,7 +34,7 @@ _PROCESSES = 16
 _START_SECONDS = 60
 _END_SECONDS = 1.0
 _GRACE_SECONDS = 20
-"""Seconds beyond a deadline after which a zygote that does not answer is given up."""
+"""Seconds beyond a deadline after which a zygote that does not answer counts as lost."""
 
 
 class CellLostError(Exception):

@@ -42,7 +42,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(queue.Empty):  # programs that nobody waits for any more
+        with contextlib.suppress(queue.Empty):  # programs whose results are no longer wanted
             while True:
                 self._jobs.get_nowait()
         for _thread in self._threads:
@@ -55,7 +55,7 @@ class Sandbox:
         return self._put(job).result()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Execution]:
-        """Execute programs; what came of each is yielded in their order. Raises as ``execute``."""
+        """Execute programs; the result of each is yielded in their order. Raises as ``execute``."""
         waiting: deque[Future[Execution]] = deque()
         for job in jobs:
             waiting.append(self._put(job))

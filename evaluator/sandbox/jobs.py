@@ -1,11 +1,11 @@
-"""What a sandbox is asked to execute, and what came of it."""
+"""Jobs of a sandbox, and their results."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Disposition(StrEnum):
-    """What came of a program."""
+    """End of a program."""
 
     VALUE = "value"
     """It returned plain data."""
@@ -58,7 +58,7 @@ Job = Program | UnitTested
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Execution:
-    """What came of one program. ``error`` is the name of an exception's class."""
+    """Result of one program. ``error`` is the name of an exception's class."""
 
     disposition: Disposition
     value: object = None

@@ -84,7 +84,7 @@ class Worker:
         return self._execution(running, verdict, None, name)
 
     def _execution(self, end: End, disposition: Disposition, value: object, name: str) -> Execution:
-        """Return what came of a program: its end comes before what it says of itself."""
+        """Return the result of a program: its end comes before what it says of itself."""
         if end.is_late(self._limits):
             disposition, value, name = Disposition.LATE, None, ""
         elif end.exit == -signal.SIGKILL or name == MemoryError.__name__:

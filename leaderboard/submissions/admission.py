@@ -7,8 +7,8 @@ The rules, in the order in which they are asked; the first that fails is the ans
 2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is the
    submitter's and described as before, and an API key can be sealed.
 3. ``decide_bounds``: the pair was not withdrawn, the recipient's tier may be shown some of the set,
-   and the organisation has room in the queue, official runs left on the benchmark and, for an
-   endpoint of its own, runs left on the season's block. ``actions.bounds`` gathers these facts
+   and the organisation has places left in the queue, official runs left on the benchmark and, for
+   an endpoint of its own, runs left on the season's block. ``actions.bounds`` gathers these facts
    under locks. A failed run that is queued again is judged by the same rules.
 
 A model on the hub is looked at between 1 and 2; ``hub`` and ``preflight`` say what is wrong with

@@ -338,7 +338,7 @@ class QuotaForm(Act):
 
 
 class MailForm(forms.Form):
-    """What a user wants mail about."""
+    """Choice of the mail that a user gets."""
 
     ends = forms.BooleanField(
         required=False, label="A run of mine has ended: graded, failed or cancelled"

@@ -9,7 +9,7 @@ Of a file that is not complete there are three, named by its digest:
 
 A complete file is ``blobs/DIGEST``. A complete upload is a folder of hard links to its files. An
 organisation has a file once: a member who uploads it again sends nothing, and a member of another
-organisation sends all of it, so that nobody learns or obtains a file by its digest.
+organisation sends all of it, so that no other organisation learns or obtains a file by its digest.
 """
 
 import contextlib
@@ -152,7 +152,7 @@ class UploadStore:
 
 
 def free_bytes(root: Path) -> int:
-    """Return the bytes that the disk of a folder has room for."""
+    """Return the bytes that the disk of a folder has space for."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return shutil.disk_usage(root).free
 

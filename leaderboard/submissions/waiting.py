@@ -49,9 +49,9 @@ def seconds_until_free(busy: Sequence[float], *, evaluators: int, ahead: float) 
     levels = [0.0] * (evaluators - len(levels)) + levels
     level = levels[0]
     for filled, following in enumerate(levels[1:], start=1):
-        room = (following - level) * filled
-        if ahead <= room:
+        places = (following - level) * filled
+        if ahead <= places:
             return level + ahead / filled
-        ahead -= room
+        ahead -= places
         level = following
     return level + ahead / evaluators

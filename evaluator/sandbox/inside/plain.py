@@ -16,7 +16,7 @@ from typing import Any
 MAX_BYTES = 1 << 20
 """Bytes of one encoded value."""
 MAX_BITS = 14_000
-"""Bits of an integer: what Python prints without being told that it may."""
+"""Bits of an integer: what Python prints without a higher limit."""
 MAX_NODES = 100_000
 """Values within one value."""
 

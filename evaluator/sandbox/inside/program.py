@@ -20,14 +20,14 @@ class _Objects:
     """Objects that stay here, by their numbers."""
 
     def __init__(self) -> None:
-        self._kept: list[object] = []
+        self._held: list[object] = []
 
     def keep(self, value: object) -> int:
-        self._kept.append(value)
-        return len(self._kept) - 1
+        self._held.append(value)
+        return len(self._held) - 1
 
     def resolve(self, handle: plain.Handle) -> object:
-        return self._kept[handle.number]
+        return self._held[handle.number]
 
 
 class _Program:

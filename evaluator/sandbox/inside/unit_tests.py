@@ -37,7 +37,7 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.raised: BaseException | None = None
-        """What the program raised last, as it is raised here."""
+        """Exception that the program raised last, as it is raised here."""
 
     def request(self, operation: str, *operands: object, **options: object) -> Any:
         """Return the value of one operation. Raises what the program raised."""

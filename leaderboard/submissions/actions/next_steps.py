@@ -15,7 +15,7 @@ from leaderboard.submissions.states import RunState
 
 
 class Act(StrEnum):
-    """Act that is open to an author, or to nobody but maintainers, or to nobody."""
+    """Act that is open to an author, to maintainers only, or to no one."""
 
     WAIT = "wait"
     CONTINUE = "continue"

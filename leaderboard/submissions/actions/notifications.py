@@ -329,7 +329,7 @@ def _mail_id(deliveries: Sequence[Delivery]) -> str:
 
 
 def _settle(deliveries: Sequence[Delivery], taken: bool, result: str) -> None:
-    """Record a try: done, to be repeated after a growing pause, or given up."""
+    """Record a try: done, to be repeated after a growing pause, or abandoned."""
     for delivery in deliveries:
         tries = delivery.tries + 1
         fields: dict[str, object] = {"tries": tries, "result": result, "due": None}

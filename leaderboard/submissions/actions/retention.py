@@ -3,7 +3,7 @@
 - Receipts and job specifications of runs that have ended: fences and final states refuse what they
   would refuse.
 - Counts of refused reports.
-- Deliveries of notifications that were taken or given up.
+- Deliveries of notifications that were taken or abandoned.
 
 Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants,
 which third parties hold against the evaluators' logs.

@@ -4,7 +4,7 @@
   organisation began before, from whichever machine;
 - ``put_list`` and ``put_chunk`` write to the site's disk, in any order, any number of times;
 - ``complete`` inspects the model as one on the hub is inspected;
-- ``expire`` deletes what was given up, and what no run has needed for long.
+- ``expire`` deletes abandoned uploads, and what no run has needed for long.
 
 The row of the organisation is locked while its uploads are made, completed or deleted.
 """
@@ -82,7 +82,7 @@ def begin(*, user: User, files: Iterable[UploadedFile]) -> Upload:
         known = own.filter(fingerprint=fingerprint).first()
         if known is not None:
             return known
-        _check_room(own, declared)
+        _check_space(own, declared)
         upload = Upload.objects.create(
             organisation=organisation,
             created_by=user,
@@ -120,7 +120,7 @@ def _check_sizes(files: list[UploadedFile]) -> None:
         raise refuse(Refusal.UPLOAD_TOO_LARGE, f"other than weights at most {most} MiB a file")
 
 
-def _check_room(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> None:
+def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> None:
     """Refuse what does not fit next to the other uploads of the organisation, and of the site."""
     if own.filter(state=Upload.State.OPEN).count() >= MOST_OPEN:
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{MOST_OPEN} uploads are not complete")
@@ -272,19 +272,19 @@ def delete(*, user: User, upload: uuid.UUID) -> Upload:
 
 
 def expire() -> int:
-    """Delete uploads that were given up, and those that no run has needed for long."""
-    given_up = models.Q(
+    """Delete abandoned uploads, and those that no run has needed for long."""
+    abandoned = models.Q(
         state=Upload.State.OPEN, touched__lt=Now() - timedelta(hours=settings.UPLOAD_HOURS)
     )
     old = models.Q(
         state=Upload.State.COMPLETE, touched__lt=Now() - timedelta(days=settings.UPLOAD_DAYS)
     )
-    due = Upload.objects.filter(given_up | old).order_by("touched")[:AT_ONCE]
+    due = Upload.objects.filter(abandoned | old).order_by("touched")[:AT_ONCE]
     number = 0
     for upload in due.select_related("organisation"):
         with transaction.atomic():
             Organisation.objects.select_for_update(no_key=True).get(pk=upload.organisation_id)
-            number += _delete(upload, due=given_up | old)
+            number += _delete(upload, due=abandoned | old)
     return number
 
 

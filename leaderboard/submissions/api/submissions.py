@@ -191,7 +191,7 @@ class OwnRunsQuery(Schema):
 
 
 class NextOut(Schema):
-    """What comes next: ``act`` is ``wait``, ``continue``, ``submit`` (again), ``maintainers`` (they
+    """Next step: ``act`` is ``wait``, ``continue``, ``submit`` (again), ``maintainers`` (they
     have to act), ``read`` (the result) or ``none``."""
 
     act: str

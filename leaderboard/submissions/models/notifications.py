@@ -72,11 +72,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """Notification to one webhook or one user, sent until it is taken or given up.
+    """Notification to one webhook or one user, sent until it is taken or abandoned.
 
     ``id`` is sent along and stays the same over all tries: a receiver that sees it twice has had
     it. ``due`` is null once nothing more is tried. ``result`` is the HTTP status of the last
-    answer, or the code of what kept it from coming.
+    answer, or the code of the obstacle.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

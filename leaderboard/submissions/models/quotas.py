@@ -56,7 +56,7 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
 class QuotaEntry(models.Model):
     """Line of the ledger, final once it is written: triggers refuse changes.
 
-    - A *charge* is for one official run, and a *refund* names the charge that it takes back.
+    - A *charge* is for one official run, and a *refund* names the charge that it cancels.
     - A *limit* sets ``runs`` for an organisation, a benchmark or both; NULL stands for all.
     - ``by`` is the name of the account that caused it, as text, so that it outlives the account;
       empty for what the site did by itself.

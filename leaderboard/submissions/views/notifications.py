@@ -1,4 +1,4 @@
-"""What a user wants mail about, and the webhooks of an organisation with the log of deliveries."""
+"""Choice of a user's mail, and the webhooks of an organisation with the log of deliveries."""
 
 from django import forms
 from django.contrib import messages
