@@ -70,7 +70,7 @@ BAD_BODIES = {
     "deep inside": ('{"pair": ' + "[" * 100_000 + "]" * 100_000 + "}", 400, "bad_json"),
     "long integer": ('{"parameters": ' + "9" * 5000 + "}", 400, "bad_json"),
     "not utf-8": (b'{"pair": "\xff"}', 400, "bad_json"),
-    "too large": ('{"pair": "' + "a" * 5_000_000 + '"}', 400, "bad_request"),
+    "too large": ('{"pair": "' + "a" * 5_000_000 + '"}', 413, "too_large"),
     "empty object": ({}, 422, "invalid_field"),
     "unknown field": (GOOD | {"is_official": True}, 422, "invalid_field"),
     "state": (GOOD | {"state": "ranked"}, 422, "invalid_field"),
