@@ -106,7 +106,12 @@ def test_a_name_that_another_model_had_is_not_free(held: Site) -> None:
     actions.rename_model(name="First", new="Second", by=held.user)
     other = member("elsewhere")
     assert refusal(held, "first", user=other, host="x.example") is Refusal.MODEL_RENAMED
+    submit(held, "Other", user=other, host="x.example")
+    other.membership_set.update(role=Role.OWNER)
+    taking = refused(lambda: actions.rename_model(name="Other", new="FIRST", by=other))
+    assert taking is Refusal.MODEL_RENAMED
     assert not Model.objects.filter(name__iexact="first").exists()
+    assert names_of("Other") == ["Other"]
     actions.rename_model(name="Second", new="First", by=held.user)
     assert names_of("Second") == ["First", "Second"], "its own former name is its own"
 
