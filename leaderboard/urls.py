@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from django.urls import include, path
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -170,6 +170,12 @@ def on_bad_request(request: HttpRequest, failure: HttpError) -> HttpResponse:
 def on_too_large(request: HttpRequest, failure: RequestDataTooBig) -> HttpResponse:
     """Answer a body of more than DATA_UPLOAD_MAX_MEMORY_SIZE."""
     return refusal_response(request, refuse(Refusal.TOO_LARGE))
+
+
+@api.exception_handler(RawPostDataException)
+def on_form(request: HttpRequest, failure: RawPostDataException) -> HttpResponse:
+    """Answer a form where JSON is expected: the check for forged requests has read it already."""
+    return refusal_response(request, refuse(Refusal.BAD_JSON))
 
 
 @api.exception_handler(DatabaseError)

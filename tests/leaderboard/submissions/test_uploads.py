@@ -572,3 +572,18 @@ def test_files_are_counted_by_chunks() -> None:
     whole = contract.ChunkHash()
     whole.update(data[:CHUNK])
     assert whole.hexdigest() == digest_of([hashlib.sha256(data[:CHUNK]).digest()])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--']
+)
+def test_a_form_instead_of_json_is_refused(user: Any, data: bytes) -> None:
+    """The check for forged requests reads a form before the parser can."""
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(user)
+    browser.get("/submit/")
+    headers = {"X-CSRFToken": browser.cookies["csrftoken"].value}
+    form = "multipart/form-data; boundary=x"
+    answer = browser.generic("POST", "/api/v1/uploads", data, form, headers=headers)
+    refusal = (400, "bad_json") if data else (422, "invalid_field")
+    assert (answer.status_code, answer.json()["code"]) == refusal
