@@ -45,11 +45,6 @@ class Corpus:
     files: tuple[Path, ...]
     other_files: int
 
-    @property
-    def size(self) -> int:
-        """Bytes of its files, as they are on disk."""
-        return sum(file.stat().st_size for file in self.files)
-
     def name(self, file: Path) -> str:
         """Return the name of a file, relative to the folder."""
         return str(file.relative_to(self.folder)) if file != self.folder else file.name

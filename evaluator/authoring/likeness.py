@@ -164,8 +164,8 @@ class LikenessIndex:
         sequences = [tokens(question) for question in questions]
         self._numbers = [numbered(sequence) for sequence in sequences]
         documents = [stems(sequence) for sequence in sequences]
-        self.weights = Weights(documents)
-        self._vectors = [self.weights.vector(document) for document in documents]
+        self._weights = Weights(documents)
+        self._vectors = [self._weights.vector(document) for document in documents]
         postings: dict[tuple[str, int], list[int]] = defaultdict(list)
         for item, numbers in enumerate(self._numbers):
             if len(numbers) >= LEAST_NUMBERS:
@@ -185,7 +185,7 @@ class LikenessIndex:
         ]
         if not near:
             return []
-        vector = self.weights.vector(stems(passage))
+        vector = self._weights.vector(stems(passage))
         found = []
         for item, likeness in near:
             words = cosine(self._vectors[item], vector)

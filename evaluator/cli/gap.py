@@ -118,7 +118,7 @@ def _notes(public: Path, private: Path) -> list[str]:
         same_set = one["set"] == other["set"]
     except (OSError, ValueError, TypeError, KeyError):
         raise error(Code.RESPONSES_UNREADABLE, f"{public}, {private}: run.json") from None
-    notes = [f"the two runs have another {name}: their gap is not one model's" for name in differ]
+    notes = [f"the runs differ in their {name}: the gap is not one model's" for name in differ]
     return [*notes, "both runs are of the same set"] if same_set else notes
 
 

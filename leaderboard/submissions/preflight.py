@@ -14,8 +14,6 @@ from evaluator.contract.uploads import UploadFacts
 from evaluator.errors import Code
 from leaderboard.errors import Refusal, refuse
 
-GIB = 1 << 30
-
 
 @dataclass(frozen=True)
 class Preflight:
@@ -50,11 +48,6 @@ class Preflight:
     def engines(self) -> tuple[str, ...]:
         """Engines that can load it: packed weights are read by vLLM only."""
         return engines(self.facts.architecture, self.facts.quantisation)
-
-    @property
-    def fetched_gib(self) -> float:
-        """GiB that the evaluator fetches."""
-        return self.facts.model.size / GIB
 
 
 def check(facts: ModelFacts, protocol: str) -> None:

@@ -58,8 +58,8 @@ def test_two_runs_and_what_they_should_share(tmp_path: Path, capsys: Captured) -
     other = run_folder(tmp_path / "c", 80, 100, model="other", protocol="q", set="a")
     assert main(["gap", public, other, "--json"]) == 0
     assert found(capsys)["notes"] == [
-        "the two runs have another model: their gap is not one model's",
-        "the two runs have another protocol: their gap is not one model's",
+        "the runs differ in their model: the gap is not one model's",
+        "the runs differ in their protocol: the gap is not one model's",
         "both runs are of the same set",
     ]
 

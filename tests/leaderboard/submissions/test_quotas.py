@@ -263,7 +263,8 @@ def test_the_queue_of_one_organisation_is_bounded(
 def test_other_organisations_have_their_own(run: Run, settings: Any, ask: Any) -> None:
     settings.QUOTA_RUNS = settings.UNFINISHED_RUNS = 1
     other = accounts.sign_up(username="bob", password=None, organisation="Bletchley")
-    actions.submit(user=other, key="k", ask=ask(model="Bombe"))
+    made = actions.submit(user=other, key="k", ask=ask(model="Bombe"))
+    assert made.runs.get().state == "queued"
 
 
 @pytest.mark.django_db(transaction=True)
