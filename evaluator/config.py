@@ -72,6 +72,9 @@ SETTINGS: dict[str, Setting] = {
         "The file of the digests of checkpoints that may run without a jail where there is no"
         " bubblewrap.",
     ),
+    "HOLDFAST_BACKUP_STAMP": Setting(
+        "<none>", "A file that your backup touches when it ends: `doctor` names an old one."
+    ),
     "HOLDFAST_ENDPOINT_OUTAGE_SECONDS": Setting(
         "1800", "Seconds to wait for an endpoint that answered before and falls silent, 0 to 86400."
     ),
@@ -85,6 +88,11 @@ SETTINGS: dict[str, Setting] = {
         "<none; for commands that of the last login>",
         "The site's address, as `https://host`. An evaluator fetches uploaded models from it, and"
         " declines them without it; the commands of `holdfast` use it.",
+    ),
+    "HOLDFAST_S3_ENDPOINT": Setting(
+        "<none>",
+        "The object store of the site's uploads, as `https://host`, where the site has one. It may"
+        " stand in a private network.",
     ),
     "HOLDFAST_TOKEN": Setting(
         "<that of `holdfast login`>",
@@ -103,12 +111,13 @@ class Config:
 
     - ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
       folders.
-    - ``store`` holds models from the hub at ``hub`` and uploads from ``site``, at most
-      ``store_bytes``.
+    - ``store`` holds models from the hub at ``hub`` and uploads from ``site``, which may lead to
+      its object store at ``uploads``, at most ``store_bytes``.
     - ``announce_seconds`` lie between two announcements to the site.
     - ``recipients`` is the parsed allow-list of endpoints.
     - ``trusted`` holds digests of checkpoints that may run without a jail where there is no
       bubblewrap.
+    - ``backup_stamp`` is touched by the operator's backup when it ends.
     - An endpoint that falls silent is waited for ``outage_seconds``, one that has never answered
       ``start_seconds``.
     """
@@ -122,12 +131,14 @@ class Config:
     store_bytes: int = 500 << 30
     hub: str = ""
     site: str = ""
+    uploads: str = ""
     pool: str = "default"
     announce_seconds: float = 20.0
     recipients: Mapping[str, Any] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
     outage_seconds: float = 1800.0
     start_seconds: float = 120.0
+    backup_stamp: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -154,6 +165,7 @@ class Config:
             store_bytes=_gibibytes(environ, "HOLDFAST_STORE_GIB"),
             hub=_address(environ, "HF_ENDPOINT"),
             site=_address(environ, "HOLDFAST_SITE"),
+            uploads=_address(environ, "HOLDFAST_S3_ENDPOINT"),
             pool=pool,
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
             recipients=_recipients(environ),
@@ -164,6 +176,7 @@ class Config:
             start_seconds=_seconds(
                 environ, "HOLDFAST_ENDPOINT_START_SECONDS", least=0, most=86_400
             ),
+            backup_stamp=Path(stamp) if (stamp := environ.get("HOLDFAST_BACKUP_STAMP")) else None,
         )
 
 

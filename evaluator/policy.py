@@ -16,6 +16,7 @@ exact: the address letter by letter, the model, the API and the provider. An end
 with a submitter's key is always self-declared.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -24,7 +25,14 @@ from typing import Literal
 import msgspec
 
 from evaluator import addresses
-from evaluator.contract import BlockId, Endpoint, Recipient, Tier
+from evaluator.contract import (
+    BlockId,
+    Endpoint,
+    EndpointPolicy,
+    Recipient,
+    Tier,
+    canonical_json,
+)
 from evaluator.errors import Code, error
 from evaluator.ledger.manifests import Manifest, Stratum
 
@@ -56,6 +64,9 @@ ITEM_SELECTIONS: Mapping[Tier, str] = {
 STAGED_TIER: Tier = "T1"
 """Tier of endpoints that are asked the stages of a set one after the other."""
 
+PUBLIC_TIER: Tier = "T3"
+"""Tier of endpoints that are asked public sets only."""
+
 _SEASON_TIER: Tier = "T2"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -73,6 +84,12 @@ class EndpointId:
     def of(cls, system: Endpoint) -> "EndpointId":
         """Return the identity of an endpoint that a job names."""
         return cls(system.url, system.model, system.api, system.provider)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 by which an evaluator publishes that it lists the endpoint, without naming it."""
+        fields = [self.url, self.model, self.api, self.provider]
+        return hashlib.sha256(canonical_json(fields)).hexdigest()
 
 
 def recipient_of(url: str) -> Recipient:
@@ -119,6 +136,18 @@ def endpoint_tier(
     if endpoint in listed and not own_key:
         return "T1"
     return "T2" if season_open else "T3"
+
+
+def announced_tier(
+    endpoint: EndpointId, published: EndpointPolicy, *, own_key: bool, season: int
+) -> Literal["T1", "T2", "T3"]:
+    """Return the tier that an evaluator gives an endpoint, by the policy that it announced.
+
+    ``season`` is the number of the block that self-declared endpoints are asked now.
+    """
+    if endpoint.digest in published.listed and not own_key:
+        return "T1"
+    return "T2" if published.season == season else "T3"
 
 
 def recipient_tier(

@@ -5,11 +5,14 @@ Start it with ``celery -A evaluator.worker worker -Q evaluate.POOL --pool solo``
 - The broker only notifies, the site's database is the queue: a message is acknowledged before the
   work begins, and a second one for the same attempt is dropped.
 - The worker stays alive however an attempt ends.
+- SIGTERM stops it: the attempt under way ends within a third of its lease, finished or handed back.
+  SIGUSR1 drains it: it takes no more runs, and the attempt under way may take its time.
 - Only codes, counts and ids are logged: no prompt, no completion, no argument of a message.
 """
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,11 +20,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+)
 from celery.worker import state
 
 from evaluator import jail
 from evaluator.backends import ModelStore
+from evaluator.backends.hardware import host_facts, host_state
 from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
@@ -36,15 +46,17 @@ from evaluator.contract import (
     journal_queue,
     lease_queue,
 )
+from evaluator.contract.probes import probe_queue
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.disk import disk_errors
-from evaluator.pipeline.leases import AnsweredLeases, Claims, LeaseQueue, Leases, take_slot
+from evaluator.pipeline.leases import AnsweredLeases, Claims, Leases, MessageQueue, take_slot
 from evaluator.pipeline.plan import folder_inside
 from evaluator.pipeline.presence import Announcer, Inventory, Presence
+from evaluator.pipeline.probe import handle_probe
 from evaluator.pipeline.rescore import handle_order
 from evaluator.pipeline.spool import Shipped, Spool
 from evaluator.sealing.completions import CompletionStore
@@ -64,9 +76,16 @@ _T = TypeVar("_T")
 
 
 def open_context(
-    config: Config, publish: Publish, *, leases: Leases, stopping: Callable[[], bool]
+    config: Config,
+    publish: Publish,
+    *,
+    leases: Leases,
+    stopping: Callable[[], bool],
+    draining: Callable[[], bool] = lambda: False,
 ) -> tuple[Context, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
+
+    ``stopping`` and ``draining`` are those of the context.
 
     Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``,
     ``disk_full`` and ``out_unwritable``.
@@ -84,7 +103,11 @@ def open_context(
         sets=config.sets,
         checkpoints=config.checkpoints,
         store=ModelStore(
-            folder=config.store, most=config.store_bytes, endpoint=config.hub, site=config.site
+            folder=config.store,
+            most=config.store_bytes,
+            endpoint=config.hub,
+            site=config.site,
+            uploads=config.uploads,
         ),
         work=config.home / "work",
         trusted=config.trusted,
@@ -100,13 +123,17 @@ def open_context(
             home=config.home,
             pool=config.pool,
             inventory=Inventory(config.sets, partial(sealed_digest, keys), manifest=MANIFEST),
-            stopping=stopping,
+            stopping=lambda: stopping() or draining(),
+            host=host_facts(),
+            state=partial(host_state, config.home, config.store),
+            endpoints=recipients.published(),
         ),
         leases=leases,
         seal=lambda report: seal_report(report, keys.report).to_dict(),
         put=spool.put,
         publish=publish,
         stopping=stopping,
+        draining=draining,
         patience={"outage_seconds": config.outage_seconds, "start_seconds": config.start_seconds},
     )
     return context, spool
@@ -134,15 +161,16 @@ def sealed_digest(keys: Keys, folder: Path) -> str:
 
 def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return Celery's settings for this worker. Ends the process where one is missing."""
-    url = _or_exit(lambda: Config.from_env(environ)).broker_url
-    return celery_settings(url) | {
+    config = _or_exit(lambda: Config.from_env(environ))
+    name = _or_exit(lambda: load_keys(config.keys).name)
+    return celery_settings(config.broker_url, reader=name) | {
         "worker_pool": "solo",
         "worker_concurrency": 1,
         "worker_redirect_stdouts": False,
     }
 
 
-app = Celery("holdfast.evaluator")
+app = Celery("holdfast.evaluator", amqp="evaluator.broker:Amqp")
 app.add_defaults(settings)
 
 
@@ -152,7 +180,9 @@ class _Process:
     context: Context | None = None
     spool: Spool | None = None
     announcer: Announcer | None = None
-    lease_queue: LeaseQueue | None = None
+    lease_queue: MessageQueue | None = None
+    probe_queue: MessageQueue | None = None
+    drained_by_signal = False
 
 
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -223,6 +253,21 @@ def is_stopping() -> bool:
     return any(flag is not None and flag is not False for flag in flags)
 
 
+def is_draining() -> bool:
+    """Return True once this worker takes no more runs: by SIGUSR1, or since it is to stop."""
+    return _Process.drained_by_signal or is_stopping()
+
+
+def _drain(_number: int, _frame: object) -> None:
+    _Process.drained_by_signal = True
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _listen_to_signals(**_: object) -> None:
+    """Drain at SIGUSR1, in place of Celery's own handler, which prints the stacks of threads."""
+    signal.signal(signal.SIGUSR1, _drain)
+
+
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _listen(instance: Any, **_: object) -> None:
     """Listen to this evaluator's own queue in addition to its pool's."""
@@ -242,11 +287,23 @@ def _start(sender: Any, **_: object) -> None:
         for lack in jail.missing():
             _log.warning("jail: %s", lack)
         leases = AnsweredLeases(take_slot(config.home / "slots"))
-        context, spool = open_context(config, publish_report, leases=leases, stopping=is_stopping)
-        _Process.lease_queue = LeaseQueue(
+        context, spool = open_context(
+            config,
+            publish_report,
+            leases=leases,
+            stopping=is_stopping,
+            draining=is_draining,
+        )
+        _Process.lease_queue = MessageQueue(
             app.connection_for_read, lease_queue(context.evaluator, leases.slot), leases.deliver
         )
         _Process.lease_queue.start()
+        _Process.probe_queue = MessageQueue(
+            app.connection_for_read,
+            probe_queue(context.evaluator),
+            lambda data: handle_probe(data, context),
+        )
+        _Process.probe_queue.start()
         _Process.context, _Process.spool = context, spool
         context.ship_lines()
         spool.start()
@@ -264,8 +321,9 @@ def _start(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     if _Process.announcer is not None:
         _Process.announcer.close(seconds=1.0)
-    if _Process.lease_queue is not None:
-        _Process.lease_queue.close(seconds=1.0)
+    for queue in (_Process.lease_queue, _Process.probe_queue):
+        if queue is not None:
+            queue.close(seconds=1.0)
     if _Process.spool is not None:
         _Process.spool.close(seconds=CLOSE_SECONDS)
 

@@ -1,8 +1,8 @@
-"""Inspect a checkpoint: ``python -m evaluator.artefacts FOLDER [--loading]``, a process of its own.
+"""Inspect a checkpoint: ``python -m evaluator.artefacts FOLDER [--loading] [--verifier]``.
 
-Prints one JSON object, or a verdict on standard error. :mod:`evaluator.backends.inspection`
-starts it, so that a hostile file takes time and memory of a child only, not of the process that
-holds keys.
+Prints one JSON object, or a verdict on standard error. :mod:`evaluator.backends.inspection` starts
+it as a process of its own, so that a hostile file takes time and memory of a child only, not of the
+process that holds keys.
 """
 
 import argparse
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument(
         "--loading", action="store_true", help="facts for an engine only; hashes nothing"
     )
+    parser.add_argument("--verifier", action="store_true", help="it scores another's candidates")
     parser.add_argument("--memory", type=int, required=True, help="bytes of address space")
     parser.add_argument("--seconds", type=int, required=True, help="of computing")
     arguments = parser.parse_args()
@@ -34,7 +35,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5))
     try:
         read = read_loading if arguments.loading else inspect_checkpoint
-        print(json.dumps(asdict(read(arguments.folder)), default=Weights.to_dict))
+        facts = read(arguments.folder, verifier=arguments.verifier)
+        print(json.dumps(asdict(facts), default=Weights.to_dict))
     except EvaluatorError as refused:
         print(line_of(refused), file=sys.stderr)
         return 2

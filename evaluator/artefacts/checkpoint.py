@@ -11,7 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.artefacts.config import check_tokenizer, read_architecture
+from evaluator.artefacts.config import (
+    LANGUAGE_MODELS,
+    VERIFIERS,
+    check_tokenizer,
+    read_architecture,
+)
 from evaluator.artefacts.loading import read_sizes
 from evaluator.artefacts.tensors import count_layers, read_weights
 from evaluator.artefacts.weights import read_shards, weight_files
@@ -61,8 +66,10 @@ class CheckpointFacts:
         return hashlib.sha256(canonical_json(shaping)).hexdigest() if shaping else ""
 
 
-def inspect_checkpoint(folder: Path) -> CheckpointFacts:
+def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFacts:
     """Read a folder's headers and hash its files. Raises the CHECKPOINT_* codes.
+
+    It holds a language model, or a ``verifier`` of another's candidates.
 
     Runs nothing of it. A hostile file may take gigabytes of memory: a process that holds keys
     starts a child for this (:mod:`evaluator.backends.inspection`).
@@ -74,9 +81,9 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
         if any((folder / name).exists() for name in _ADAPTERS):
             raise error(Code.CHECKPOINT_ADAPTER)
         _refuse_pointers_and_pickles(folder, paths)
-        read_architecture(folder)
+        read_architecture(folder, VERIFIERS if verifier else LANGUAGE_MODELS)
         check_tokenizer(folder)
-        sizes = read_sizes(folder)
+        sizes = read_sizes(folder, verifier=verifier)
         files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
         weights = read_weights(weight_files(folder))
         layers = count_layers(read_shards(folder).values())

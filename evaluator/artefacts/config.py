@@ -21,6 +21,10 @@ _OTHER_CONFIGS = (
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """Endings of the architectures that can be asked for text."""
+CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification")
+"""Endings of the architectures that have a head of their own, and can be asked for no text."""
+VERIFIERS = (*CLASSIFIERS, "ForCausalLM")
+"""Endings of the architectures that can score a candidate of another model."""
 _LAYERS = 1 << 12
 _SIZES = {
     "hidden_size": 1 << 20,
@@ -35,8 +39,8 @@ _SIZES = {
 """Integers that determine allocations of a library, each with a bound far above real models."""
 
 
-def read_architecture(folder: Path) -> str:
-    """Return the architecture that config.json names.
+def read_architecture(folder: Path, endings: tuple[str, ...] = LANGUAGE_MODELS) -> str:
+    """Return the architecture that config.json names, which has one of the ``endings``.
 
     Raises CHECKPOINT_NO_CONFIG, CHECKPOINT_BAD_CONFIG, CHECKPOINT_REMOTE_CODE.
     """
@@ -46,7 +50,7 @@ def read_architecture(folder: Path) -> str:
     config = read_config(path)
     _check_sizes(config, path.name)
     match config.get("architectures"):
-        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(LANGUAGE_MODELS):
+        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(endings):
             return name
     raise error(Code.CHECKPOINT_BAD_CONFIG, "architectures")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.artefacts.chat import chat_template
-from evaluator.artefacts.config import read_architecture, read_config
+from evaluator.artefacts.config import LANGUAGE_MODELS, VERIFIERS, read_architecture, read_config
 from evaluator.artefacts.quantised import method_of
 from evaluator.artefacts.sizes import Sizes, sizes_of
 from evaluator.artefacts.weights import read_shards, served_files
@@ -25,10 +25,13 @@ class Loading:
     served: tuple[str, ...]
 
 
-def read_loading(folder: Path) -> Loading:
-    """Return the facts of a checkpoint. Raises CHECKPOINT_*; ``inspect_checkpoint`` checks more."""
+def read_loading(folder: Path, *, verifier: bool = False) -> Loading:
+    """Return the facts of a checkpoint, of a language model or of a ``verifier``.
+
+    Raises CHECKPOINT_*; ``inspect_checkpoint`` checks more.
+    """
     try:
-        architecture = read_architecture(folder)
+        architecture = read_architecture(folder, VERIFIERS if verifier else LANGUAGE_MODELS)
         config = read_config(folder / "config.json")
         shards = read_shards(folder).values()
         served = tuple(path.name for path in served_files(folder))
@@ -38,6 +41,6 @@ def read_loading(folder: Path) -> Loading:
     return Loading(sizes_of(architecture, config, shards), method_of(config), chat, served)
 
 
-def read_sizes(folder: Path) -> Sizes:
+def read_sizes(folder: Path, *, verifier: bool = False) -> Sizes:
     """Return the sizes alone. Raises as :func:`read_loading`."""
-    return read_loading(folder).sizes
+    return read_loading(folder, verifier=verifier).sizes

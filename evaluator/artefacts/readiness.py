@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from evaluator.artefacts.adapters import CONFIG
 from evaluator.artefacts.architectures import engines, pinned
 from evaluator.artefacts.quantised import LOADED_ON_GPU
 from evaluator.artefacts.sizes import MAX_CONTEXT, gpu_need
 from evaluator.contract.hub import ModelFacts
-from evaluator.errors import EXPLANATIONS, Code
+from evaluator.contract.previews import PromptFacts
+from evaluator.errors import EXPLANATIONS, Code, EvaluatorError
 
+_PROMPT = "first prompt"
 CONTEXT_TOO_SHORT = "context_too_short"
 """Code of the site's refusal of a context that the protocol's answer fills."""
 EXAMPLE_TOKENS = 200
@@ -62,6 +65,7 @@ class Demands:
 def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
     """Return the checks of a model in reading order; without demands those of any protocol."""
     return (
+        *_adapter(facts),
         _architecture(facts),
         _weights(facts),
         _memory(facts),
@@ -73,6 +77,57 @@ def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
     )
 
 
+def check_verifier(facts: ModelFacts) -> Check:
+    """Return the check of the second model of a system, which is loaded once the first has ended.
+
+    Only our own host serves it, which unpacks no weights.
+    """
+    if facts.quantisation:
+        return _refusal("verifier", Code.CHECKPOINT_QUANTISED, facts.quantisation)
+    sentence = (
+        f"{facts.architecture} with {facts.parameters:,} parameters needs"
+        f" {memory_words(gpu_need(facts.weights, facts.cached, facts.context))}. It is loaded when"
+        " the model has written all candidates, so the larger of the two decides."
+    )
+    return Check("verifier", Level.OK, sentence)
+
+
+def check_prompt(facts: ModelFacts, demands: Demands, prompt: PromptFacts) -> Check:
+    """Return the check of the first public item's prompt, with its tokens."""
+    if prompt.tokens is None:
+        sentence = "It is rendered below; its tokens cannot be counted here."
+        return Check(_PROMPT, Level.OK, sentence)
+    counts = f"{prompt.tokens:,} tokens of {facts.context:,}"
+    if prompt.tokens >= facts.context:
+        return _refusal(_PROMPT, Code.PROMPT_TOO_LONG, counts)
+    if prompt.tokens + demands.answer > facts.context:
+        return Check(
+            _PROMPT,
+            Level.WARNING,
+            f"It has {counts} of context, and an answer may have {demands.answer:,}.",
+            "context_short",
+            "Long answers will be cut: choose another benchmark, or a model with more context.",
+        )
+    return Check(_PROMPT, Level.OK, f"It has {counts} of context.")
+
+
+def check_unrendered(failure: EvaluatorError) -> Check:
+    """Return the check of a first prompt that was not rendered.
+
+    It is a refusal where the model's own template or tokenizer is why.
+    """
+    if failure.code.startswith("checkpoint_"):
+        return _refusal(_PROMPT, failure.code, failure.detail or "it was not rendered")
+    known = EXPLANATIONS[failure.code]
+    return Check(
+        _PROMPT,
+        Level.WARNING,
+        f"It cannot be shown now. {known.sentence}",
+        failure.code.value,
+        "You may submit: the evaluator renders it before it asks an item.",
+    )
+
+
 def memory_words(need: int) -> str:
     """Return the GPUs that hold ``need`` bytes, in words."""
     gib = need / 2**30
@@ -80,6 +135,27 @@ def memory_words(need: int) -> str:
         if need <= size * 10**9 * _USABLE:
             return f"one GPU with {size} GB (about {gib:.1f} GiB are used)"
     return f"several GPUs that share about {gib:.0f} GiB"
+
+
+def _adapter(facts: ModelFacts) -> Iterator[Check]:
+    adapter = facts.adapter
+    if adapter is None:
+        return
+    base = f"{adapter.base.repo}, commit {adapter.base.commit}" if adapter.base else "an upload"
+    yield Check(
+        "adapter",
+        Level.OK,
+        f"LoRA of rank {adapter.rank} on {adapter.modules} matrices of {base}. It is merged before"
+        " the evaluation, and all that follows is said of the merged model.",
+    )
+    if adapter.named and adapter.base and adapter.named != adapter.base.repo:
+        yield Check(
+            "base model",
+            Level.WARNING,
+            f"{CONFIG} names {adapter.named}.",
+            "base_differs",
+            "Make sure that both hold the weights that the adapter was trained on.",
+        )
 
 
 def _architecture(facts: ModelFacts) -> Check:
@@ -165,12 +241,12 @@ def _context(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
 
 def _licence(facts: ModelFacts) -> Iterator[Check]:
     if facts.licence:
-        yield Check("licence", Level.OK, f"The card names {facts.licence}.")
+        yield Check("licence", Level.OK, f"The model card names {facts.licence}.")
     else:
         yield Check(
             "licence",
             Level.WARNING,
-            "The card names no licence.",
+            "The model card names no licence.",
             "licence_missing",
             "State it in the form, or add it to the card.",
         )

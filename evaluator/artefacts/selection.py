@@ -7,6 +7,7 @@ reads. Everything else, as a README, other formats and folders, is neither fetch
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from evaluator.artefacts.adapters import CONFIG, PICKLE, TEMPLATES, TOKENIZER, WEIGHTS
 from evaluator.artefacts.weights import INDEX, OTHER_FILES, SINGLE
 from evaluator.contract import fits
 from evaluator.contract.hub import FileName, HubFile
@@ -15,6 +16,8 @@ from evaluator.errors import Code, EvaluatorError, error
 
 OTHERS = (*OTHER_FILES, INDEX)
 """Names of wanted files other than weights."""
+OF_ADAPTERS = (CONFIG, *TEMPLATES, *TOKENIZER)
+"""Names of wanted files of an adapter, other than its weights."""
 MOST_LISTED = 20_000
 """Files of a repository, also unwanted ones."""
 MOST_OTHER_BYTES = 128 << 20
@@ -46,7 +49,24 @@ def others(listing: Mapping[str, File]) -> list[File]:
         raise error(Code.CHECKPOINT_NO_CONFIG)
     if "tokenizer.json" not in listing:
         raise error(Code.CHECKPOINT_NO_TOKENIZER)
-    wanted = [listing[name] for name in OTHERS if name in listing]
+    return _small(listing, OTHERS)
+
+
+def adapter_files(listing: Mapping[str, File]) -> list[File]:
+    """Return the wanted files of an adapter, its weights last.
+
+    Raises CHECKPOINT_PICKLE, CHECKPOINT_NO_WEIGHTS, and HUB_BAD_FILES as :func:`others`.
+    """
+    if WEIGHTS not in listing:
+        no_weights = error(Code.CHECKPOINT_NO_WEIGHTS, WEIGHTS)
+        raise error(Code.CHECKPOINT_PICKLE, PICKLE) if PICKLE in listing else no_weights
+    files = _small(listing, OF_ADAPTERS)
+    files.append(listing[WEIGHTS])
+    return files
+
+
+def _small(listing: Mapping[str, File], names: Sequence[str]) -> list[File]:
+    wanted = [listing[name] for name in names if name in listing]
     for file in wanted:
         if file.size > MOST_OTHER_BYTES:
             raise error(Code.HUB_BAD_FILES, f"{file.name} is too large")

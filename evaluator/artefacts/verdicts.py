@@ -25,8 +25,11 @@ OF_INTAKE = frozenset(
     {code for code in Code if code.startswith(("checkpoint_", "hub_", "upload_"))}
     | {Code.BAD_MESSAGE, Code.MISCONFIGURED, Code.STORE_TOO_SMALL}
     | {Code.DISK_FULL, Code.OUT_UNWRITABLE, Code.HOST_RESOURCES}
+    | {Code.HOST_TIMEOUT, Code.JAIL_MISSING}
 )
 """Verdicts of the intake program, which also speaks of this host."""
+OF_MERGING = _ALLOWED | {Code.DISK_FULL, Code.OUT_UNWRITABLE, Code.HOST_RESOURCES}
+"""Verdicts of the merge of an adapter, which writes to this host's disk."""
 
 
 def read_verdict(output: bytes, *, allowed: frozenset[Code] = _ALLOWED) -> EvaluatorError | None:

@@ -9,12 +9,31 @@ from pathlib import Path
 from evaluator.authoring.distributions import Comparison, compare
 from evaluator.authoring.likeness import LikenessIndex, tokens
 from evaluator.authoring.near import pairs, visible
+from evaluator.authoring.program_likeness import ProgramIndex, programs
+from evaluator.authoring.unit_tests import (
+    MUTANT_PASSES,
+    REFERENCE_FAILS,
+    STUB_PASSES,
+    UNREADABLE,
+    check_item,
+)
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.items import Item, parse_items
+from evaluator.grading import expression
+from evaluator.items import Item, asked, parse_items
+from evaluator.sandbox.execute import Sandbox
+from evaluator.sandbox.limits import Limits
 
 ERROR_GRAM, WARNING_GRAM = 13, 8
 LONGEST = 65_536
 """Maximum characters of one text; word problems are shorter."""
+_TEST_SECONDS = 5.0
+"""Seconds of computing for one reference solution with its tests."""
+_TEST_CODES = {
+    UNREADABLE: f"{Code.SET_REFERENCE_FAILS.value} ({UNREADABLE})",
+    REFERENCE_FAILS: Code.SET_REFERENCE_FAILS.value,
+    STUB_PASSES: f"{Code.SET_TESTS_WEAK.value} ({STUB_PASSES})",
+    MUTANT_PASSES: f"{Code.SET_TESTS_WEAK.value} ({MUTANT_PASSES})",
+}
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MALFORMED: Mapping[str, Callable[[str], object]] = {
@@ -61,14 +80,20 @@ def read_lines(path: Path) -> list[bytes]:
 def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
     """Check the JSON lines of a new set, against a public one if that has items.
 
-    Line numbers count from 1.
+    Line numbers count from 1. Reference solutions and their tests are executed in the sandbox, and
+    expressions are read in a jail. Raises SANDBOX_MISSING and JAIL_MISSING where this machine has
+    none, SANDBOX_FAILED, HOST_RESOURCES.
     """
     items, errors = _parse(lines)
+    errors += _mixed(items, public)
     errors += _malformed(items)
     errors += _duplicates(items)
+    errors += _unreadable(items)
+    failing, unchecked = _tested(items)
+    errors += failing
     numbers = sorted(items)
-    questions = [items[number].question for number in numbers]
-    public_questions = [item.question for item in public]
+    questions = [_read_by_models(items[number]) for number in numbers]
+    public_questions = [_read_by_models(item) for item in public]
     long_overlaps = pairs(questions, public_questions, ERROR_GRAM)
     errors += _overlap_problems(ERROR_GRAM, long_overlaps, numbers)
     reported = {question for question, _ in long_overlaps}
@@ -77,6 +102,8 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
     warnings = _overlap_problems(WARNING_GRAM, unreported, numbers)
     reported |= {question for question, _ in unreported}
     warnings += _alike(items, public, {numbers[question - 1] for question in reported})
+    warnings += _alike_programs(items, public)
+    warnings += unchecked
     comparisons = compare(list(items.values()), public) if items and public else ()
     warnings += [
         Problem(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ())
@@ -104,12 +131,57 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Problem]]:
     return items, [Problem(reason, tuple(numbers)) for reason, numbers in invalid.items()]
 
 
+def _mixed(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
+    """Report items of another kind than the first one's, and a public set of another kind."""
+    kind = next((item.kind for item in items.values()), None)
+    others = tuple(number for number, item in items.items() if item.kind != kind)
+    problems = [Problem(Code.SET_MIXED_KINDS.value, others)] if others else []
+    if kind and public and public[0].kind != kind:
+        problems.append(Problem(f"{Code.SET_MIXED_KINDS.value} (the public set has another)", ()))
+    return problems
+
+
+def _read_by_models(item: Item) -> str:
+    return "\n".join((item.question, *item.choices))
+
+
+def _unreadable(items: Mapping[int, Item]) -> list[Problem]:
+    """Report the expressions that their grader does not read, or not as equal to themselves."""
+    lines = tuple(
+        number
+        for number, item in items.items()
+        if item.kind == "expression" and not expression.is_readable(item.gold)
+    )
+    return [Problem(f"{Code.SET_GOLD_UNREADABLE.value} (expression)", lines)] if lines else []
+
+
+def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
+    """Execute the tests of each item on its reference solution, a stub and mutants.
+
+    Returns errors and warnings.
+    """
+    tested = {number: item for number, item in items.items() if item.kind == "tests"}
+    if not tested:
+        return [], []
+    found: dict[tuple[bool, str], list[int]] = {}
+    with Sandbox(Limits.of_computing(_TEST_SECONDS)) as sandbox:
+        for number, item in tested.items():
+            finding = check_item(number, item, sandbox)
+            if finding.problem:
+                reason = _TEST_CODES.get(finding.problem, finding.problem)
+                found.setdefault((finding.prevents_sealing, reason), []).append(number)
+    errors = [Problem(reason, tuple(lines)) for (bad, reason), lines in found.items() if bad]
+    warnings = [Problem(reason, tuple(lines)) for (bad, reason), lines in found.items() if not bad]
+    return errors, warnings
+
+
 def _malformed(items: Mapping[int, Item]) -> list[Problem]:
     problems = []
     for name, matches in _MALFORMED.items():
         lines = []
         for number, item in items.items():
-            if matches(item.question) or matches(item.answer):
+            texts = (item.question, item.answer, *item.choices, item.tests, item.prelude)
+            if any(map(matches, texts)):
                 lines.append(number)
         if lines:
             problems.append(Problem(name, tuple(lines)))
@@ -120,7 +192,7 @@ def _duplicates(items: Mapping[int, Item]) -> list[Problem]:
     first: dict[str, int] = {}
     repeated = []
     for number, item in items.items():
-        normalised = unicodedata.normalize("NFC", visible(item.question))
+        normalised = unicodedata.normalize("NFC", visible(asked(item)))
         folded = " ".join(normalised.split()).casefold()
         if first.setdefault(folded, number) != number:
             repeated.append(number)
@@ -135,6 +207,25 @@ def _overlap_problems(
     lines = tuple(numbers[question - 1] for question, _ in overlaps)
     public = tuple(other for _, other in overlaps)
     return [Problem(f"shares {gram} words in a row with a public item", lines, public)]
+
+
+def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
+    """Report the items whose reference solution is like a public one, by tree and words."""
+    index = ProgramIndex([item.reference() if item.kind == "tests" else "" for item in public])
+    if not len(index):
+        return []
+    lines = []
+    others = []
+    for number, item in items.items():
+        functions = programs(item.reference()) if item.kind == "tests" else []
+        matches = [alike for function in functions for alike in index.find(function)]
+        if matches:
+            best = max(matches, key=lambda alike: (alike.same, alike.score, -alike.item))
+            lines.append(number)
+            others.append(best.item + 1)
+    if not lines:
+        return []
+    return [Problem("has a solution like a public item's", tuple(lines), tuple(others))]
 
 
 def _alike(items: Mapping[int, Item], public: Sequence[Item], reported: set[int]) -> list[Problem]:

@@ -14,6 +14,11 @@ MEASURES: Mapping[str, Callable[[Item], int]] = {
     "length": lambda item: len(words(item.question)),
 }
 """Calculator steps of the answer, digits of its integer part, words of the question."""
+OTHER_MEASURES: Mapping[str, Callable[[Item], int]] = {
+    "lines": lambda item: cell(item)[0],
+    "length": MEASURES["length"],
+}
+"""Measures of items that are no numbers: line ends of the answer, words of the question."""
 UNLIKE = 0.01
 """Significance level below which two sets are called unlike."""
 _BINS = 12
@@ -91,14 +96,16 @@ class Comparison:
 
 def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ...]:
     """Return the comparison of two sets, of at least one item each, by every measure."""
-    return tuple(_compare(name, new, public) for name in MEASURES)
+    measures = MEASURES if new[0].kind == "number" else OTHER_MEASURES
+    return tuple(_compare(name, measure, new, public) for name, measure in measures.items())
 
 
-def _compare(name: str, new: Sequence[Item], public: Sequence[Item]) -> Comparison:
+def _compare(
+    name: str, measure: Callable[[Item], int], new: Sequence[Item], public: Sequence[Item]
+) -> Comparison:
     # Loading it takes longer than most commands take.
     from scipy import stats  # noqa: PLC0415
 
-    measure = MEASURES[name]
     new_values = tuple(measure(item) for item in new)
     public_values = tuple(measure(item) for item in public)
     p = 1.0

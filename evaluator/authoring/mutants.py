@@ -2,8 +2,9 @@
 
 import ast
 import copy
-import warnings
 from collections.abc import Iterator
+
+from evaluator.items import parsed
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -27,9 +28,7 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 
 def mutants(source: str, most: int) -> list[str]:
     """Return at most so many mutants of a program, spread evenly over it. Raises SyntaxError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a program may be warned of is not ours to say
-        tree = ast.parse(source)
+    tree = parsed(source)
     count = sum(1 for node in ast.walk(tree) for _ in _changed(node))
     chosen = {round(place * count / most) for place in range(most)} if count > most else None
     made = []

@@ -29,7 +29,8 @@ from evaluator.authoring.corpus import Corpus, Document, read_documents
 from evaluator.authoring.likeness import LikenessIndex, passages, tokens
 from evaluator.authoring.program_likeness import ProgramIndex, programs
 from evaluator.contract import canonical_json
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.items import parse_items
 
 GRAMS = (13, 8)
 """Words in a row: the criterion of GPT-3 and TinyGSM, and the stricter one of TinyGSM."""
@@ -84,11 +85,10 @@ class State(msgspec.Struct):
 def load_subjects(path: Path) -> list[Subject]:
     """Return the items of a set given as JSON lines.
 
-    A line is a word problem with ``question``, or a program: ``prompt`` and ``canonical_solution``
-    as HumanEval has them, or ``text`` and ``code`` as MBPP has.
+    A line is an item of any kind, or a program: ``prompt`` and ``canonical_solution`` as HumanEval
+    has them, or ``text`` and ``code`` as MBPP has.
 
-    Raises ``set_unreadable``, ``set_bad_json`` and ``set_missing_field`` with the line's number,
-    and ``set_empty``.
+    Raises ``set_unreadable``, as ``items.parse_items`` with the line's number, and ``set_empty``.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -109,6 +109,8 @@ def _subject(line: bytes, number: int) -> Subject:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise error(Code.SET_BAD_JSON, f"line {number}") from None
     match record:
+        case {"kind": _, "question": _}:
+            return _item_subject(line, number)
         case {"question": str(question)}:
             return Subject(question)
         case {"prompt": str(prompt), "canonical_solution": str(solution)}:
@@ -116,6 +118,17 @@ def _subject(line: bytes, number: int) -> Subject:
         case {"text": str(task), "code": str(code)}:
             return Subject(f"{task}\n{code}", code)
     raise error(Code.SET_MISSING_FIELD, f"line {number}")
+
+
+def _item_subject(line: bytes, number: int) -> Subject:
+    """Return the subject of an item with a kind: also its choices, or its reference solution."""
+    try:
+        [item] = parse_items([line])
+    except EvaluatorError as refused:
+        raise error(refused.code, f"line {number}") from None
+    if item.kind == "tests":
+        return Subject(f"{item.question}\n{item.answer}", item.reference())
+    return Subject("\n".join((item.question, *item.choices)))
 
 
 class GramIndex:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import Indel
 
 from evaluator.authoring.likeness import Weights, cosine, stem_of
+from evaluator.items import parsed
 
 TREE = 0.8
 """Least similarity of syntax trees that is reported, the lowest threshold of phi-1's table."""
@@ -69,7 +70,7 @@ def programs(text: str) -> list[Program]:
     found: list[Program] = []
     for source in [*_FENCE.findall(text)] or [text]:
         try:
-            tree = ast.parse(textwrap.dedent(source[:LONGEST]))
+            tree = parsed(textwrap.dedent(source[:LONGEST]))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         found += [_program(node) for node in _functions(tree)]

@@ -36,9 +36,20 @@ class Funnel:
     selected: int
 
 
+_GRADERS = {"number": "numeric-1", "choice": "choice-1", "expression": "expression-1"}
+_WRITTEN = {"number": "#### {}", "choice": "#### {}", "expression": "$\\boxed{{{}}}$"}
+
+
 def agrees(item: Item, solution: str) -> bool:
-    """Return True if a second solver's number equals the gold answer exactly."""
-    return grade("numeric-1", f"#### {solution.strip()}", item.gold).outcome is Outcome.RIGHT
+    """Return True if a second solver's answer equals the gold answer.
+
+    Raises ``selection_impossible`` for items that are answered by programs: their reference
+    solutions are executed by ``check``.
+    """
+    if item.kind not in _GRADERS:
+        raise error(Code.SELECTION_IMPOSSIBLE, f"no second solve of items of kind {item.kind}")
+    written = _WRITTEN[item.kind].format(solution.strip())
+    return grade(_GRADERS[item.kind], written, item.gold).outcome is Outcome.RIGHT
 
 
 def solved_alike(items: Mapping[int, Item], solutions: Mapping[int, str]) -> set[int]:

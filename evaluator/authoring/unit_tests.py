@@ -5,12 +5,14 @@ fifths of the reference's simple mutants. Everything is executed in the sandbox.
 and counts, never a text.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
+from evaluator.authoring.forms import read_form
 from evaluator.authoring.mutants import mutants
+from evaluator.errors import EvaluatorError
+from evaluator.items import Item, parse_items, parsed
 from evaluator.sandbox.execute import Sandbox
 from evaluator.sandbox.jobs import Disposition, UnitTested
 
@@ -24,15 +26,6 @@ REFERENCE_FAILS = "the reference solution fails its tests"
 STUB_PASSES = "a function that returns nothing passes the tests"
 MUTANT_PASSES = "too many mutants of the reference solution get through its tests"
 NO_MUTANTS = "the reference solution has nothing to mutate"
-
-
-class TestedItem(msgspec.Struct, frozen=True):
-    """Item in HumanEval's form: the tests define ``check(candidate)``."""
-
-    prompt: str
-    entry_point: str
-    canonical_solution: str
-    test: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +53,37 @@ class Finding:
 def check_tests(lines: Sequence[bytes], sandbox: Sandbox) -> Iterator[Finding]:
     """Yield a finding for each line that holds anything. Where all is well it has no ``problem``.
 
-    Raises SANDBOX_FAILED, HOST_RESOURCES.
+    A line is an item of kind ``tests``, or has HumanEval's form. Raises SANDBOX_FAILED,
+    HOST_RESOURCES.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            item = msgspec.json.decode(line, type=TestedItem)
-            changed = mutants(item.prompt + item.canonical_solution, MUTANTS)
-        except (msgspec.MsgspecError, SyntaxError, ValueError, RecursionError):
-            yield Finding(number, UNREADABLE)
-            continue
-        yield _finding(number, item, changed, sandbox)
+        item = _read(line)
+        yield Finding(number, UNREADABLE) if item is None else check_item(number, item, sandbox)
 
 
-def _finding(number: int, item: TestedItem, changed: Sequence[str], sandbox: Sandbox) -> Finding:
-    stub = f"{item.prompt}\ndef {item.entry_point}(*operands, **options): return None\n"
-    reference = item.prompt + item.canonical_solution
-    outcomes = sandbox.run(_job(item, source) for source in (reference, stub, *changed))
+def _read(line: bytes) -> Item | None:
+    """Return the item of a line, None where it is none of kind ``tests``."""
+    with contextlib.suppress(EvaluatorError):
+        [item] = parse_items([line])
+        return item if item.kind == "tests" else None
+    with contextlib.suppress(EvaluatorError):
+        return read_form("humaneval", [line])[0]
+    return None
+
+
+def check_item(number: int, item: Item, sandbox: Sandbox) -> Finding:
+    """Return the finding about an item of kind ``tests``. Raises SANDBOX_FAILED, HOST_RESOURCES."""
+    reference = item.reference()
+    try:
+        changed = mutants(reference, MUTANTS)
+    except (SyntaxError, ValueError, RecursionError):
+        return Finding(number, UNREADABLE)
+    sources = (reference, _stub(item), *changed)
+    outcomes = sandbox.run(
+        UnitTested(source, item.tests, item.entry, item.prelude) for source in sources
+    )
     first = next(outcomes).disposition
     stubbed = next(outcomes).disposition
     killed = sum(done.disposition is not Disposition.PASSED for done in outcomes)
@@ -91,6 +97,11 @@ def _finding(number: int, item: TestedItem, changed: Sequence[str], sandbox: San
     return Finding(number, problem, killed=killed, mutants=len(changed))
 
 
-def _job(item: TestedItem, source: str) -> UnitTested:
-    tests = f"{item.test}\ncheck({item.entry_point})\n"
-    return UnitTested(source, tests, item.entry_point, item.prompt)
+def _stub(item: Item) -> str:
+    """Return a program whose function returns nothing, with what a signature's prompt defines."""
+    stub = f"def {item.entry}(*operands, **options): return None\n"
+    try:
+        parsed(item.question)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return stub
+    return f"{item.question}\n{stub}"

@@ -10,6 +10,8 @@ from evaluator.backends.interface import (
     Reader,
     Reading,
     Sampling,
+    Score,
+    Scorer,
     Served,
     Usage,
 )
@@ -27,6 +29,8 @@ __all__ = [
     "Reader",
     "Reading",
     "Sampling",
+    "Score",
+    "Scorer",
     "Served",
     "Usage",
     "look_at",

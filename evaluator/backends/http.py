@@ -5,6 +5,7 @@ text is never quoted in an error.
 """
 
 import json
+from math import nan
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -14,6 +15,7 @@ from evaluator.backends.interface import (
     ItemRefused,
     Reading,
     Sampling,
+    Score,
     Served,
     Usage,
     before_stop,
@@ -142,6 +144,21 @@ class HttpBackend:
         if not all(value is None or isinstance(value, float | int) for value in logprobs):
             raise error(Code.HOST_FAILED, "not a reading")
         return Reading(tokens, tuple(None if value is None else float(value) for value in logprobs))
+
+    async def score(self, text: str, *, question: str, answer: str) -> Score:
+        """Score a candidate. Raises as ``complete`` does."""
+        request = {"text": text, "question": question, "answer": answer}
+        data = await self._post("/v1/score", request)
+        try:
+            value = data["score"]
+        except (KeyError, TypeError):
+            raise error(Code.HOST_FAILED, "not a score") from None
+        usage = _usage(data) or Usage()
+        if value is None:
+            return Score(nan, usage.tokens_in)
+        if not isinstance(value, float | int) or not 0 <= value <= 1:
+            raise error(Code.HOST_FAILED, "not a score")
+        return Score(float(value), usage.tokens_in)
 
     async def ready(self) -> None:
         """Wait until the server reports that it is healthy. Raises its code, or as ``complete``."""

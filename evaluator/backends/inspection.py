@@ -28,25 +28,26 @@ _HASH_RATE = 50 << 20
 _TIMEOUT = 3600.0
 """Seconds until an inspection is abandoned, however slow the disk is."""
 _MAX_REPLY = 16 << 20
+_VERIFIER = ["--verifier"]
 _PACKAGE = Path(evaluator.__path__[0])
 
 
-def inspect_checkpoint(folder: Path) -> CheckpointFacts:
+def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFacts:
     """Run :func:`evaluator.artefacts.inspect_checkpoint` in a child. Raises the CHECKPOINT_* codes.
 
     ``checkpoint_too_costly`` where the child exceeds its limits; ``host_timeout`` where it does
     not answer.
     """
-    reply = _inspect(folder, [])
+    reply = _inspect(folder, _VERIFIER if verifier else [])
     files = tuple(FileFacts(**file) for file in reply["files"])
     return CheckpointFacts(
         **{**reply, "files": files, "weights": Weights.from_dict(reply["weights"])}
     )
 
 
-def read_loading(folder: Path) -> Loading:
+def read_loading(folder: Path, *, verifier: bool = False) -> Loading:
     """Run :func:`evaluator.artefacts.read_loading` in a child. Raises as above."""
-    reply = _inspect(folder, ["--loading"])
+    reply = _inspect(folder, ["--loading", *(_VERIFIER if verifier else [])])
     served = tuple(str(name) for name in reply["served"])
     if any("/" in name for name in served):  # only files directly inside the folder are served
         raise error(Code.HOST_FAILED, "inspection")
@@ -57,7 +58,7 @@ def _inspect(folder: Path, options: list[str]) -> dict[str, Any]:
     if not folder.is_dir():
         raise error(Code.CHECKPOINT_UNKNOWN, folder.name)
     folder = folder.absolute()
-    seconds = SECONDS + (0 if options else _size(folder) // _HASH_RATE)
+    seconds = SECONDS + (0 if "--loading" in options else _size(folder) // _HASH_RATE)
     command = [sys.executable, "-m", "evaluator.artefacts", str(folder), *options]
     command += ["--memory", str(MEMORY), "--seconds", str(seconds)]
     environment = {

@@ -96,6 +96,26 @@ class Reading:
         return f"Reading({len(self.tokens)} tokens)"
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Verifier's score of a text, from 0 to 1, and the tokens that it read.
+
+    A ``value`` that is not a number: the verifier computed none.
+    """
+
+    value: float
+    tokens: int = 0
+
+
+class Scorer(Protocol):
+    """Verifier of candidates. Safe to call concurrently; raises EvaluatorError only."""
+
+    async def score(self, text: str, *, question: str, answer: str) -> Score:
+        """Score ``text``. A language model reads ``question`` after it, and the score is the
+        probability of ``answer``."""
+        ...
+
+
 class Reader(Protocol):
     """Model whose weights run here, so that it can score a given text."""
 

@@ -23,23 +23,16 @@ from typing import Literal
 import evaluator
 from evaluator import jail
 from evaluator.artefacts import Loading
+from evaluator.artefacts.placement import Placement, memory_limit, out_of_memory, place
 from evaluator.artefacts.verdicts import read_verdict
 from evaluator.backends import engines
 from evaluator.backends.engines import Engine
 from evaluator.backends.exits import exit_cause
-from evaluator.backends.hardware import hardware
+from evaluator.backends.hardware import available_memory, find_gpus, hardware
 from evaluator.backends.health import watched
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.inspection import read_loading
 from evaluator.backends.interface import Served
-from evaluator.backends.placement import (
-    Placement,
-    available_memory,
-    find_gpus,
-    memory_limit,
-    out_of_memory,
-    place,
-)
 from evaluator.errors import Code, EvaluatorError, TheirsNever, error, host_error
 
 _MAX_SOCKET_PATH = 80
@@ -106,6 +99,7 @@ async def serve_checkpoint(
     threads: int | None = None,
     engine: str | None = None,
     api: Literal["completions", "chat"] = "completions",
+    verifier: bool = False,
 ) -> AsyncIterator[HttpBackend]:
     """Serve the model in ``folder`` with the first engine that can load it, for one block.
 
@@ -114,16 +108,17 @@ async def serve_checkpoint(
     - ``threads`` for arithmetic: by default OMP_NUM_THREADS, else every core of this process.
     - ``engine`` is one of ``engines.CHOICES``: by default HOLDFAST_ENGINE, else ``auto``.
     - With the API "chat", the checkpoint's own template renders each question.
+    - A ``verifier`` scores texts and completes none; our own host alone serves it.
 
     Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_*
     codes; while it serves HOST_DIED and HOST_HUNG.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-    loading = await asyncio.to_thread(_loading, folder)
+    loading = await asyncio.to_thread(_loading, folder, verifier)
     if api == "chat" and not loading.chat:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "there is none")
-    choice = engine or engines.engine_setting(os.environ)
+    choice = Engine.VERIFIER if verifier else engine or engines.engine_setting(os.environ)
     candidates, placement = await asyncio.to_thread(_plan, loading, choice)
     start = _Start(
         folder=folder,
@@ -153,10 +148,10 @@ async def _first_that_starts(
     return await stack.enter_async_context(_engine_server(last, start))
 
 
-def _loading(folder: Path) -> Loading:
+def _loading(folder: Path, verifier: bool) -> Loading:
     """Return facts of an inspected checkpoint. A folder that holds none fails like its server."""
     try:
-        return read_loading(folder)
+        return read_loading(folder, verifier=verifier)
     except TheirsNever as refused:
         raise error(Code.HOST_FAILED, refused.code) from None
 
@@ -178,7 +173,7 @@ def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]
     )
     if not candidates:
         raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
-    if candidates[0] is Engine.TRANSFORMERS:  # it uses one GPU, or the CPU
+    if candidates[0].is_own:  # it uses one GPU, or the CPU
         gpus = gpus[:1]
     return candidates, place(sizes, gpus, memory=available_memory())
 
@@ -196,7 +191,7 @@ async def _engine_server(engine: Engine, start: _Start) -> AsyncIterator[HttpBac
             path,
             model="model",
             api=start.api,
-            context=None if engine is Engine.TRANSFORMERS else placement.context,
+            context=None if engine.is_own else placement.context,
             served=Served(engines.version(engine), placement.dtype, name),
         )
         async with _running(command, variables, listener) as child, client:
@@ -218,7 +213,7 @@ def _command(
     """Return the command line, jailed if asked for, and its environment."""
     module, arguments = engines.program(engine, start.folder, start.placement)
     variables = _variables(start.threads)
-    if engine is not Engine.TRANSFORMERS:
+    if not engine.is_own:
         home = "/tmp" if start.jailed else str(path.parent)  # noqa: S108 - the jail's own
         variables |= engines.vllm_variables(start.placement, home=home)
     command = [sys.executable, "-m", module, "--lifeline", "--fd", str(listener.fileno())]

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.worker import consumer
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -18,6 +19,7 @@ from evaluator.broker.folder import POLLING_SECONDS, Channel, Transport
 
 __all__ = [
     "POLLING_SECONDS",
+    "Amqp",
     "Channel",
     "Consumer",
     "Transport",
@@ -35,6 +37,18 @@ TRANSPORT_ALIASES |= {
     "redis": "evaluator.broker.redis:Transport",
     "rediss": "evaluator.broker.redis:Transport",
 }
+
+
+class Amqp(AMQP):  # type: ignore[misc]
+    """Celery's queues without exchanges of their own: a message goes to the queue it names.
+
+    Celery would give each queue an exchange, and every sender the right to bind queues to it: an
+    evaluator could then have the reports of all others copied to itself.
+    """
+
+    @staticmethod
+    def autoexchange(_: str) -> None:
+        """Return the exchange of a queue: that of all queues, which has no name."""
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -74,11 +88,12 @@ class Unquoted(logging.Filter):
         return True
 
 
-def celery_settings(broker_url: str) -> dict[str, Any]:
+def celery_settings(broker_url: str, *, reader: str = "") -> dict[str, Any]:
     """Return Celery's settings on both sides: JSON by name, early acknowledgement, no results.
 
     ``broker_url`` is ``redis://…``, ``redis+socket://…`` or ``filesystem:///FOLDER``; the folder is
-    made where it is missing.
+    made where it is missing. In Redis a ``reader`` has records of its unacknowledged messages that
+    it shares with no other program.
     """
     settings: dict[str, Any] = {
         "broker_url": broker_url,
@@ -88,6 +103,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_acks_late": False,
         "task_create_missing_queues": True,
+        "task_default_exchange": "",
         "worker_consumer": "evaluator.broker:Consumer",
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": False,  # its replies would show the arguments of tasks
@@ -95,6 +111,12 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {},
     }
+    if broker_url.startswith("redis") and reader:
+        settings["broker_transport_options"] = {
+            "unacked_key": f"unacked.{reader}",
+            "unacked_index_key": f"unacked_index.{reader}",
+            "unacked_mutex_key": f"unacked_mutex.{reader}",
+        }
     if broker_url.startswith("filesystem://"):
         folder = Path(urlsplit(broker_url).path)
         messages, control = folder / "messages", folder / "control"

@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "graders": "list the published graders",
     },
     "gap": {"gap": "gap between a public and a private score, with its evidence"},
+    "compare": {"compare": "two runs or models on the same items: a parent and its child"},
+    "distil": {"distil": "self-training file from the sampled paths of a run, as LMSI makes it"},
     "execute": {"execute": "execute a file of programs in the sandbox"},
     "rescore": {"rescore": "grade a run's stored completions of a sealed set again"},
     "loglik": {"loglik": "log-likelihood per character of the texts of public sets"},
@@ -57,6 +59,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "check_tests": {
         "check-tests": "check that unit tests tell right programs from wrong ones, before sealing",
+    },
+    "import_set": {
+        "import-set": "make a set from a file in HumanEval's, MBPP's or MATH's form",
     },
     "overlap": {
         "overlap": "find the items of a set in a corpus, also where they were rewritten",

@@ -1,5 +1,6 @@
 """Parts of a site's answers that the commands read. Other fields may come and go."""
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +24,26 @@ class Submitted(msgspec.Struct, frozen=True):
 
     run: str
     commit: str = ""
+
+
+class PracticePair(msgspec.Struct, frozen=True):
+    """Pair of two public sets, by its short name."""
+
+    pair: str
+
+
+class Practice(msgspec.Struct, frozen=True):
+    """Practice pairs of a site, newest first."""
+
+    pairs: list[PracticePair]
+
+
+class Practised(msgspec.Struct, frozen=True):
+    """Gap of a practice run with its interval, as fractions."""
+
+    gap: float
+    low: float
+    high: float
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -55,6 +76,12 @@ class Waiting(msgspec.Struct, frozen=True):
     position: int
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """Expected begin of a run; None once it has begun."""
+
+    start: datetime | None
+
+
 class RunFacts(msgspec.Struct, frozen=True):
     """Run with its progress, and its result once it has one."""
 
@@ -68,8 +95,10 @@ class RunFacts(msgspec.Struct, frozen=True):
     failure: Problem | None
     held_up: Problem | None = None
     waiting: Waiting | None = None
+    expected: Expected | None = None
     same_as: SameWeights | None = None
     sets: list[Counts] = []
+    practised: Practised | None = None
 
 
 class NextStep(msgspec.Struct, frozen=True):
@@ -150,6 +179,56 @@ class BoardTable(msgspec.Struct, frozen=True):
     rows: list[BoardRow]
     unranked: list[NotRanked] = []
     pending: dict[str, int] = {}
+
+
+class ComparedSet(msgspec.Struct, frozen=True):
+    """First model less the second on one set.
+
+    Of a sealed set ``wins``, ``losses`` and ``p`` are None, and ``p_at_most`` is a bound of p.
+    """
+
+    n: int
+    difference: float
+    interval: tuple[float, float]
+    wins: int | None = None
+    losses: int | None = None
+    p: float | None = None
+    p_at_most: float | None = None
+
+
+class ComparedThird(msgspec.Struct, frozen=True):
+    """Comparison on a third of the public items."""
+
+    name: str
+    result: ComparedSet
+
+
+class ComparedGap(msgspec.Struct, frozen=True):
+    """Gap of the first model less that of the second."""
+
+    difference: float
+    interval: tuple[float, float]
+
+
+class ComparedRow(msgspec.Struct, frozen=True):
+    """One of two compared models on its board."""
+
+    model: str
+    run: str
+    gap: float
+    evidence: str
+
+
+class ComparedModels(msgspec.Struct, frozen=True):
+    """Comparison of two ranked models."""
+
+    first: ComparedRow
+    second: ComparedRow
+    public: ComparedSet | None
+    private: ComparedSet | None
+    not_compared: str
+    gap: ComparedGap | None = None
+    difficulty: list[ComparedThird] = []
 
 
 def read_as(kind: type[T], data: Any) -> T:

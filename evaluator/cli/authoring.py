@@ -14,7 +14,7 @@ from evaluator.authoring.select import Funnel, dropped, passed_audit, select, so
 from evaluator.cli.failures import report
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
-from evaluator.items import Item, item_record, load_items
+from evaluator.items import Item, asked, item_record, load_items
 
 SHEET = ("task", "steps_wanted", "question", "answer", "author", "no_model_used")
 SECOND = ("item", "question", "solution")
@@ -261,7 +261,13 @@ def _survivors(
 
 def _audit_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
     rows = [
-        {"item": number, **item_record(item), "verdict": "", "reason": ""}
+        {
+            "item": number,
+            "question": asked(item),
+            "answer": item.answer,
+            "verdict": "",
+            "reason": "",
+        }
         for number, item in items.items()
     ]
     sheets.write_rows(args.audit, AUDIT, rows)
@@ -272,9 +278,7 @@ def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
     """Write the questions in another order and without their answers, for a blind second solve."""
     order = list(items)
     random.Random(args.draw).shuffle(order)  # noqa: S311 - as above
-    rows = [
-        {"item": number, "question": items[number].question, "solution": ""} for number in order
-    ]
+    rows = [{"item": number, "question": asked(items[number]), "solution": ""} for number in order]
     sheets.write_rows(args.second_solve, SECOND, rows)
     return show(args, {"rows": len(rows), "out": str(args.second_solve)})
 

@@ -21,7 +21,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "items",
         type=Path,
         metavar="ITEMS.jsonl",
-        help="JSON lines with prompt, entry_point, canonical_solution and test, as HumanEval's",
+        help="JSON lines of kind tests, or as HumanEval's: with prompt, entry_point,"
+        " canonical_solution and test",
     )
     command.add_argument(
         "--seconds",

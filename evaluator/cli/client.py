@@ -114,6 +114,36 @@ class Site:
             raise _away(self.address, failure) from None
 
 
+def put_signed(signed: Any, data: bytes) -> None:
+    """Send bytes to a signed address of a site's object store, without the site's token.
+
+    Raises ``CommandFailed``, to be tried again with another address.
+    """
+    try:
+        url, headers = str(signed["url"]), {str(k): str(v) for k, v in signed["headers"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise unreadable() from None
+    if not url.startswith(("https://", "http://")):
+        raise unreadable()
+    headers |= {"Content-Type": "application/octet-stream"}
+    order = Request(url, data, headers, method="PUT")  # noqa: S310 - checked above
+    try:
+        with _open(order, timeout=TIMEOUT):
+            return
+    except HTTPError as refused:
+        with refused:
+            detail = f"status {refused.code}"
+    except (URLError, HTTPException, OSError) as failure:
+        detail = type(getattr(failure, "reason", failure)).__name__
+    raise CommandFailed(
+        "store_refuses",
+        "The site's store of uploads did not take a chunk.",
+        "Try again later: what has come already stays stored.",
+        detail=detail,
+        exit_code=TRY_LATER,
+    )
+
+
 def _read(response: IO[bytes]) -> Any:
     """Return the JSON of an answer. Raises ``site_unreadable``."""
     body = response.read(MOST_BYTES + 1)

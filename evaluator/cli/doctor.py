@@ -1,4 +1,4 @@
-"""``doctor``: examine an evaluator's host, from settings and keys to the broker and the sets.
+"""``doctor``: examine an evaluator's host, from its settings and keys to the broker and the sets.
 
 It changes nothing, opens no sealed item and prints one line a finding, with advice.
 """
@@ -8,8 +8,11 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,12 +27,17 @@ from evaluator.items import load_items
 from evaluator.sealing.checking import check_folder
 from evaluator.sealing.formats import MANIFEST
 from evaluator.sealing.keys import Keys, load_keys
+from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.vault import check_key
 
 FREE_BYTES = 1 << 30
 FREE_FILES = 10_000
 DESCRIPTORS = 4096
 BROKER_SECONDS = 5
+SKEW_SECONDS = 5
+GPU_SECONDS = 20
+BACKUP_SECONDS = 2 * 86_400
+"""Age of a backup beyond which it is pointed out."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,10 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def doctor_command(args: argparse.Namespace) -> int:
     """Print the findings. Returns 1 where one of them is a problem."""
-    findings = examine(Config.from_env(os.environ))
+    try:
+        findings = examine(Config.from_env(os.environ))
+    except EvaluatorError as failure:
+        findings = [Finding("settings", str(failure), "The evaluator does not start until then.")]
     wrong = any(finding.problem for finding in findings)
     if args.json:
         print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in findings]}))
@@ -71,11 +82,14 @@ def examine(config: Config) -> list[Finding]:
     """Return the findings about a host."""
     keys, findings = _keys(config)
     findings += _packages()
+    findings += _gpu()
     findings += _jail()
     findings += _limits()
     findings += _disk(config)
     findings += _broker(config)
     findings += _sets(config, keys)
+    findings += _endpoints(config)
+    findings += _backup(config)
     return findings
 
 
@@ -94,6 +108,20 @@ def _packages() -> Iterator[Finding]:
         if find_spec(name) is None:
             advice = f"Install {engines.REQUIREMENTS[name]}."
             yield Finding("package", f"{name} is not installed.", advice, problem=problem)
+
+
+def _gpu() -> Iterator[Finding]:
+    if shutil.which("nvidia-smi") is None:
+        return
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        subprocess.run(command, capture_output=True, timeout=GPU_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        yield Finding("gpu", "nvidia-smi fails.", "Look at the driver: no GPU can be used.")
+    if find_spec("torch") is not None and version("torch").endswith("+cpu"):
+        yield Finding(
+            "gpu", "PyTorch is built for CPUs only.", "Install requirements/hosts-gpu.txt."
+        )
 
 
 def _jail() -> Iterator[Finding]:
@@ -149,9 +177,22 @@ def _broker(config: Config) -> Iterator[Finding]:
         options = {**settings["broker_transport_options"], "socket_connect_timeout": BROKER_SECONDS}
         with Connection(config.broker_url, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+            yield from _clock(connection)
     except Exception as failure:  # noqa: BLE001 - its text may hold a password
         sentence = f"The broker cannot be reached ({type(failure).__name__})."
         yield Finding("broker", sentence, "Start it, and compare BROKER_URL with the site's.")
+
+
+def _clock(connection: Connection) -> Iterator[Finding]:
+    """Compare this host's clock with that of a Redis broker. Others do not tell theirs."""
+    if connection.transport.driver_type != "redis":
+        return
+    seconds, microseconds = connection.default_channel.client.time()
+    skew = time.time() - (seconds + microseconds / 1e6)
+    if abs(skew) > SKEW_SECONDS:
+        sentence = f"This host's clock differs from the broker's by {skew:+.0f} s."
+        advice = "Let both follow the same time servers: messages expire by the clock."
+        yield Finding("clock", sentence, advice)
 
 
 def _sets(config: Config, keys: Keys | None) -> Iterator[Finding]:
@@ -172,3 +213,24 @@ def _check_set(folder: Path, keys: Keys | None) -> None:
     check_folder(folder)
     if keys is not None:
         check_key(folder, keys)
+
+
+def _endpoints(config: Config) -> Iterator[Finding]:
+    try:
+        Recipients.from_dict(config.recipients).check_keys()
+    except EvaluatorError as failure:
+        yield Finding("recipients", str(failure), "The evaluator does not start until then.")
+
+
+def _backup(config: Config) -> Iterator[Finding]:
+    """Report an old backup, by the file that the backup's own script touches."""
+    if config.backup_stamp is None:
+        return
+    advice = "See whether the backup of HOLDFAST_HOME still runs."
+    try:
+        age = time.time() - config.backup_stamp.stat().st_mtime
+    except OSError:
+        yield Finding("backup", "No backup has ever ended.", advice)
+        return
+    if age > BACKUP_SECONDS:
+        yield Finding("backup", f"The last backup ended {age / 86_400:.0f} days ago.", advice)

@@ -1,15 +1,13 @@
 """Endpoints at a terminal: their options, key, budget and estimated cost."""
 
 import argparse
-import importlib.util
-import json
 import math
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from evaluator.backends import Caps, EndpointTarget, Usage
+from evaluator.backends.prices import listed_prices
 from evaluator.errors import Code, error
 from evaluator.pipeline.plan import PublicSource
 from evaluator.protocols import Protocol
@@ -116,7 +114,7 @@ def read_key(args: argparse.Namespace) -> str:
 
 def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
     """Return the budget, with the given prices, or LiteLLM's. Raises MISCONFIGURED without any."""
-    listed = _listed_prices(endpoint.model) if endpoint.adapter == "litellm" else None
+    listed = listed_prices(endpoint.model) if endpoint.adapter == "litellm" else None
     price_in, price_out = listed or (None, None)
     if args.price_in is not None:
         price_in = args.price_in
@@ -191,24 +189,3 @@ def estimate(source: PublicSource, protocol: Protocol) -> Usage:
 
 def _cost(caps: Caps, usage: Usage) -> float:
     return (usage.tokens_in * caps.price_in + usage.tokens_out * caps.price_out) / _MILLION
-
-
-def _listed_prices(model: str) -> tuple[float, float] | None:
-    """Return the prices of a model in LiteLLM's own list, for a million tokens.
-
-    The list is read; the library is not loaded.
-    """
-    library = importlib.util.find_spec("litellm")
-    folders = library.submodule_search_locations if library else None
-    for folder in folders or ():
-        try:
-            listed = json.loads(
-                Path(folder, "model_prices_and_context_window_backup.json").read_bytes()
-            )
-            prices = listed.get(model) or listed[model.partition("/")[2]]
-            price_in = float(prices["input_cost_per_token"])
-            price_out = float(prices["output_cost_per_token"])
-            return price_in * _MILLION, price_out * _MILLION
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return None

@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
 
 import msgspec
@@ -25,7 +26,7 @@ from evaluator import grading
 from evaluator.backends import Usage
 from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import Grade, ballots
+from evaluator.grading import Grade, ballots, voting
 from evaluator.grading.ballots import Vote
 from evaluator.items import Item
 from evaluator.pipeline.ask import Result
@@ -124,8 +125,12 @@ class OutFolder:
             os.fsync(self._file)
 
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
-        """Return the counts of the completions by each published grader, and write them."""
-        counts = {grader: Counter[Outcome]() for grader in grading.ids()}
+        """Return the counts of the completions by each grader that can grade them.
+
+        They are written too.
+        """
+        graders = grading.alternatives(protocol.grader)
+        counts = {grader: Counter[Outcome]() for grader in graders}
         for lines in self._answers(protocol.samples):
             for grader, counted in counts.items():
                 votes = [self._graded(grader, line, items[line.index], protocol) for line in lines]
@@ -157,10 +162,21 @@ class OutFolder:
             write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
         return votes
 
+    def pass_at(self, protocol: Protocol) -> dict[int, float]:
+        """Return pass@k by k, where the score is a mean over samples; {} where some are missing."""
+        whole = [votes for votes in self.samples.values() if len(votes) == protocol.samples]
+        if protocol.vote != "mean" or len(whole) < self._n:
+            return {}
+        rights = [ballots.samples_right(votes.values()) for votes in whole]
+        return {
+            k: float(fmean(voting.pass_at(right, protocol.samples, k) for right in rights))
+            for k in voting.ladder(protocol.samples)
+        }
+
     def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Vote:
         """Return a grader's vote on one answer, graded now if it came in an earlier start."""
         grades = self._grades.get((line.index, line.sample))
-        if grades and grader == protocol.grader:
+        if grader == protocol.grader and (grades or grading.executes(grader)):
             return Vote(line.extracted, Outcome[line.outcome.upper()])
         grade = (grades or {}).get(grader)
         if grade is None:
@@ -195,7 +211,7 @@ class OutFolder:
         """Return one line for each stored answer and each majority."""
         with disk_errors(self._folder):
             data = (self._folder / "outcomes.jsonl").read_bytes()
-        lines = (_decode(line) for line in data.split(b"\n"))
+        lines = (decode_line(line) for line in data.split(b"\n"))
         return {
             (line.index, line.sample): line for line in lines if line and line.index < self._n
         }.values()
@@ -203,7 +219,9 @@ class OutFolder:
     def _add(
         self, index: int, sample: int | None, vote: Vote, usage: Usage | None, reason: str
     ) -> None:
-        self.spent[index, sample] = usage
+        is_majority = sample is None and index in self.samples  # not asked: no tokens of its own
+        if not is_majority:
+            self.spent[index, sample] = usage
         if reason:
             self.reasons[index, sample] = reason
         if sample is None:
@@ -259,7 +277,7 @@ def _encode(result: Result) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _decode(line: bytes) -> Line | None:
+def decode_line(line: bytes) -> Line | None:
     """Return one line, None where it is damaged: its item is asked again."""
     try:
         decoded = msgspec.json.decode(line, type=Line)

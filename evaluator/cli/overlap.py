@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from tqdm import tqdm
 
 from evaluator.authoring.corpus import find_corpus
 from evaluator.authoring.overlap import State, load_subjects, scan, summary
-from evaluator.cli.outfolder import Line
-from evaluator.errors import Code, error
+from evaluator.cli.overlap_page import page
+from evaluator.cli.recorded import lines_of
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.items import load_items, set_digest
 
 CAUTION = (
     "A match is a reason to read both texts. It is not evidence that a model was trained on it."
@@ -61,13 +62,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def overlap_command(args: argparse.Namespace) -> int:
-    """Scan the corpus, write ``report.json``, and print its rows. Returns 0."""
+    """Scan the corpus, write ``report.json`` and ``report.html``, and print the rows. Returns 0."""
     subjects = load_subjects(args.set)
     right = _outcomes(args.run) if args.run else None
     corpus = find_corpus(args.corpus)
     with tqdm(total=None, unit="B", unit_scale=True, file=sys.stderr) as bar:
         state = scan(subjects, corpus, args.out, processes=args.processes, progress=bar.update)
     report = {
+        "set": _digest(args.set),
         "items": len(subjects),
         "files": len(corpus.files),
         "files_of_another_kind": corpus.other_files,
@@ -76,12 +78,21 @@ def overlap_command(args: argparse.Namespace) -> int:
         "matches": _matches(state),
         "caution": CAUTION,
     }
-    _write(args.out / "report.json", report)
+    _write(args.out / "report.json", json.dumps(report, indent=1) + "\n")
+    _write(args.out / "report.html", page(report, set_name=args.set.name))
     if args.json:
         print(json.dumps(report))
     else:
         _print(report)
     return 0
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a set's items; empty for a file of programs in another form."""
+    try:
+        return set_digest(load_items(path))
+    except EvaluatorError:
+        return ""
 
 
 def _processes(text: str) -> int:
@@ -96,11 +107,7 @@ def _outcomes(folder: Path) -> dict[int, bool]:
 
     Raises ``responses_unreadable``.
     """
-    try:
-        data = (folder / "outcomes.jsonl").read_bytes()
-        lines = [msgspec.json.decode(line, type=Line) for line in data.splitlines() if line]
-    except (OSError, msgspec.DecodeError):
-        raise error(Code.RESPONSES_UNREADABLE, str(folder)) from None
+    lines = lines_of(folder)
     return {line.index + 1: line.outcome == "right" for line in lines if line.sample is None}
 
 
@@ -118,9 +125,9 @@ def _matches(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        path.write_text(text, encoding="utf-8")
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(path.parent)) from None
 

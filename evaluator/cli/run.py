@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.jail import is_jailed
 from evaluator.pipeline.ask import Result, ask_items, in_background, watch_endpoint
+from evaluator.pipeline.graders import check_executes, check_kind
 from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
 from evaluator.pipeline.record import record_of
 from evaluator.protocols import Asked, Protocol
@@ -152,11 +153,13 @@ def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
 def _run(
     args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float
 ) -> int:
+    check_executes(protocol.grader)
     items = load_items(args.set)
     shots: tuple[Item, ...] = ()
     if protocol.shots:
         shots = load_items(args.shots or args.set.with_name("train.jsonl"))
     model = replace(_model(args), gateway=gateway)
+    check_kind(protocol.grader, items[0].kind)
     _check_fit(model, protocol, likelihood=args.likelihood)
     identity = {
         "model": model.identity,
@@ -186,6 +189,7 @@ def _run(
             raise failure
         table = out.compare(items, protocol)
         votes = out.votes(source.name, protocol)
+        tries = out.pass_at(protocol)
     _print_counts(
         args,
         reading,
@@ -193,9 +197,10 @@ def _run(
         seconds=time.monotonic() - started,
         failure=failure,
         votes=votes,
+        tries=tries,
     )
     _print_graders(table, n=len(items))
-    _print_votes(votes)
+    _print_votes(votes, tries)
     return 2 if failure or reading.failure else 0
 
 
@@ -347,6 +352,7 @@ def _print_counts(
     seconds: float,
     failure: EvaluatorError | None,
     votes: Votes | None,
+    tries: Mapping[int, float],
 ) -> None:
     record = _counts(reading.out, n)
     record["seconds"] = round(seconds, 3)
@@ -363,6 +369,8 @@ def _print_counts(
         record |= failure_record(failure)
     if votes and args.json:
         record["votes"] = votes.to_dict()
+    if tries and args.json:
+        record["pass_at"] = {str(k): round(value, 6) for k, value in tries.items()}
     print(json.dumps(record) if args.json else _line(record))
 
 
@@ -385,8 +393,10 @@ def _line(record: dict[str, object]) -> str:
     )
 
 
-def _print_votes(votes: Votes | None) -> None:
-    """Print the mean over all samples, the majority of more and more, and its calibration."""
+def _print_votes(votes: Votes | None, tries: Mapping[int, float]) -> None:
+    """Print the mean over all samples, what more and more give, and the majority's calibration."""
+    if tries:
+        print("  ".join(f"pass@{k} {value:.4f}" for k, value in tries.items()), file=sys.stderr)
     if votes:
         mean = votes.right / (votes.n * votes.samples)
         print(

@@ -191,15 +191,27 @@ def _state(run: RunFacts) -> str:
     return printable(words)
 
 
+def _begin(run: RunFacts) -> list[str]:
+    """Return the line of a waiting run's expected begin, if that is known."""
+    if run.waiting is None or run.expected is None or run.expected.start is None:
+        return []
+    return [f"  expected to begin {run.expected.start:%Y-%m-%d %H:%M} UTC"]
+
+
 def _lines(site: Site, run: RunFacts) -> list[str]:
     """Return a run's state, its result, and after a failure the next step."""
     lines = [f"{run.model} on {run.pair}: {_state(run)}"]
     if not run.final and run.state != GRADED:
         lines[0] += f", {run.percent}%"
+    lines += _begin(run)
     for counts in run.sets:
         about = "about " if counts.step else ""
         lines.append(f"  {counts.set}: {about}{counts.right} of {counts.n} right")
-    if run.state == GRADED:
+    if run.practised:
+        gap, low, high = (100 * getattr(run.practised, name) for name in ("gap", "low", "high"))
+        lines.append(f"  gap {gap:+.1f} points, 95% interval {low:+.1f} to {high:+.1f}")
+        lines.append("Practice, not ranked. The run's page has the prompts and answers.")
+    elif run.state == GRADED:
         lines.append("The score on the sealed set is published at the board's next close.")
     if run.failure:
         lines += [f"{run.failure.code}: {run.failure.message}", f"Next: {run.failure.advice}"]

@@ -142,6 +142,9 @@ def seal_command(args: argparse.Namespace) -> int:
     items = load_items(args.items)
     shots = load_items(args.shots) if args.shots else ()
     now = datetime.now(UTC)
+    covenant = _covenant(args, now)
+    if covenant.terms and items[0].kind not in grading.kinds(covenant.terms.grader):
+        raise error(Code.GRADER_UNFIT, f"{covenant.terms.grader} of kind {items[0].kind}")
     sealed = seal_set(
         items,
         name=args.name,
@@ -157,7 +160,7 @@ def seal_command(args: argparse.Namespace) -> int:
             stages=args.stages,
             cell=args.smallest_cell,
         ),
-        covenant=_covenant(args, now),
+        covenant=covenant,
     )
     write_set(sealed, args.out)
     facts = _sealed_facts(args.out)
@@ -270,6 +273,7 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
     manifest = checked.contents.manifest
     return {
         "name": manifest.name,
+        "kind": manifest.item_kind(),
         "n": manifest.n,
         "digest": manifest.root,
         "sealed": True,
@@ -302,7 +306,13 @@ def _public_facts(file: Path) -> dict[str, Any]:
     items = load_items(file)
     # As the evaluator names a public set: after its folder, else after the file itself.
     name = file.resolve().parent.name if file.name == "items.jsonl" else file.stem
-    return {"name": name.lower(), "n": len(items), "digest": set_digest(items), "sealed": False}
+    return {
+        "name": name.lower(),
+        "kind": items[0].kind,
+        "n": len(items),
+        "digest": set_digest(items),
+        "sealed": False,
+    }
 
 
 def _identity(path: Path) -> Identity:

@@ -2,15 +2,15 @@
 
 import argparse
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 
-from evaluator.cli.answers import Submitted, read_as
-from evaluator.cli.client import add_site, site_of
+from evaluator.cli.answers import Practice, Submitted, read_as
+from evaluator.cli.client import Site, add_site, site_of
 from evaluator.cli.failures import DONE, CommandFailed
-from evaluator.cli.hub import access_token, add_token, repository
+from evaluator.cli.hub import VERIFIER, access_token, add_base, add_token, repository
+from evaluator.cli.probe import add_endpoint, endpoint_facts
 from evaluator.cli.runs import follow
 from evaluator.cli.show import printable
 from evaluator.cli.uploads import progress_bar, upload_folder
@@ -23,10 +23,29 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     submit.add_argument(
         "--folder", type=Path, help="upload this folder instead; after a cut it goes on"
     )
-    submit.add_argument("--pair", required=True, help="the benchmark's short name")
+    add_base(submit)
+    submit.add_argument("--pair", default="", help="the benchmark's short name")
+    unranked = submit.add_mutually_exclusive_group()
+    unranked.add_argument(
+        "--practice",
+        action="store_true",
+        help="on two public sets: result at once, never ranked (default pair: the site's newest)",
+    )
+    unranked.add_argument(
+        "--public-only",
+        action="store_true",
+        help="practise on the pair that asks this benchmark's public set: for an endpoint that is"
+        " shown no sealed item",
+    )
     submit.add_argument("--name", required=True, help="the model's name on the board")
     submit.add_argument(
         "--protocol", default="", help="one that the pair allows (default: its own)"
+    )
+    submit.add_argument(
+        "--verifier",
+        default="",
+        metavar="NAME",
+        help=f"{VERIFIER}, that chooses its answers",
     )
     add_token(submit)
     submit.add_argument("--open-weights", action="store_true", help="anyone may download them")
@@ -42,16 +61,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default="",
         help="it was trained on the benchmark's public set; its row says so",
     )
-    endpoint = submit.add_argument_group("an endpoint instead of a model on the hub")
-    endpoint.add_argument("--endpoint", default="", metavar="URL", help="base address of its API")
-    endpoint.add_argument("--served", default="", metavar="NAME", help="the model's name there")
-    endpoint.add_argument("--api", choices=("chat", "completions"), default="chat")
-    endpoint.add_argument(
-        "--provider", default="", help="whose API it speaks (default: one like OpenAI's own)"
+    submit.add_argument(
+        "--embargo-until",
+        default="",
+        metavar="YYYY-MM-DD",
+        help="the board shows the result from this day on; at most 90 days ahead, for weights",
     )
-    endpoint.add_argument(
-        "--api-key", default="", metavar="VARIABLE", help="environment variable that holds its key"
-    )
+    endpoint = add_endpoint(submit)
     endpoint.add_argument("--max-tokens", type=int, help="the most tokens in all")
     add_site(submit)
     submit.set_defaults(handler=submit_command)
@@ -61,6 +77,7 @@ def submit_command(args: argparse.Namespace) -> int:
     """Submit a model, and print its run. Returns 0, or with ``--watch`` the run's exit code."""
     order = _order(args)
     site = site_of(args)
+    order["pair"] = _practice_pair(site, args.pair) if args.practice else _named_pair(args.pair)
     if args.folder:
         order["upload"] = upload_folder(site, args.folder, progress_bar())["id"]
     data = site.post("/submissions", order, key=args.key or secrets.token_hex(16))
@@ -74,6 +91,28 @@ def submit_command(args: argparse.Namespace) -> int:
     return follow(site, made.run, as_json=args.json) if args.watch else DONE
 
 
+def _named_pair(name: str) -> str:
+    if not name:
+        raise CommandFailed(
+            "pair_missing",
+            "A submission is to one benchmark.",
+            "Name it by --pair, or practise with --practice.",
+        )
+    return name
+
+
+def _practice_pair(site: Site, name: str) -> str:
+    """Return the site's practice pair of this name, or its newest. Raises where it has none."""
+    pairs = [one.pair for one in read_as(Practice, site.get("/practice")).pairs]
+    if not pairs or (name and name not in pairs):
+        raise CommandFailed(
+            "practice_unknown",
+            "The site has no such practice pair.",
+            f"Choose one of: {printable(', '.join(pairs))}." if pairs else "Submit officially.",
+        )
+    return name or pairs[0]
+
+
 def _order(args: argparse.Namespace) -> dict[str, Any]:
     """Return the body that the API takes. Raises for a model that is neither, or both."""
     if sum(map(bool, (args.model, args.folder, args.endpoint))) != 1:
@@ -84,40 +123,30 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
             " --endpoint.",
         )
     order = {
-        "pair": args.pair,
         "model": args.name,
         "protocol": args.protocol,
         "open_weights": args.open_weights,
     }
-    stated = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
+    if args.verifier:
+        order["verifier"] = args.verifier
+    if args.public_only:
+        order["public_only"] = True
+    stated = (
+        "licence", "base_model", "knowledge_cutoff", "trained_on_public", "embargo_until",
+    )  # fmt: skip
     order |= {name: getattr(args, name) for name in stated if getattr(args, name)}
+    if args.folder or args.model:
+        if token := access_token(args.hub_token):
+            order["hub_token"] = token
+        if args.base:
+            order["base"] = args.base
     if args.folder:
         return order | {"kind": "upload"}
     if args.model:
         repo, revision = repository(args.model)
-        order |= {"kind": "hub", "repo": repo, "revision": revision}
-        token = access_token(args.hub_token)
-        return order | {"hub_token": token} if token else order
+        return order | {"kind": "hub", "repo": repo, "revision": revision}
     return order | {
         "kind": "endpoint",
-        "url": args.endpoint,
-        "served_model": args.served,
-        "api": args.api,
-        "provider": args.provider,
-        "api_key": _api_key(args.api_key),
+        **endpoint_facts(args),
         "max_tokens": args.max_tokens,
     }
-
-
-def _api_key(variable: str) -> str:
-    """Return the endpoint's key: a command line is readable by others, a variable is not."""
-    if not variable:
-        return ""
-    if key := os.environ.get(variable, ""):
-        return key
-    raise CommandFailed(
-        "api_key_missing",
-        "The variable of the endpoint's key is not set.",
-        "Set it, and name it by --api-key.",
-        detail=printable(variable),
-    )

@@ -5,14 +5,16 @@ Called by commands; ``upload_folder`` reports its progress to its caller and pri
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluator.artefacts import selection
+from evaluator.artefacts.adapters import is_adapter
 from evaluator.artefacts.weights import SINGLE, indexed_files
-from evaluator.cli.client import Site
+from evaluator.cli.client import Site, put_signed
 from evaluator.cli.failures import TRY_LATER, CommandFailed
 from evaluator.contract import fits
 from evaluator.contract.hub import FileName
@@ -64,14 +66,18 @@ def wanted_files(folder: Path) -> list[Path]:
         for name, path in present.items()
         if fits(name, FileName)
     }
-    others = selection.others(sizes)
-    indexed = indexed_files(folder)
-    shards = [SINGLE] if indexed is None else sorted(set(indexed))
-    files = [*others, *selection.shards(sizes, shards)]
+    files = selection.adapter_files(sizes) if is_adapter(sizes) else _of_model(sizes, folder)
     for file in files:
         if not present[file.name].stat().st_size:
             raise error(Code.CHECKPOINT_BAD_FILE, f"{file.name} is empty")
     return [present[file.name] for file in files]
+
+
+def _of_model(sizes: Mapping[str, UploadedFile], folder: Path) -> list[UploadedFile]:
+    others = selection.others(sizes)
+    indexed = indexed_files(folder)
+    shards = [SINGLE] if indexed is None else sorted(set(indexed))
+    return [*others, *selection.shards(sizes, shards)]
 
 
 def read_folder(folder: Path, report: Report) -> list[LocalFile]:
@@ -115,15 +121,42 @@ def upload_folder(site: Site, folder: Path, report: Report) -> dict[str, Any]:
         address = f"/uploads/{upload['id']}/files/{file.declared.name}"
         if not facts["listed"]:
             _put(site, f"{address}/list", b"".join(file.chunks))
-        for number in _missing(facts):
-            data = _read_chunk(file, number)
-            _put(site, f"{address}/chunks/{number}", data)
-            waiting -= len(data)
+        send = _send_to_store if upload.get("direct") else _send_to_site
+        for sent in send(site, address, file, _missing(facts)):
+            waiting -= sent
             report("sending", total - waiting, total)
     completed: dict[str, Any] = _patiently(
         site, lambda: site.post(f"/uploads/{upload['id']}/complete", {})
     )
     return completed
+
+
+def _send_to_site(
+    site: Site, address: str, file: LocalFile, numbers: Sequence[int]
+) -> Iterator[int]:
+    """Send chunks to the site, and yield the bytes of each."""
+    for number in numbers:
+        data = _read_chunk(file, number)
+        _put(site, f"{address}/chunks/{number}", data)
+        yield len(data)
+
+
+def _send_to_store(
+    site: Site, address: str, file: LocalFile, numbers: Sequence[int]
+) -> Iterator[int]:
+    """Send chunks to the signed addresses that the site gives, and yield the bytes of each.
+
+    An address may have ended by the time that its chunk is sent: then another one is asked for.
+    """
+
+    def send(number: int, data: bytes) -> None:
+        (signed,) = site.post(f"{address}/addresses", {"numbers": [number]})
+        put_signed(signed, data)
+
+    for number in numbers:
+        data = _read_chunk(file, number)
+        _patiently(site, partial(send, number, data))
+        yield len(data)
 
 
 def _put(site: Site, path: str, data: bytes) -> None:

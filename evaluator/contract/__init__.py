@@ -3,31 +3,41 @@
 ``JobSpec`` goes in, ``Report`` comes out; both travel as JSON under a task's name. Every type is
 frozen and its decoding is strict: a field too many, a missing one or a wrong type is refused with
 ``bad_message`` and never quoted back. No type here has a field that could hold the text of an
-item, a prompt or a completion of a sealed set.
+item, a prompt or a completion of a sealed set: ``Transcripts`` are of public sets only.
 """
 
-import base64
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from evaluator.contract.announcements import JOB_VERSION, Announcement, HeldSet, OutOfService
+from evaluator.contract.adapters import AdapterModel
+from evaluator.contract.announcements import (
+    JOB_VERSION,
+    Announcement,
+    EndpointPolicy,
+    HeldSet,
+    HostFacts,
+    HostGpu,
+    HostState,
+    OutOfService,
+)
 from evaluator.contract.base import (
     Artefact,
     Count,
     Hex32,
+    ItemKind,
     Moment,
     Name,
     Outcome,
     RunId,
-    SealedKeys,
     Signature,
     Token,
     Wire,
     canonical_json,
 )
+from evaluator.contract.bits import pack_bits, unpack_bits
+from evaluator.contract.endpoints import Endpoint, Provider
 from evaluator.contract.hub import HubModel
 from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
 from evaluator.contract.plans import (
@@ -42,6 +52,7 @@ from evaluator.contract.plans import (
     tie_places,
     unpack_bytes,
 )
+from evaluator.contract.probes import ListedPrices, Probed, ProbedItem, ProbeOrder, PublicSet
 from evaluator.contract.rescored import (
     GraderCounts,
     NotRescored,
@@ -61,13 +72,24 @@ from evaluator.contract.summary import (
     Record,
     Returned,
     SetCounts,
+    SetUsage,
     ShotRecord,
     VoteBin,
     Votes,
 )
+from evaluator.contract.systems import (
+    Candidates,
+    CandidatesPoint,
+    Checkpoint,
+    Estimate,
+    Part,
+    Role,
+    System,
+)
+from evaluator.contract.transcripts import MOST_TRANSCRIPTS, Transcript, Transcripts
 from evaluator.contract.uploads import UploadModel
 from evaluator.contract.weights import MOST_TENSORS, Weights
-from evaluator.errors import Code, error
+from evaluator.errors import Code
 
 __all__ = [  # re-exported; everything that is defined below is public as well
     "ADAPTIVE_1",
@@ -75,28 +97,47 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "MIN_CELL_SIZE",
     "MOST_REFERENCES",
     "MOST_TENSORS",
+    "MOST_TRANSCRIPTS",
     "UNPLANNED",
+    "AdapterModel",
     "AdaptiveStep",
     "Announcement",
     "Artefact",
     "Budget",
+    "Candidates",
+    "CandidatesPoint",
+    "Checkpoint",
     "Count",
     "CountsOpening",
     "Easiness",
+    "Endpoint",
+    "EndpointPolicy",
+    "Estimate",
     "GraderCounts",
     "Hardware",
     "HeldSet",
     "Hex32",
+    "HostFacts",
+    "HostGpu",
+    "HostState",
     "HubModel",
+    "ItemKind",
     "LeaseAnswer",
     "LeaseRefusal",
+    "ListedPrices",
     "Moment",
     "Name",
     "NotRescored",
     "OutOfService",
     "Outcome",
     "OutcomeCounts",
+    "Part",
     "Plan",
+    "ProbeOrder",
+    "Probed",
+    "ProbedItem",
+    "Provider",
+    "PublicSet",
     "Reason",
     "Reasons",
     "Record",
@@ -104,13 +145,18 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "Rescored",
     "RescoredSet",
     "Returned",
+    "Role",
     "RunId",
     "SetCounts",
+    "SetUsage",
     "ShotRecord",
     "Signature",
     "Slot",
     "StoredSet",
+    "System",
     "Token",
+    "Transcript",
+    "Transcripts",
     "UploadModel",
     "VoteBin",
     "Votes",
@@ -120,8 +166,10 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "canonical_json",
     "item_order",
     "lease_queue",
+    "pack_bits",
     "pack_bytes",
     "tie_places",
+    "unpack_bits",
     "unpack_bytes",
 ]
 
@@ -129,6 +177,8 @@ EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
 SHIP_TASK = "holdfast.ship"
 RESCORE_TASK = "holdfast.rescore"
+PROBE_TASK = "holdfast.probe"
+"""As LEASE_TASK: a thread of each evaluator reads the orders, also while a run is under way."""
 LEASE_TASK = "holdfast.lease"
 """No worker runs this task: the process that is answered reads its queue itself."""
 RECORD_QUEUE = "record"
@@ -152,50 +202,6 @@ Note = Annotated[str, Meta(max_length=4000)]
 
 
 # --- in: the evaluation that is asked for
-
-
-class Checkpoint(Wire, tag_field="kind", tag="checkpoint", frozen=True, kw_only=True):
-    """A folder of weights that the evaluator knows by this name."""
-
-    name: Name
-
-
-Provider = Literal[
-    "",
-    "anthropic",
-    "cohere",
-    "databricks",
-    "deepseek",
-    "fireworks_ai",
-    "gemini",
-    "groq",
-    "hosted_vllm",
-    "mistral",
-    "openai",
-    "openrouter",
-    "perplexity",
-    "together_ai",
-    "xai",
-]
-"""Provider whose API an endpoint speaks; empty for OpenAI's own.
-
-Only providers that take a key and an address, and nothing else: other adapters of the library read
-files and the environment for what they send.
-"""
-
-
-class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
-    """API at an address: OpenAI-compatible, or that of a ``provider``, reached by LiteLLM.
-
-    ``sealed_keys`` is its API key, HPKE-sealed to each evaluator that may be given the run, in
-    base64, by the evaluator's name. Empty where the endpoint wants none.
-    """
-
-    url: Annotated[str, Meta(min_length=8, max_length=2000)]
-    model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
-    api: Literal["completions", "chat"]
-    provider: Provider = ""
-    sealed_keys: SealedKeys = msgspec.field(default_factory=dict)
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):
@@ -230,26 +236,34 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     before it gives the run to another attempt. ``grant`` is the hash of the site's record of the
     items that this attempt may show, and of their recipient. ``tier`` is the site's own judgement
     of the system: it may be stricter than the evaluator's list, never wider. ``adaptive`` is there
-    where the items of the sealed set follow a plan.
+    where the items of the sealed set follow a plan. ``transcripts`` is the number of items of each
+    set that are sent back with their texts: more than 0 only where every set is public.
     """
 
     version: Literal[3] = 3
     run: RunId
     token: Token
     lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
-    system: Checkpoint | HubModel | UploadModel | Endpoint
+    system: Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint | System
     protocol: Name
     sets: Annotated[tuple[SetAsk, ...], Meta(min_length=1, max_length=8)]
     grant: Hex32
     limits: Limits
     tier: Tier = "T0"
     adaptive: AdaptiveStep | None = None
+    transcripts: Annotated[int, Meta(ge=0, le=MOST_TRANSCRIPTS)] = 0
+
+    def __post_init__(self) -> None:
+        if self.transcripts and any(asked.sealed for asked in self.sets):
+            raise ValueError("no transcripts of a job with a sealed set")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON data, without ``adaptive`` if there is none, as before the field."""
+        """Return the JSON data, without what came later and is empty, as before these fields."""
         data = super().to_dict()
         if self.adaptive is None:
             del data["adaptive"]
+        if not self.transcripts:
+            del data["transcripts"]
         return data
 
 
@@ -406,12 +420,15 @@ class Identified(Wire, tag_field="kind", tag="identified", frozen=True, kw_only=
 class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True):
     """The attempt is alive. ``done`` of ``total`` items have an outcome; ``loading`` comes first.
 
-    The attempt is ``waiting`` while an endpoint gives no answer at all.
+    The attempt is ``waiting`` while an endpoint gives no answer at all. The items of a system have
+    no outcome before its generator has written all candidates: ``written`` is the number so far, of
+    all attempts, and is absent for any other run.
     """
 
     phase: Literal["loading", "asking", "waiting"]
     done: Count
     total: Count
+    written: Count | UnsetType = UNSET
 
 
 class Declined(Wire, tag_field="kind", tag="declined", frozen=True, kw_only=True):
@@ -455,6 +472,9 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     - ``likelihoods``: of weights that run here, for every set or none; then ``likelihood_failed``
       is the reason.
     - ``reasons``: of an endpoint that gave no answer, for sets whose every answer is stored here.
+    - ``usage``: of public sets whose tokens are counted; left out where none are.
+    - ``parts``, ``candidates``: of a system; its ``weights`` are the tensors of all parts. Left out
+      of the message for any other, as before the fields existed.
     """
 
     artefact: Artefact = ""
@@ -467,6 +487,9 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     likelihood_failed: Code | None = None
     reasons: Annotated[tuple[Reasons, ...], Meta(max_length=8)] = ()
     seconds: Annotated[float, Meta(ge=0)]
+    parts: Annotated[tuple[Part, ...], Meta(max_length=4)] | UnsetType = UNSET
+    candidates: Annotated[tuple[Candidates, ...], Meta(max_length=8)] | UnsetType = UNSET
+    usage: Annotated[tuple[SetUsage, ...], Meta(max_length=8)] | UnsetType = UNSET
 
 
 class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
@@ -483,10 +506,12 @@ Body = (
     | Progress
     | Exposed
     | Graded
+    | Transcripts
     | Finished
     | Failed
     | Rescored
     | NotRescored
+    | Probed
 )
 
 
@@ -520,33 +545,6 @@ class Envelope(Wire, frozen=True, kw_only=True):
 
 
 # --- small functions shared by both sides
-
-
-def pack_bits(indices: Iterable[int], n: int) -> str:
-    """Return a bitmap over 0 … n-1 as base64, least significant bit first.
-
-    Raises ``bad_message`` for an index beyond n.
-    """
-    bits = bytearray((n + 7) // 8)
-    for index in indices:
-        if not 0 <= index < n:
-            raise error(Code.BAD_MESSAGE, "an index lies outside the set")
-        bits[index >> 3] |= 1 << (index & 7)
-    return base64.b64encode(bytes(bits)).decode("ascii")
-
-
-def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
-    """Return the indices marked in a bitmap; an empty string marks none. Raises ``bad_message``."""
-    try:
-        raw = base64.b64decode(bitmap, validate=True)
-    except ValueError:
-        raise error(Code.BAD_MESSAGE, "a bitmap is not base64") from None
-    if not raw:
-        return frozenset()
-    bits = int.from_bytes(raw, "little")
-    if len(raw) != (n + 7) // 8 or bits >> n:
-        raise error(Code.BAD_MESSAGE, "a bitmap does not fit its set")
-    return frozenset(index for index in range(n) if raw[index >> 3] >> (index & 7) & 1)
 
 
 def fits(value: object, kind: Any) -> bool:

@@ -4,9 +4,9 @@ No field holds a path or a text; an evaluator that cannot take runs gives an enu
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from evaluator.contract.base import Hex32, Moment, Name, RunId, Wire
 
@@ -33,12 +33,82 @@ class HeldSet(Wire, frozen=True, kw_only=True):
     digest: Hex32
 
 
+MOST_GPU_KINDS = 16
+Memory = Annotated[int, Meta(ge=1, le=1 << 50)]
+"""Bytes of memory."""
+
+
+class HostGpu(Wire, frozen=True, kw_only=True):
+    """GPUs of one kind: their driver's name for it, the memory of each, and their number."""
+
+    name: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9 ()@.,_/+-]{0,80}\Z")]
+    memory: Memory
+    bfloat16: bool
+    count: Annotated[int, Meta(ge=1, le=1024)]
+
+
+class HostFacts(Wire, frozen=True, kw_only=True):
+    """Host of an evaluator: GPUs, memory in all, and the packages that load models.
+
+    ``executes`` is true where it can execute programs that models wrote.
+    """
+
+    gpus: Annotated[tuple[HostGpu, ...], Meta(max_length=MOST_GPU_KINDS)] = ()
+    memory: Memory
+    engines: Annotated[tuple[Literal["vllm", "transformers"], ...], Meta(max_length=2)] = ()
+    executes: bool = False
+
+
+MOST_GPUS = 64
+MOST_MODELS = 200
+ModelId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+"""Digest of a fetched model, as ``HubModel.id`` and ``UploadModel.id``."""
+Free = Annotated[int, Meta(ge=0, le=1 << 60)]
+"""Bytes that are free."""
+
+
+class EngineVersion(Wire, frozen=True, kw_only=True):
+    """Installed release of an engine."""
+
+    name: Literal["vllm", "transformers"]
+    version: Annotated[str, Meta(pattern=r"\A[0-9][0-9A-Za-z.+-]{0,39}\Z")]
+
+
+class HostState(Wire, frozen=True, kw_only=True):
+    """State of an evaluator's host, which changes while it runs: for maintainers to read.
+
+    No run is matched by it. ``gpus_free`` has the free memory of each GPU, in the driver's order;
+    ``disk_free`` is that of the evaluator's folder, ``store_free`` that of its models' store.
+    ``models`` are the fetched models, those that were used last first, at most ``MOST_MODELS``.
+    """
+
+    memory_free: Free
+    disk_free: Free
+    store_free: Free
+    gpus_free: Annotated[tuple[Free, ...], Meta(max_length=MOST_GPUS)] = ()
+    models: Annotated[tuple[ModelId, ...], Meta(max_length=MOST_MODELS)] = ()
+    engines: Annotated[tuple[EngineVersion, ...], Meta(max_length=2)] = ()
+
+
+class EndpointPolicy(Wire, frozen=True, kw_only=True):
+    """Endpoints that an evaluator shows sealed items.
+
+    ``listed`` are the digests of those on its list (``policy.EndpointId.digest``), ``season`` the
+    number of the open season of self-declared ones, None while none is open.
+    """
+
+    listed: Annotated[tuple[Hex32, ...], Meta(max_length=1000)] = ()
+    season: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+
+
 class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_only=True):
     """This evaluator is alive, and another announcement follows within ``seconds``.
 
     ``moment`` orders announcements by the evaluator's clock. ``reads`` are the versions of
     ``JobSpec`` that it understands. ``run`` is the run that it works on now. It belongs to no run
-    itself, so its report names ``NO_RUN``.
+    itself, so its report names ``NO_RUN``. ``probes``: it answers ``ProbeOrder``. The last
+    four are unset where an evaluator of an older release announces itself: its signature is over a
+    report without them.
     """
 
     moment: Moment
@@ -49,3 +119,7 @@ class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_o
     software: Annotated[str, Meta(pattern=r"\A[0-9][0-9A-Za-z.+-]{0,39}\Z")]
     out_of_service: OutOfService | None = None
     run: RunId | None = None
+    host: HostFacts | UnsetType = UNSET
+    endpoints: EndpointPolicy | UnsetType = UNSET
+    probes: bool | UnsetType = UNSET
+    state: HostState | UnsetType = UNSET

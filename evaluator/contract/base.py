@@ -2,7 +2,7 @@
 
 import json
 from enum import IntEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,8 @@ Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
+ItemKind = Literal["number", "expression", "choice", "program", "tests"]
+"""Kind of answer that the items of a set have (``evaluator.items``)."""
 Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 """Digest of the weights that were asked; empty for an endpoint."""
 

@@ -76,15 +76,34 @@ class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True, omi
         return sum(file.size for file in self.files)
 
 
+class AdapterFacts(Wire, frozen=True, kw_only=True):
+    """Facts of a LoRA adapter, from its configuration and its header.
+
+    - ``rank`` is the largest of its matrices', ``modules`` counts the matrices that it changes.
+    - ``named`` and ``named_revision`` are the base model by its configuration, empty for none.
+    - ``base`` is the base model that was read, None where that is no model on a hub.
+    """
+
+    rank: Annotated[int, Meta(ge=1, le=1 << 20)]
+    modules: Annotated[int, Meta(ge=1, le=1 << 20)]
+    named: Annotated[str, Meta(max_length=193)] = ""
+    named_revision: Annotated[str, Meta(max_length=100)] = ""
+    base: "HubFacts | None" = None
+
+
 class ModelFacts(Wire, frozen=True, kw_only=True):
     """Facts of a model, read from its headers and configuration alone.
 
     - ``parameters`` counts the model's numbers after unpacking, ``weights`` their bytes as stored.
     - ``cached`` are the numbers that attention caches for each token, ``context`` is in tokens.
+    - ``heads``, attention heads, are what several GPUs divide among them; None in a record from
+      before the field.
     - ``types`` are the types of the tensors, as safetensors names them, by bytes, largest first.
     - ``quantisation`` is the method by which weights are packed, empty for none.
     - ``chat``: there is a chat template.
     - ``licence`` is that of the repository's card, empty where it names none.
+    - ``adapter`` is there for an adapter. Everything else but the licence is then of the model that
+      it makes of its base.
     """
 
     architecture: Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z")]
@@ -92,10 +111,12 @@ class ModelFacts(Wire, frozen=True, kw_only=True):
     weights: Bytes
     cached: Annotated[int, Meta(ge=0, le=1 << 60)]
     context: Annotated[int, Meta(ge=1, le=1 << 40)]
+    heads: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
     types: Annotated[tuple[Plain, ...], Meta(max_length=20)] = ()
     quantisation: Plain = ""
     chat: bool
     licence: Plain = ""
+    adapter: AdapterFacts | None = None
 
 
 class HubFacts(ModelFacts, frozen=True, kw_only=True):

@@ -181,3 +181,17 @@ class Record(Wire, frozen=True, kw_only=True):
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
     hardware: Hardware = ""
     returned: Annotated[tuple[Returned, ...], Meta(max_length=8)] = ()
+
+
+class SetUsage(Wire, frozen=True, kw_only=True):
+    """Tokens that a system read and wrote for ``n`` items of a public set.
+
+    They are of all answers to these items, and of a verifier's reading of each; an item counts if
+    the tokens of all its answers are known. A sealed set has none: numbers of tokens could carry
+    its items out.
+    """
+
+    name: Name
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    tokens_in: Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+    tokens_out: Annotated[int, Meta(ge=0, le=1_000_000_000_000)]

@@ -6,9 +6,10 @@ chunk that differs is found when it arrives.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from evaluator.contract.base import Hex32, RunId, Wire, canonical_json
@@ -62,6 +63,11 @@ class UploadFacts(ModelFacts, frozen=True, kw_only=True):
 
     upload: RunId
     files: UploadedFiles
+
+    @classmethod
+    def of(cls, upload: str, files: Iterable[UploadedFile], facts: ModelFacts) -> "UploadFacts":
+        """Return the facts of a model, with the upload that it is."""
+        return cls(upload=upload, files=tuple(files), **msgspec.structs.asdict(facts))
 
     @property
     def model(self) -> UploadModel:

@@ -1,6 +1,7 @@
 """Weights by the content of their tensors, independent of the names of files and tensors."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
@@ -33,3 +34,38 @@ class Weights(Wire, frozen=True, kw_only=True):
     def digest(self) -> Hex32:
         """Return the SHA-256 of the canonical JSON, which a closing commits to."""
         return hashlib.sha256(canonical_json(self.to_dict())).hexdigest()
+
+    @property
+    def listed_bytes(self) -> int:
+        """Bytes of the tensors that are listed."""
+        return sum(size for _, size in self.tensors)
+
+    def shared_bytes(self, other: "Weights") -> int:
+        """Return the bytes of the tensors that both list."""
+        sizes = dict(self.tensors)
+        return sum(sizes[tensor] for tensor in sizes.keys() & dict(other.tensors).keys())
+
+    def shared_with(self, other: "Weights") -> float:
+        """Return the share of the bytes which the smaller of both lists that both list."""
+        return self.shared_bytes(other) / min(self.listed_bytes, other.listed_bytes)
+
+    @classmethod
+    def together(cls, parts: Iterable["Weights"]) -> "Weights":
+        """Return the distinct tensors of all parts of a system, as of one checkpoint.
+
+        A tensor that two parts list is one. Those that a part does not list count as distinct.
+        """
+        sizes: dict[str, int] = {}
+        listed_bytes, listed_count, all_bytes, all_count = 0, 0, 0, 0
+        for part in parts:
+            sizes |= dict(part.tensors)
+            listed_bytes += part.listed_bytes
+            listed_count += len(part.tensors)
+            all_bytes += part.bytes
+            all_count += part.count
+        largest = sorted(sizes.items(), key=lambda tensor: (-tensor[1], tensor[0]))[:MOST_TENSORS]
+        return cls(
+            bytes=all_bytes - listed_bytes + sum(sizes.values()),
+            count=all_count - listed_count + len(sizes),
+            tensors=tuple(sorted(largest)),
+        )

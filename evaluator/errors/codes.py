@@ -31,6 +31,18 @@ class Explanation:
         return (self.again or self.elsewhere) and self.fault is Fault.OURS
 
 
+def theirs(sentence: str, advice: str, *, again: bool = False) -> Explanation:
+    """Return the explanation of a code for which the submitter has to act."""
+    return Explanation(Fault.THEIRS, again, sentence, advice)
+
+
+def ours(
+    sentence: str, advice: str, *, again: bool = False, elsewhere: bool = False
+) -> Explanation:
+    """Return the explanation of a code for which the operators have to act."""
+    return Explanation(Fault.OURS, again, sentence, advice, elsewhere)
+
+
 class Code(StrEnum):
     """Reasons of every refusal and every failed run."""
 
@@ -38,11 +50,14 @@ class Code(StrEnum):
     BAD_MESSAGE = "bad_message"
     UNKNOWN_PROTOCOL = "unknown_protocol"
     UNKNOWN_GRADER = "unknown_grader"
+    GRADER_UNFIT = "grader_unfit"
     PROTOCOL_UNFIT = "protocol_unfit"
     UNKNOWN_SET = "unknown_set"
     SET_MISMATCH = "set_mismatch"
     RECIPIENT_REFUSED = "recipient_refused"
     PLAN_DIFFERS = "plan_differs"
+    PROBE_UNANSWERED = "probe_unanswered"
+    PROBE_NEEDS_KEY = "probe_needs_key"
     # sets
     SET_UNREADABLE = "set_unreadable"
     SET_EMPTY = "set_empty"
@@ -50,9 +65,18 @@ class Code(StrEnum):
     SET_MISSING_FIELD = "set_missing_field"
     SET_DUPLICATE_QUESTION = "set_duplicate_question"
     SET_GOLD_NOT_NUMERIC = "set_gold_not_numeric"
+    SET_GOLD_UNREADABLE = "set_gold_unreadable"
+    SET_UNKNOWN_KIND = "set_unknown_kind"
+    SET_BAD_FIELD = "set_bad_field"
+    SET_MIXED_KINDS = "set_mixed_kinds"
+    SET_REFERENCE_FAILS = "set_reference_fails"
+    SET_TESTS_WEAK = "set_tests_weak"
     SET_TOO_FEW_SHOTS = "set_too_few_shots"
     RESPONSES_UNREADABLE = "responses_unreadable"
     CORPUS_UNREADABLE = "corpus_unreadable"
+    COMPARE_UNFIT = "compare_unfit"
+    DISTIL_SEALED = "distil_sealed"
+    DISTIL_UNFIT = "distil_unfit"
     PROGRAMS_UNREADABLE = "programs_unreadable"
     # sealing
     KEY_UNREADABLE = "key_unreadable"
@@ -94,6 +118,13 @@ class Code(StrEnum):
     CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
     CHECKPOINT_BAD_TEMPLATE = "checkpoint_bad_template"
     CHECKPOINT_ADAPTER = "checkpoint_adapter"
+    CHECKPOINT_ADAPTER_NONE = "checkpoint_adapter_none"
+    CHECKPOINT_ADAPTER_NO_BASE = "checkpoint_adapter_no_base"
+    CHECKPOINT_ADAPTER_BASE_GONE = "checkpoint_adapter_base_gone"
+    CHECKPOINT_ADAPTER_BASE_GATED = "checkpoint_adapter_base_gated"
+    CHECKPOINT_ADAPTER_STACKED = "checkpoint_adapter_stacked"
+    CHECKPOINT_ADAPTER_KIND = "checkpoint_adapter_kind"
+    CHECKPOINT_ADAPTER_UNFIT = "checkpoint_adapter_unfit"
     CHECKPOINT_LFS_POINTER = "checkpoint_lfs_pointer"
     CHECKPOINT_QUANTISED = "checkpoint_quantised"
     CHECKPOINT_MISSING_TENSORS = "checkpoint_missing_tensors"
@@ -167,6 +198,7 @@ class Code(StrEnum):
     DEADLINE = "deadline"
     NOT_STARTED = "not_started"
     LOST = "lost"
+    HANDED_BACK = "handed_back"
     DISK_FULL = "disk_full"
     OUT_UNWRITABLE = "out_unwritable"
     OUT_OF_ANOTHER_RUN = "out_of_another_run"

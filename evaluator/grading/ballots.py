@@ -58,11 +58,11 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
         n=len(items),
         samples=samples,
         right=sum(rights),
-        mean_error=_rounded(_error_of_mean(rights, samples)),
-        majority=tuple((k, _rounded(_majority_at(items, k))) for k in _ladder(samples)),
-        bins=tuple(_published_bin(made) for made in bins),
-        error=_rounded(calibrated.error),
-        brier=_rounded(calibrated.brier),
+        mean_error=rounded(_error_of_mean(rights, samples)),
+        majority=tuple((k, rounded(_mean_majority_at(items, k))) for k in voting.ladder(samples)),
+        bins=tuple(published_bin(made) for made in bins),
+        error=rounded(calibrated.error),
+        brier=rounded(calibrated.brier),
     )
 
 
@@ -72,18 +72,14 @@ def _share(votes: Sequence[Vote]) -> tuple[Fraction, bool]:
     return share, decide(votes).outcome is Outcome.RIGHT
 
 
-def _ladder(samples: int) -> list[int]:
-    """Return 1, 2, 4 and so on, and ``samples``."""
-    powers = {1 << power for power in range(samples.bit_length())}
-    return sorted({power for power in powers if power <= samples} | {samples})
+def majority_at(votes: Sequence[Vote], k: int) -> Fraction:
+    """Return maj@k of one item (:func:`voting.majority_at`)."""
+    right = {vote.answer for vote in votes if vote.outcome is Outcome.RIGHT}
+    return voting.majority_at([vote.answer for vote in votes], right, k)
 
 
-def _majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
-    total = Fraction(0)
-    for votes in items:
-        right = {vote.answer for vote in votes if vote.outcome is Outcome.RIGHT}
-        total += voting.majority_at([vote.answer for vote in votes], right, k)
-    return total / len(items)
+def _mean_majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
+    return sum((majority_at(votes, k) for votes in items), Fraction(0)) / len(items)
 
 
 def _error_of_mean(rights: Sequence[int], samples: int) -> float:
@@ -93,16 +89,18 @@ def _error_of_mean(rights: Sequence[int], samples: int) -> float:
     return stdev(right / samples for right in rights) / sqrt(len(rights))
 
 
-def _rounded(value: Fraction | float) -> float:
+def rounded(value: Fraction | float) -> float:
+    """Return a published number, which has no more digits than it needs."""
     return round(float(value), _PLACES)
 
 
-def _published_bin(made: voting.Bin) -> VoteBin:
+def published_bin(made: voting.Bin) -> VoteBin:
+    """Return a bin as it is reported; it is not empty."""
     assert made.share is not None and made.right is not None  # noqa: S101 - merged: never empty
     return VoteBin(
         low=int(made.low * 10),
         high=int(made.high * 10),
         n=made.n,
-        share=_rounded(made.share),
+        share=rounded(made.share),
         right=int(made.right * made.n),
     )

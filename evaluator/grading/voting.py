@@ -1,4 +1,4 @@
-"""Votes over several answers to one question: majority, confidence, and maj@k.
+"""Several answers to one question: majority, confidence, maj@k and pass@k.
 
 An answer is a short text in one spelling for one value, as ``Grade.extracted`` of the headline
 grader is. The empty text is no answer: it cannot win a vote but counts among those asked. All is
@@ -57,6 +57,23 @@ def majority_at(answers: Sequence[str], right: Collection[str], k: int) -> Fract
     blank = counts.pop(NONE, 0)
     won = sum((_wins(counts, blank, name, k) for name in right if name in counts), Fraction(0))
     return won / comb(len(answers), k)
+
+
+def pass_at(right: int, n: int, k: int) -> Fraction:
+    """Return pass@k, unbiased: the chance that one of ``k`` of these ``n`` answers is right.
+
+    ``1 - C(n - c, k) / C(n, k)`` with c ``right`` answers: M. Chen et al. (2021), arXiv 2107.03374,
+    equation 1. Raises ValueError unless 0 <= right <= n and 1 <= k <= n.
+    """
+    if not 0 <= right <= n or not 1 <= k <= n:
+        raise ValueError("k answers of those there are")
+    return 1 - Fraction(comb(n - right, k), comb(n, k))
+
+
+def ladder(samples: int) -> list[int]:
+    """Return the numbers k of answers that are reported: 1, 2, 4 and so on, and ``samples``."""
+    powers = {1 << power for power in range(samples.bit_length())}
+    return sorted({power for power in powers if power <= samples} | {samples})
 
 
 def _wins(counts: Counter[str], blank: int, name: str, k: int) -> Fraction:

@@ -55,12 +55,16 @@ class Token:
 class Answer:
     """Continuation; ``cut`` where ``max_tokens`` or the context ended it.
 
-    The ``tokens`` of an echo are those of the prompt and of the text that follows it.
+    The ``tokens`` of an echo are those of the prompt and of the text that follows it. ``usage`` are
+    the numbers of tokens of the prompt and of the continuation. A verifier's ``score`` of the
+    prompt is from 0 to 1, None where it computed no number.
     """
 
     text: str
     cut: bool
     tokens: tuple[Token, ...] = ()
+    usage: tuple[int, int] = field(default=(0, 0), compare=False)
+    score: float | None = None
 
 
 class TooLong(Exception):

@@ -104,7 +104,9 @@ def chat_of(reply: dict[str, Any]) -> dict[str, Any]:
         }
         for choice in reply["choices"]
     ]
-    return {"object": "chat.completion", "model": reply.get("model"), "choices": choices}
+    counted = {"usage": reply["usage"]} if "usage" in reply else {}
+    model = reply.get("model")
+    return {"object": "chat.completion", "model": model, "choices": choices, **counted}
 
 
 async def _body(receive: Receive) -> bytes:

@@ -42,7 +42,7 @@ class GreedyModel:
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
-                dtype=_dtype(device),
+                dtype=dtype_on(device),
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
@@ -164,9 +164,13 @@ class GreedyModel:
         text = whole[len(before) :] if whole.startswith(before) else self._decode(row[:end])
         places = [text.find(stop) for stop in encoded.stop]
         stops = [place for place in places if place >= 0]
+        # A row that a stop string ended is filled up with padding.
+        ended = (at + 1 for at, token in enumerate(row) if token in ends or token == self._pad)
+        written = next(ended, len(row))
+        usage = (len(encoded.tokens), written)
         if stops:
-            return Answer(text[: min(stops)], cut=False)
-        return Answer(text, cut=end is None and len(row) >= encoded.max_new)
+            return Answer(text[: min(stops)], cut=False, usage=usage)
+        return Answer(text, cut=end is None and len(row) >= encoded.max_new, usage=usage)
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -227,7 +231,8 @@ def _closing(texts: Sequence[str], stops: Sequence[str], size: int) -> torch.Ten
     return closing
 
 
-def _dtype(device: str) -> torch.dtype:
+def dtype_on(device: str) -> torch.dtype:
+    """Return the number format that our own hosts compute in."""
     if device == "cpu":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -27,7 +27,13 @@ import numpy as np
 import torch
 import transformers
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 
 from evaluator.artefacts.config import read_config
 from evaluator.artefacts.quantised import COMPARABLE, dense_shapes, method_of
@@ -127,11 +133,21 @@ def _check_names(
     return frozenset(unexpected | {name for name in tensors if ignored.search(name)})
 
 
+def auto_class(architecture: str) -> Any:
+    """Return the library's loader of an architecture: of language models, or of a classifier."""
+    if architecture.endswith("ForTokenClassification"):
+        return AutoModelForTokenClassification
+    if architecture.endswith("ForSequenceClassification"):
+        return AutoModelForSequenceClassification
+    return AutoModelForCausalLM
+
+
 def _class_of(settings: Any) -> Any:
     """Return the class that loads this configuration, None where the library has none."""
-    mapping = AutoModelForCausalLM._model_mapping
+    named_class = (settings.architectures or [""])[0]
+    mapping = auto_class(named_class)._model_mapping
     if type(settings) not in mapping:
-        return getattr(transformers, (settings.architectures or [""])[0], None)
+        return getattr(transformers, named_class, None)
     classes = mapping[type(settings)]
     if not isinstance(classes, tuple):
         return classes

@@ -52,7 +52,7 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
         choices = [{"message": message} for message in messages]
         return _reply("chat.completion", name, choices, answers)
 
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_refusals])
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[refusals])
     app.router.add_get("/health", health)
     app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/completions", completions)
@@ -67,7 +67,7 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
 
 
 @web.middleware
-async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn the errors of a request into codes. No text of it is quoted."""
     try:
         return await handler(request)
@@ -88,7 +88,9 @@ def _reply(
         {"index": index, **choice, "finish_reason": "length" if answer.cut else "stop"}
         for index, (choice, answer) in enumerate(zip(choices, answers, strict=True))
     ]
-    return web.json_response({"object": kind, "model": name, "choices": shown})
+    prompts, written = (sum(answer.usage[side] for answer in answers) for side in (0, 1))
+    usage = {"prompt_tokens": prompts, "completion_tokens": written}
+    return web.json_response({"object": kind, "model": name, "choices": shown, "usage": usage})
 
 
 def _logprobs(answer: Answer) -> dict[str, Any]:

@@ -4,7 +4,8 @@ A program of its own, with a network and no keys.
 
 - ``connections`` opens connections to checked addresses;
 - ``hub`` speaks to the hub, by ``huggingface_hub``, ``site`` to the site;
-- ``look`` reads headers and configuration of a model by range requests, or in a folder;
+- ``headers`` reads headers and configuration of a model by range requests, ``look`` gives its
+  facts, also of one in a folder, and ``adapters`` those of an adapter with its base;
 - ``store`` holds fetched models by the content of their files, up to a number of bytes;
 - ``fetch`` brings a model into the store.
 

@@ -1,7 +1,7 @@
 """Intake: ``python -m evaluator.intake``, one request of the contract as JSON on standard input.
 
-A look is answered by ``HubFacts`` on standard output, an inspection by ``ModelFacts``, a fetch by
-an empty object; a refusal is a verdict on standard error, as of
+A look is answered by ``HubFacts`` on standard output, an inspection by ``ModelFacts``, a preview by
+``PromptFacts``, a fetch by an empty object; a refusal is a verdict on standard error, as of
 :mod:`evaluator.artefacts.verdicts`. The process has read a hostile repository and its files, so its
 parent checks every answer.
 """
@@ -20,7 +20,7 @@ import msgspec
 
 from evaluator.artefacts.verdicts import line_of
 from evaluator.contract import UploadModel
-from evaluator.contract.intake import Fetch, Inspect, Look
+from evaluator.contract.intake import Fetch, Inspect, Look, Preview
 from evaluator.errors import Code, EvaluatorError, error
 
 MEMORY = 3 << 30
@@ -58,23 +58,26 @@ def _end_with(parent: int) -> None:
 
 def _answer(request: bytes) -> object:
     try:
-        order = msgspec.json.decode(request, type=Look | Fetch | Inspect)
+        order = msgspec.json.decode(request, type=Look | Fetch | Inspect | Preview)
     except msgspec.DecodeError:
         raise error(Code.BAD_MESSAGE, "request") from None
     # The client takes half a second to import, and reads its settings when it is imported.
     from evaluator.intake.fetch import fetch_from_hub, fetch_from_site  # noqa: PLC0415
     from evaluator.intake.hub import Hub  # noqa: PLC0415
-    from evaluator.intake.look import facts_of, look  # noqa: PLC0415
+    from evaluator.intake.look import inspect, look  # noqa: PLC0415
+    from evaluator.intake.preview import preview  # noqa: PLC0415
     from evaluator.intake.site import Site  # noqa: PLC0415
     from evaluator.intake.store import Store  # noqa: PLC0415
 
+    if isinstance(order, Preview):
+        return preview(order).to_dict()
     if isinstance(order, Inspect):
-        return facts_of(Path(order.folder)).to_dict()
+        return inspect(order, Hub.from_environment(os.environ, token=order.token)).to_dict()
     if isinstance(order, Look):
         return look(order, Hub.from_environment(os.environ, token=order.token)).to_dict()
     store = Store(Path(order.store), order.most)
     if isinstance(order.model, UploadModel):
-        fetch_from_site(order.model, store, Site(order.site))
+        fetch_from_site(order.model, store, Site(order.site, order.uploads))
     else:
         hub = Hub.from_environment(os.environ, token=order.token)
         fetch_from_hub(order.model, store, hub)

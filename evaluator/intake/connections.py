@@ -1,12 +1,12 @@
 """Connections to checked addresses only.
 
-- The operator chooses a server, which may stand in a private network. It is the only such host: a
-  redirect to any other leads to a public address over https, or nowhere.
+- The operator chooses the servers, which may stand in a private network. They are the only such
+  hosts: a redirect to any other leads to a public address over https, or nowhere.
 - A name is resolved once, every answer is checked, and the connection goes to that very address.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,10 +20,10 @@ MOST_API_BYTES = 32 << 20
 """Bytes of an answer of the API. The largest listings have a few megabytes."""
 
 
-def client_of(endpoint: str) -> httpx.Client:
-    """Return a client of one server, which follows redirects to public addresses only."""
+def client_of(*endpoints: str) -> httpx.Client:
+    """Return a client of these servers, which follows other redirects to public addresses only."""
     return httpx.Client(
-        transport=_CheckedTransport(endpoint),
+        transport=_CheckedTransport(endpoints),
         follow_redirects=True,
         max_redirects=5,
         timeout=API_SECONDS,
@@ -34,8 +34,8 @@ def client_of(endpoint: str) -> httpx.Client:
 class _CheckedTransport(httpx.BaseTransport):
     """Transport that connects to checked addresses only."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = _origin(endpoint)
+    def __init__(self, endpoints: Iterable[str]) -> None:
+        self._endpoints = {_origin(endpoint) for endpoint in endpoints}
         self._inner = httpx.HTTPTransport(trust_env=False)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -61,9 +61,9 @@ class _CheckedTransport(httpx.BaseTransport):
         self._inner.close()
 
     def _target(self, url: httpx.URL) -> tuple[addresses.Target, bool]:
-        """Return what is called, and True where it is the operator's server itself."""
+        """Return what is called, and True where it is a server of the operator's."""
         origin = _origin(str(url))
-        own = origin == self._endpoint
+        own = origin in self._endpoints
         try:
             return addresses.check(origin, allow_private=own), own
         except EvaluatorError:

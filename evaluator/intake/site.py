@@ -1,4 +1,8 @@
-"""Uploaded files, fetched from the site in the chunks in which they came."""
+"""Uploaded files, fetched from the site in the chunks in which they came.
+
+The site answers with a chunk, or leads to a signed address of the file in an object store, of which
+the same range is the chunk. The ticket stays with the site: it is not sent to another host.
+"""
 
 from typing import BinaryIO
 
@@ -18,15 +22,21 @@ _CODES = {
 
 
 class Site:
-    """Site at an address of the operator's, which may stand in a private network."""
+    """Site and object store at addresses of the operator's, which may stand in a private network.
 
-    def __init__(self, address: str) -> None:
+    ``uploads`` is empty where there is no such store.
+    """
+
+    def __init__(self, address: str, uploads: str = "") -> None:
         self._address = address.rstrip("/")
-        try:
-            addresses.check(self._address, allow_private=True)
-        except EvaluatorError:
-            raise error(Code.MISCONFIGURED, "HOLDFAST_SITE is not an address") from None
-        self._client = client_of(self._address)
+        own = [self._address, *([uploads] if uploads else [])]
+        for place in own:
+            try:
+                addresses.check(place, allow_private=True)
+            except EvaluatorError:
+                named = "HOLDFAST_SITE" if place == self._address else "HOLDFAST_S3_ENDPOINT"
+                raise error(Code.MISCONFIGURED, f"{named} is not an address") from None
+        self._client = client_of(*own)
 
     def download(self, model: UploadModel, file: UploadedFile, to: BinaryIO, start: int) -> None:
         """Append a file's bytes from ``start``.
@@ -40,8 +50,13 @@ class Site:
 
     def _chunk(self, model: UploadModel, file: UploadedFile, number: int) -> bytes:
         address = f"{self._address}/api/v1/uploads/{model.upload}/files/{file.name}/chunks/{number}"
-        headers = {"Authorization": f"Ticket {model.ticket}", "Accept-Encoding": "identity"}
         size = chunk_size(file.size, number)
+        start = number * CHUNK
+        headers = {
+            "Authorization": f"Ticket {model.ticket}",
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={start}-{start + size - 1}",
+        }
         try:
             with self._client.stream("GET", address, headers=headers) as response:
                 if response.status_code in _REFUSED:

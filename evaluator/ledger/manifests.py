@@ -10,6 +10,7 @@ from evaluator.contract import (
     BlockId,
     Count,
     Hex32,
+    ItemKind,
     Moment,
     Name,
     Wire,
@@ -93,10 +94,12 @@ class Manifest(Wire, frozen=True, kw_only=True):
     - ``ciphertexts``, ``sealed_seed`` (from version 3 on): the RFC 6962 root over the lines of
       the ciphertexts, and the leaf hash of the line of the sealed seed. They commit to the files,
       so that the whole folder can be checked without a key.
+    - ``kind`` (from version 4 on): the kind of the items. Those of older sets are numbers.
     """
 
-    version: Literal[2, 3] = 2
+    version: Literal[2, 3, 4] = 2
     name: Name
+    kind: ItemKind | None = None
     n: SIZE
     root: Hex32
     leaves: Annotated[tuple[Hex32, ...], Meta(min_length=1, max_length=1_000_000)]
@@ -122,11 +125,11 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def verify(self) -> None:
         """Check the manifest against itself.
 
-        Raises ``seal_broken`` for a wrong root, and for commitments to files other than those of
-        its version. Raises ``allocation_invalid`` for blocks that do not cover the set, seasons
-        that are not exposed blocks, stages that are not all exposed blocks once, a quorum that
-        its maintainers cannot reach, and a part other than the spare one with fewer items than the
-        minimum cell size.
+        Raises ``seal_broken`` for a wrong root, and for commitments to files or a kind other than
+        those of its version. Raises ``allocation_invalid`` for blocks that do not cover the set,
+        seasons that are not exposed blocks, stages that are not all exposed blocks once, a quorum
+        that its maintainers cannot reach, and a part other than the spare one with fewer items
+        than the minimum cell size.
         """
         self._verify_commitments()
         blocks_fit = self._blocks_cover_set() and self._seasons_fit() and self._stages_fit()
@@ -146,6 +149,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
         for commitment in (self.ciphertexts, self.sealed_seed):
             if (commitment is not None) != commits_to_files:
                 raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
+        if (self.kind is not None) != (self.version >= 4):
+            raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its kind")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON data, without later fields that have their default value.
@@ -153,7 +158,13 @@ class Manifest(Wire, frozen=True, kw_only=True):
         So the bytes of older manifests, and their digests, stay the same.
         """
         data = super().to_dict()
-        defaults = {"twins": None, "cell": MIN_CELL_SIZE, "ciphertexts": None, "sealed_seed": None}
+        defaults = {
+            "kind": None,
+            "twins": None,
+            "cell": MIN_CELL_SIZE,
+            "ciphertexts": None,
+            "sealed_seed": None,
+        }
         for name, default in defaults.items():
             if data[name] == default:
                 del data[name]
@@ -164,6 +175,10 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def digest(self) -> Hex32:
         """Return the RFC 6962 leaf hash of its canonical JSON, its name in signatures and wraps."""
         return leaf_hash(canonical_json(self.to_dict())).hex()
+
+    def item_kind(self) -> ItemKind:
+        """Return the kind of the items, also of a set that was sealed before sets had kinds."""
+        return self.kind or "number"
 
     def block_ids(self, strata: Collection[str]) -> tuple[BlockId, ...]:
         """Return the ids of the blocks of these strata, ascending."""

@@ -314,10 +314,8 @@ def same_weights(first: RunFact, second: RunFact) -> bool:
         return True
     if first.artefact and first.artefact == second.artefact:
         return True
-    sizes = dict(first.weights.tensors)
-    other_sizes = dict(second.weights.tensors)
-    shared = sum(sizes[tensor] for tensor in sizes.keys() & other_sizes.keys())
-    return shared * OVERLAP > min(sum(sizes.values()), sum(other_sizes.values()))
+    smaller = min(first.weights.listed_bytes, second.weights.listed_bytes)
+    return first.weights.shared_bytes(second.weights) * OVERLAP > smaller
 
 
 def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:

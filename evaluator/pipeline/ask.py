@@ -15,8 +15,9 @@ with a reason that is counted. It is held back until everything is asked: where 
 refused, the endpoint is at fault, the run ends with a code that says so, and those items stay open.
 
 Where a protocol asks several samples of an item, each is stored under its number and only their
-vote is an outcome. An item that lacks some stays open, and only those are asked again. Where the
-score is the mean over the samples, the number of right ones goes with the outcome.
+vote is an outcome, or the choice of a verifier, which comes after the last sample (``verify``). An
+item that lacks some stays open, and only those are asked again. Where the score is the mean over
+the samples, the number of right ones goes with the outcome.
 """
 
 import asyncio
@@ -38,9 +39,10 @@ from dataclasses import dataclass, field, replace
 from evaluator.backends import Backend, Completion, ItemRefused, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import Grade, controls, grade, others
+from evaluator.grading import Grade
 from evaluator.grading.ballots import Vote, decide, samples_right
 from evaluator.items import Item
+from evaluator.pipeline.graders import RunGrader, grader_of
 from evaluator.pipeline.plan import Policy, Portion, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
 
@@ -50,9 +52,9 @@ class Result:
     """One graded item. ``completion`` and ``extracted`` are text of the model: for the sink only.
 
     ``sample`` is the number of one answer of several. It is None for an only answer, and for a
-    vote, which has no completion of its own. ``other_grades`` are those of the other published
-    graders. ``samples_right`` is the number of right samples behind a vote whose protocol scores
-    their mean.
+    vote, which has no completion of its own. ``other_grades`` are those of the other graders, and
+    that of a grader that executed a program. ``samples_right`` is the number of right samples
+    behind a vote whose protocol scores their mean.
     """
 
     index: int
@@ -102,35 +104,38 @@ async def ask_items(
     be revealed or asked; it is called before each. ``chance`` and ``sleep`` are the randomness and
     the time of the waits.
 
-    Raises ``control_failed`` where the grader fails a control item; the first error that trying
+    Raises ``sandbox_missing`` where this host cannot execute the programs that are to be graded;
+    ``control_failed`` where the grader fails a control item; the first error that trying
     again cannot mend; the last error where ``policy.longest_streak`` items in a row, or all of
     them, got no answer; ``incomplete`` where some got none, ``budget_spent`` where that is why.
     What was graded has reached the sink by then.
     """
-    controls.check(grade, protocol.grader)
     total = sum(len(source.selection) for source in sources)
     done = sum(len(source.done) for source in sources)
-    outcomes = _Outcomes(sink, policy, done=done, total=total)
-    asker = _Asker(
-        protocol=protocol,
-        backend=backend,
-        outcomes=outcomes,
-        policy=policy,
-        streak=Streak(policy.longest_streak),
-        check=check,
-        chance=chance,
-        sleep=sleep,
-    )
-    questions = _questions(sources, protocol, policy, secret=secret, check=check)
-    sink.progress(done, total)
-    asker.vote_on_stored(sources)
-    open_questions = (total - done) * protocol.samples
-    async with _flushing(outcomes):
-        async with first_error(), asyncio.TaskGroup() as group:
-            for _ in range(min(policy.concurrency, max(open_questions, 1))):
-                group.create_task(asker.ask_all(questions))
-        asker.grade_refused()
-    controls.check(grade, protocol.grader)
+    outcomes = Outcomes(sink, policy, done=done, total=total)
+    async with grader_of(protocol) as grader:
+        await grader.check()
+        asker = _Asker(
+            protocol=protocol,
+            backend=backend,
+            grader=grader,
+            outcomes=outcomes,
+            policy=policy,
+            streak=Streak(policy.longest_streak),
+            check=check,
+            chance=chance,
+            sleep=sleep,
+        )
+        questions = _questions(sources, protocol, policy, secret=secret, check=check)
+        sink.progress(done, total)
+        asker.vote_on_stored(sources)
+        open_questions = (total - done) * protocol.samples
+        async with flushing(outcomes):
+            async with first_error(), asyncio.TaskGroup() as group:
+                for _ in range(min(policy.concurrency, max(open_questions, 1))):
+                    group.create_task(asker.ask_all(questions))
+            await asker.grade_refused()
+        await grader.check()
     if asker.budget_spent:
         raise error(Code.BUDGET_SPENT)
     if outcomes.missed:
@@ -139,13 +144,13 @@ async def ask_items(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Question:
-    """One sample of an item on its way: its set, its index there, its prompt, its gold answer."""
+    """One sample of an item on its way: its set, its index there, its prompt."""
 
     name: str
     index: int
     sample: int
     prompt: str
-    gold: str
+    item: Item
 
 
 def _questions(
@@ -181,7 +186,7 @@ def _questions(
             prompt = protocol.prompt(item, shown)
             missing = set(range(protocol.samples)) - set(source.samples.get(index, ()))
             for sample in sorted(missing):
-                yield _Question(source.name, index, sample, prompt, item.gold)
+                yield _Question(source.name, index, sample, prompt, item)
 
 
 def _reveal(portion: Portion, sources: Sequence[Source]) -> dict[tuple[int, int], Item]:
@@ -196,7 +201,7 @@ def _reveal(portion: Portion, sources: Sequence[Source]) -> dict[tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Outcomes:
+class Outcomes:
     """Outcomes on their way to the sink, by set, and counts of the items with and without one."""
 
     sink: Sink
@@ -241,7 +246,8 @@ class _Asker:
 
     protocol: Protocol
     backend: Backend
-    outcomes: _Outcomes
+    grader: RunGrader
+    outcomes: Outcomes
     policy: Policy
     streak: Streak
     check: Callable[[], None]
@@ -272,7 +278,7 @@ class _Asker:
                 if self.streak.missed():
                     raise error(failure.code) from None
             else:
-                self._grade(question, completion)
+                await self._grade(question, completion)
 
     async def _complete(self, question: _Question) -> Completion:
         """Return the answer, after as many tries as the policy grants. Raises the last error."""
@@ -310,23 +316,17 @@ class _Asker:
             commonest = Code.ENDPOINT_REFUSES_ITEMS
         raise error(commonest)
 
-    def grade_refused(self) -> None:
+    async def grade_refused(self) -> None:
         """Give the refused items their outcome: no answer."""
         for question, refusal in self.refused:
-            self._grade(question, Completion("", cut=False, reason=refusal.reason))
+            await self._grade(question, Completion("", cut=False, reason=refusal.reason))
 
-    def _grade(self, question: _Question, completion: Completion) -> None:
+    async def _grade(self, question: _Question, completion: Completion) -> None:
         self.streak.answered()
+        graded, readings = await self.grader.grade(question.item, completion)
         self.outcomes.answered += 1
-        grader = self.protocol.grader
-        text = self.protocol.graded(completion.text)
-        graded = grade(grader, text, question.gold, cut=completion.cut)
         result = Result(
-            question.index,
-            graded.outcome,
-            graded.extracted,
-            completion,
-            other_grades=others(grader, text, question.gold, cut=completion.cut),
+            question.index, graded.outcome, graded.extracted, completion, other_grades=readings
         )
         if self.protocol.samples == 1:
             self.outcomes.add(question.name, result)
@@ -349,7 +349,7 @@ class _Asker:
         The vote is in the order of the samples' numbers, whatever order they came in.
         """
         ballot = self.ballots[name, index]
-        if len(ballot) != self.protocol.samples:
+        if len(ballot) != self.protocol.samples or self.protocol.vote == "verifier":
             return
         del self.ballots[name, index]
         winner = decide([answer for _, answer in sorted(ballot.items())])
@@ -360,7 +360,7 @@ class _Asker:
 
 
 @asynccontextmanager
-async def _flushing(outcomes: _Outcomes) -> AsyncIterator[None]:
+async def flushing(outcomes: Outcomes) -> AsyncIterator[None]:
     """Hand outcomes on every ``flush_seconds`` while the body runs, and the rest after it."""
 
     async def flush_regularly() -> None:

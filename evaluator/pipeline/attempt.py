@@ -3,7 +3,8 @@
 The order of steps matters. An attempt
 
 - reads the job strictly, and is dropped where this host works on it or has begun a later one;
-- declines, before it begins, what another evaluator may have: a set, a protocol, a checkpoint;
+- declines, before it begins, what another evaluator may have: a set, a protocol, a checkpoint, a
+  sandbox for programs;
 - compares each set with its own copy, the recipient with its own list, and the items of an
   adaptive run with the plan that it began with;
 - claims the attempt on this host, reports ``Started`` and waits until the site grants the lease;
@@ -11,6 +12,7 @@ The order of steps matters. An attempt
 - starts the model server, and reports the outcomes that an earlier attempt has stored;
 - asks and grades every open item;
 - has weights read every item, by the same load of the engine;
+- has the verifier of a system, served after its generator, score all candidates;
 - commits to the outcomes in the journal, and reports ``Finished``.
 
 Every attempt ends in ``Finished`` or ``Failed``, unless its process is killed; then the lease ends
@@ -21,75 +23,73 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 
+from msgspec import UNSET
+
 from evaluator import protocols
-from evaluator.artefacts import CheckpointFacts
-from evaluator.backends import (
-    HttpBackend,
-    Reader,
-    serve_checkpoint,
-    serve_endpoint,
-)
-from evaluator.backends.inspection import inspect_checkpoint
+from evaluator.backends import HttpBackend, Reader
 from evaluator.contract import (
     JOB_VERSION,
     BlockId,
-    Checkpoint,
+    Candidates,
     Declined,
     Endpoint,
     Failed,
     Finished,
-    HubModel,
-    Identified,
     JobSpec,
     OutOfService,
     RunId,
     SetAsk,
-    SetLikelihood,
     Started,
+    System,
     Tier,
     Token,
-    UploadModel,
     fits,
     unpack_bits,
 )
-from evaluator.contract.hub import token_binding
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
-from evaluator.jail import is_jailed
 from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.ask import ask_items, in_background, watch_endpoint
 from evaluator.pipeline.context import Context
+from evaluator.pipeline.graders import check_executes, check_kind
 from evaluator.pipeline.leases import LONGEST_BEGIN, Lease, Standing
 from evaluator.pipeline.likelihood import read_sets
+from evaluator.pipeline.parts import (
+    BEGIN_TRIES,
+    Attempt,
+    Model,
+    Sources,
+    find_models,
+    parts_of,
+    serve_model,
+    serve_remote,
+)
 from evaluator.pipeline.plan import (
     PublicSource,
     SealedSource,
-    find_checkpoint,
     for_endpoint,
     load_public,
 )
 from evaluator.pipeline.planned import check_plan, plan_of
 from evaluator.pipeline.record import record_of
-from evaluator.pipeline.remote import caps_left, target_of
 from evaluator.pipeline.sink import ResultSink
 from evaluator.pipeline.spool import Reporter
+from evaluator.pipeline.verify import verify_items
+from evaluator.pipeline.weights import Weights, check_system
 from evaluator.policy import JAIL, recipient_of, stricter
 from evaluator.protocols import Protocol
 from evaluator.protocols.likelihood import LOGLIK_1
 
 _log = logging.getLogger(__name__)
 
-READY_SECONDS = 600.0
-"""Seconds that a model server may take until it answers; the attempt's limit may be shorter."""
 GRACE_SECONDS = 15.0
-"""Seconds that an attempt may take to finish once the worker is to stop."""
-BEGIN_TRIES = 3
-"""Times that an attempt reports its begin until the site answers."""
+"""Seconds that an attempt may take to finish once the worker is to stop: at most, and no longer
+than a third of its lease."""
 
 DECLINED = frozenset(
     {
@@ -105,14 +105,14 @@ DECLINED = frozenset(
         Code.UPLOAD_NO_SITE,
         Code.DISK_FULL,
         Code.OUT_UNWRITABLE,
+        Code.SANDBOX_MISSING,
+        Code.OUT_OF_SERVICE,
     }
 )
 """Codes of things that another evaluator may have.
 
 Such an attempt is declined before it begins, and costs nothing.
 """
-
-Sources = Sequence[PublicSource | SealedSource]
 
 
 def run_job(data: object, context: Context) -> None:
@@ -166,18 +166,6 @@ def _decline(code: Code, context: Context, reporter: Reporter) -> None:
         _log.warning("not declined: %s", type(failure).__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Attempt:
-    """Attempt that holds its claim and its lease."""
-
-    spec: JobSpec
-    protocol: Protocol
-    sources: Sources
-    context: Context
-    reporter: Reporter
-    lease: Lease
-
-
 def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None:
     """Make an attempt, up to ``Finished``.
 
@@ -187,7 +175,8 @@ def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None
     try:
         _check_service(context)
         protocol = _protocol(spec)
-        _check_system(spec, context)
+        check_executes(protocol.grader)
+        check_system(spec, context)
         sources = _sources(spec, context, reporter)
         claim = context.claims.claim(spec.run, spec.token)
         if claim is None:
@@ -197,7 +186,7 @@ def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None
         )
         with claim, holding as lease:
             reporter.lease = lease
-            attempt = _Attempt(
+            attempt = Attempt(
                 spec=spec,
                 protocol=protocol,
                 sources=sources,
@@ -253,7 +242,12 @@ def _describe(surprise: Exception) -> str:
 
 
 def _check_service(context: Context) -> None:
-    """Raise ``disk_full`` or ``out_unwritable`` where a test write fails."""
+    """Raise ``out_of_service`` where this worker takes no more runs.
+
+    Raise ``disk_full`` or ``out_unwritable`` where a test write fails.
+    """
+    if context.draining():
+        raise error(Code.OUT_OF_SERVICE)
     reason = context.presence.out_of_service()
     if reason in (OutOfService.DISK_FULL, OutOfService.OUT_UNWRITABLE):
         raise error(Code(reason.value))
@@ -264,34 +258,24 @@ def _protocol(spec: JobSpec) -> Protocol:
         protocol = protocols.get(spec.protocol)
     except EvaluatorError as failure:  # the site knows it, so it is one of a newer release
         raise error(Code.UNKNOWN_VERSION, failure.detail) from None
-    if not protocol.fits(spec.system.api if isinstance(spec.system, Endpoint) else "checkpoint"):
+    if not protocol.fits(_asked(spec.system)):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
     return protocol
 
 
-def _check_system(spec: JobSpec, context: Context) -> None:
-    """Raise a code of ``DECLINED`` where this evaluator lacks what the system takes."""
-    if isinstance(spec.system, Checkpoint):
-        find_checkpoint(context.checkpoints, spec.system.name)
-    elif isinstance(spec.system, HubModel | UploadModel):
-        context.store.check(spec.system)
-    if isinstance(spec.system, HubModel | Endpoint):
-        _check_sealed(spec.system.sealed_keys, context)
-
-
-def _check_sealed(keys: Mapping[str, str], context: Context) -> None:
-    """Raise ``key_not_sealed`` where a key is sealed to other evaluators only."""
-    if keys and context.evaluator not in keys:
-        raise error(Code.KEY_NOT_SEALED)
+def _asked(system: Weights | Endpoint | System) -> protocols.Asked:
+    if isinstance(system, Endpoint):
+        return system.api
+    return "system" if isinstance(system, System) else "checkpoint"
 
 
 def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
     """Return the sets of a job, each compared with the job's facts about it.
 
-    Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
-    ``recipient_refused`` and ``block_refused`` where this evaluator's own list does not let the
-    system see a sealed set, or all the blocks that are to be asked, and ``plan_differs`` where
-    the items are not those of the plan that the run began with.
+    Raises ``unknown_set``, ``set_mismatch``, ``bad_message``, ``grader_unfit`` and, before any
+    model is started, ``recipient_refused`` and ``block_refused`` where this evaluator's own list
+    does not let the system see a sealed set, or all the blocks that are to be asked, and
+    ``plan_differs`` where the items are not those of the plan that the run began with.
     """
     if len({ask.name for ask in spec.sets}) != len(spec.sets):
         raise error(Code.BAD_MESSAGE, "a set is named twice")
@@ -299,6 +283,8 @@ def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
         _sealed_source(ask, spec, context, reporter) if ask.sealed else _public_source(ask, context)
         for ask in spec.sets
     ]
+    for source in sources:
+        check_kind(protocols.get(spec.protocol).grader, source.kind)
     check_plan(spec, sources, context)
     return sources
 
@@ -328,6 +314,7 @@ def _sealed_source(
     return SealedSource(
         name=ask.name,
         n=ask.n,
+        kind=manifest.item_kind(),
         selection=selection,
         open_items=lambda indices: context.vault.reveal(
             ask.name,
@@ -372,19 +359,24 @@ def _blocks(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequ
 # --- after the claim
 
 
-def _begin(attempt: _Attempt) -> None:
-    """Report the begin until the site answers. Raises ``lease_lost`` unless it grants the lease."""
+def _begin(attempt: Attempt) -> None:
+    """Report the begin until the site answers. Raises ``lease_lost`` unless it grants the lease.
+
+    Raises ``handed_back`` where the worker is to stop before the site has answered.
+    """
     spec, protocol, lease = attempt.spec, attempt.protocol, attempt.lease
     started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
     patience = min(LONGEST_BEGIN, spec.lease_seconds) / BEGIN_TRIES
     for _ in range(BEGIN_TRIES):
         attempt.reporter.send(started)
-        if lease.wait(patience) or attempt.context.stopping():
+        if lease.wait(patience):
             break
+        if attempt.context.stopping():
+            raise error(Code.HANDED_BACK)
     lease.check()
 
 
-def _evaluate(attempt: _Attempt) -> None:
+def _evaluate(attempt: Attempt) -> None:
     """Ask and grade, commit to the outcomes in the journal, report ``Finished``."""
     spec, protocol, sources = attempt.spec, attempt.protocol, attempt.sources
     begin = time.monotonic()
@@ -397,7 +389,13 @@ def _evaluate(attempt: _Attempt) -> None:
         # These take seconds for a thousand items, so the heartbeat still runs.
         votes = sink.votes(protocol, sources)
         graders = sink.graders(protocol.grader)
+        usage = sink.usage(sources)
         reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
+        candidates: tuple[Candidates, ...] = ()
+        if isinstance(spec.system, System):
+            candidates = sink.summarise_candidates(sources, protocol.samples)
+        for transcripts in sink.transcripts(protocol, sources):
+            attempt.reporter.send(transcripts)
     attempt.reporter.send(
         Finished(
             artefact=sink.artefact,
@@ -410,39 +408,46 @@ def _evaluate(attempt: _Attempt) -> None:
             likelihoods=sink.likelihoods,
             likelihood_failed=sink.likelihood_failed,
             seconds=time.monotonic() - begin,
+            parts=sink.parts or UNSET,
+            candidates=candidates or UNSET,
+            usage=usage or UNSET,
         )
     )
 
 
-async def _ask_and_read(attempt: _Attempt, sink: ResultSink) -> None:
+async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
     """Ask every open item, then have weights read every item, in one load of the engine.
 
-    Once everything is asked, an error costs no outcome any more: the code of one that ends the
-    reading is reported alongside the outcomes.
+    The verifier of a system follows, in a load of its own. Once everything is asked, an error costs
+    no outcome any more: the code of one that ends the reading is reported alongside the outcomes.
     """
     spec, lease = attempt.spec, attempt.lease
     asked = False
     try:
         async with (
             asyncio.timeout(spec.limits.seconds),
-            in_background(_stop_in_time(attempt.context.stopping)),
+            in_background(_stop_in_time(attempt.context.stopping, spec.lease_seconds)),
             in_background(lease.watch()),
-            _serve(attempt, sink) as backend,
+            find_models(attempt, sink) as models,
         ):
-            await _ask(attempt, sink, backend)
-            asked = True
-            if not isinstance(spec.system, Endpoint):
-                sink.likelihoods = await _read(attempt, backend)
+            generator, *verifiers = models or (None,)
+            async with _serve(attempt, generator, sink) as backend:
+                await _ask(attempt, sink, backend)
+                asked = not verifiers
+                if generator is not None:
+                    await _read(attempt, backend, sink)
+            for verifier in verifiers:
+                await _verify(attempt, verifier, sink)
+                sink.parts = parts_of(models, sink)
     except (TimeoutError, EvaluatorError) as problem:
         failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
         if not asked or failure.code is Code.LEASE_LOST:
             raise failure from None
         if not sink.likelihoods:
-            sink.likelihood_failed = failure.code
-            _log.warning("not read: run=%s token=%s code=%s", spec.run, spec.token, failure.code)
+            _note_unread(attempt, sink, failure.code)
 
 
-async def _ask(attempt: _Attempt, sink: ResultSink, backend: HttpBackend) -> None:
+async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend) -> None:
     """Ask every item without an outcome, and note the record of the attempt."""
     spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
     policy = replace(context.policy, concurrency=spec.limits.concurrency)
@@ -471,119 +476,55 @@ async def _ask(attempt: _Attempt, sink: ResultSink, backend: HttpBackend) -> Non
     )
 
 
-async def _read(attempt: _Attempt, reader: Reader) -> tuple[SetLikelihood, ...]:
-    """Return the likelihoods of all sets. Raises EvaluatorError only."""
+def _serve(
+    attempt: Attempt, model: Model | None, sink: ResultSink
+) -> AbstractAsyncContextManager[HttpBackend]:
+    """Return the server of a model that runs here, or of the endpoint, as a block."""
+    system = attempt.spec.system
+    if model is not None:
+        return serve_model(attempt, model)
+    assert isinstance(system, Endpoint)  # noqa: S101 - any other system has a model
+    return serve_remote(attempt, system, sink)
+
+
+async def _verify(attempt: Attempt, verifier: Model, sink: ResultSink) -> None:
+    """Have the verifier of a system score every candidate and choose the answers."""
+    policy = replace(attempt.context.policy, concurrency=attempt.spec.limits.concurrency)
+    async with serve_model(attempt, verifier) as scorer:
+        await verify_items(
+            sink.left, attempt.protocol, scorer, sink, policy=policy, check=attempt.lease.check
+        )
+
+
+async def _read(attempt: Attempt, reader: Reader, sink: ResultSink) -> None:
+    """Read all sets. An error is noted and costs no outcome, but for the loss of the lease."""
     concurrency = attempt.spec.limits.concurrency
     policy = replace(attempt.context.policy, concurrency=concurrency)
     check = attempt.lease.check
     try:
-        return await read_sets(attempt.sources, LOGLIK_1, reader, policy=policy, check=check)
-    except EvaluatorError:
-        raise
+        sink.likelihoods = await read_sets(
+            attempt.sources, LOGLIK_1, reader, policy=policy, check=check
+        )
+    except EvaluatorError as failure:
+        if failure.code is Code.LEASE_LOST:
+            raise
+        _note_unread(attempt, sink, failure.code)
     except Exception as surprise:  # noqa: BLE001 - the boundary of the reading, as of the attempt
         _log.error("not read: %s", _describe(surprise))
-        raise error(Code.INTERNAL) from None
+        _note_unread(attempt, sink, Code.INTERNAL)
 
 
-async def _stop_in_time(stopping: Callable[[], bool]) -> None:
-    """Raise ``lost`` some time after the worker is to stop: the site begins another attempt."""
+def _note_unread(attempt: Attempt, sink: ResultSink, code: Code) -> None:
+    sink.likelihood_failed = code
+    _log.warning("not read: run=%s token=%s code=%s", attempt.spec.run, attempt.spec.token, code)
+
+
+async def _stop_in_time(stopping: Callable[[], bool], lease_seconds: float) -> None:
+    """Raise ``handed_back`` some time after the worker is to stop: the site begins another attempt.
+
+    By then the outcomes so far are in the spool.
+    """
     while not stopping():
         await asyncio.sleep(0.2)
-    await asyncio.sleep(GRACE_SECONDS)
-    raise error(Code.LOST)
-
-
-# --- the system under test
-
-
-@asynccontextmanager
-async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBackend]:
-    """Start the system under test, and end it with the block."""
-    system = attempt.spec.system
-    async with AsyncExitStack() as stack:
-        if isinstance(system, Endpoint):
-            server = _endpoint(attempt, system, sink)
-        else:
-            server = await _weights(attempt, system, sink, stack)
-        yield await stack.enter_async_context(server)
-
-
-async def _weights(
-    attempt: _Attempt,
-    system: Checkpoint | HubModel | UploadModel,
-    sink: ResultSink,
-    stack: AsyncExitStack,
-) -> AbstractAsyncContextManager[HttpBackend]:
-    """Find or fetch the weights, inspect them, and return their model server."""
-    context = attempt.context
-    if isinstance(system, Checkpoint):
-        folder = find_checkpoint(context.checkpoints, system.name)
-    else:
-        token = _access_token(system, context) if isinstance(system, HubModel) else ""
-        folder = await stack.enter_async_context(context.store.bring(system, token))
-    facts = await asyncio.to_thread(inspect_checkpoint, folder)
-    await asyncio.to_thread(_identify, attempt, facts)
-    sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
-    return serve_checkpoint(
-        folder,
-        jailed=is_jailed(facts.digest, trusted=context.trusted),
-        ready_seconds=READY_SECONDS,
-        workdir=context.work,
-        api=attempt.protocol.api,
-    )
-
-
-def _endpoint(
-    attempt: _Attempt, system: Endpoint, sink: ResultSink
-) -> AbstractAsyncContextManager[HttpBackend]:
-    """Return the gateway to an endpoint."""
-    spec, context = attempt.spec, attempt.context
-    budget = spec.limits.budget
-    answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
-    return serve_endpoint(
-        target_of(system),
-        key=_key(system, spec.tier, context),
-        allow_private=context.recipients.may_be_private(system.url),
-        ready_seconds=READY_SECONDS,
-        workdir=context.work,
-        concurrency=spec.limits.concurrency,
-        caps=caps_left(budget, sink.spent()) if budget else None,
-        answers=sink.answers() + answered_before,
-        settings={**context.patience, "run_seconds": spec.limits.seconds},
-    )
-
-
-def _identify(attempt: _Attempt, facts: CheckpointFacts) -> None:
-    """Report the weights until the site answers. Raises ``lease_lost`` unless the run goes on.
-
-    The site ends the run where these weights have one already. Nothing has been revealed by then.
-    """
-    lease = attempt.lease
-    identified = Identified(
-        artefact=facts.digest, weights=facts.weights.digest(), layers=facts.layers
-    )
-    patience = min(LONGEST_BEGIN, attempt.spec.lease_seconds) / BEGIN_TRIES
-    for _ in range(BEGIN_TRIES):
-        sequence = attempt.reporter.send(identified)
-        if lease.wait_for(sequence, patience):
-            return lease.check()
-        if attempt.context.stopping():
-            break
-    raise error(Code.LEASE_LOST)
-
-
-def _access_token(system: HubModel, context: Context) -> str:
-    """Return the submitter's access token to a gated repository; "" for a public one."""
-    if not system.sealed_keys:
-        return ""
-    sealed = system.sealed_keys[context.evaluator]
-    return context.vault.open_key(sealed, bound_to=token_binding(system.repo))
-
-
-def _key(system: Endpoint, tier: Tier, context: Context) -> str:
-    """Return the submitter's own key, or the maintainers' for an endpoint asked as T1, or none."""
-    if system.sealed_keys:
-        sealed_key = system.sealed_keys[context.evaluator]
-        return context.vault.open_key(sealed_key, bound_to=system.url)
-    listed = context.recipients.listed(system, tier=tier)
-    return listed.key() if listed else ""
+    await asyncio.sleep(min(GRACE_SECONDS, lease_seconds / 3))
+    raise error(Code.HANDED_BACK)

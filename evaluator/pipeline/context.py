@@ -90,7 +90,7 @@ class Context:
     - ``store`` brings models from the hub.
     - ``put`` spools an envelope's data, ``publish`` sends it at once or raises.
     - ``presence`` is the state that this evaluator announces, ``leases`` what the site permits it.
-    - ``stopping`` returns True once the worker is to stop.
+    - ``stopping`` returns True once the worker is to stop, ``draining`` once it takes no more runs.
     - ``patience`` overrides fields of the gateway's.
     """
 
@@ -114,6 +114,7 @@ class Context:
     put: Callable[[dict[str, Any]], None]
     publish: Callable[[dict[str, Any]], None]
     stopping: Callable[[], bool] = lambda: False
+    draining: Callable[[], bool] = lambda: False
     policy: Policy = field(default_factory=Policy)
     patience: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ An attempt reveals nothing, asks nothing and starts no model before it has both:
 From the grant on the order is:
 
 - each Started and Progress report is answered by the site, on a queue of this process
-  (``LeaseQueue``);
+  (``MessageQueue``);
 - the lease ends ``seconds`` after the *sending* of the newest report that was granted, so it never
   outlasts the site's own record of it;
 - the vault asks for the lease before each reveal, the pipeline before each question, and a
@@ -372,8 +372,8 @@ def take_slot(folder: Path) -> Slot:
     raise error(Code.MISCONFIGURED, "too many processes of one evaluator")
 
 
-class LeaseQueue:
-    """Queue on which the site answers this process.
+class MessageQueue:
+    """Queue of messages of the site that a thread reads: lease answers of this process, probes.
 
     The worker's main thread is busy with an attempt, so a thread with a connection of its own reads
     the queue and hands the argument of each message to ``deliver``. Messages have the form of a
@@ -386,7 +386,7 @@ class LeaseQueue:
         self._connect, self._deliver = connect, deliver
         self._queue = Queue(queue, routing_key=queue, durable=False)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"queue {queue}", daemon=True)
 
     def start(self) -> None:
         """Begin to read."""
@@ -403,7 +403,7 @@ class LeaseQueue:
                 with self._connect() as connection:
                     self._read(connection)
             except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
-                _log.warning("answers cannot be read: %s", type(failure).__name__)
+                _log.warning("messages cannot be read: %s", type(failure).__name__)
                 self._stop.wait(PAUSE_SECONDS)
 
     def _read(self, connection: Connection) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evaluator.contract import Exposure
+from evaluator.contract import Exposure, ItemKind
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading.ballots import Vote
 from evaluator.items import Item, load_items, set_digest
@@ -143,6 +143,11 @@ class PublicSource:
         return len(self.items)
 
     @property
+    def kind(self) -> ItemKind:
+        """Kind of the items."""
+        return self.items[0].kind
+
+    @property
     def selection(self) -> frozenset[int]:
         """Every index."""
         return frozenset(range(self.n))
@@ -183,6 +188,7 @@ class SealedSource:
     selection: frozenset[int]
     open_items: Callable[[Sequence[int]], Revealed] = field(repr=False)
     report: Callable[[Exposure], None] = field(repr=False)
+    kind: ItemKind = "number"
     shots: Sequence[Item] = ()
     done: frozenset[int] = frozenset()
     samples: Samples = field(default_factory=dict, repr=False)

@@ -13,7 +13,10 @@ from evaluator import __version__
 from evaluator.contract import (
     JOB_VERSION,
     Announcement,
+    EndpointPolicy,
     HeldSet,
+    HostFacts,
+    HostState,
     Name,
     OutOfService,
     RunId,
@@ -25,6 +28,8 @@ from evaluator.pipeline.disk import check_writable
 
 _log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 1.0
+"""Seconds between two looks whether the worker begins to leave."""
 PROBE = b"\0" * 65_536
 """Space for a report and for what a file system needs around it."""
 
@@ -89,12 +94,22 @@ class Presence:
     """State that an evaluator announces. Safe to be used from two threads.
 
     ``home`` is probed by a write, so that a full disk is found before a run is started.
+    ``stopping`` returns True once the worker takes no more runs.
     """
 
     def __init__(
-        self, *, home: Path, pool: Name, inventory: Inventory, stopping: Callable[[], bool]
+        self,
+        *,
+        home: Path,
+        pool: Name,
+        inventory: Inventory,
+        stopping: Callable[[], bool],
+        host: HostFacts,
+        state: Callable[[], HostState],
+        endpoints: EndpointPolicy,
     ) -> None:
         self._home, self._pool, self._inventory, self._stopping = home, pool, inventory, stopping
+        self._host, self._state, self._endpoints = host, state, endpoints
         self._run: RunId | None = None
 
     @contextmanager
@@ -105,6 +120,10 @@ class Presence:
             yield
         finally:
             self._run = None
+
+    def is_leaving(self) -> bool:
+        """Return True once the worker takes no more runs."""
+        return self._stopping()
 
     def out_of_service(self) -> OutOfService | None:
         """Return the reason why no run can be started now; None where one can."""
@@ -128,11 +147,17 @@ class Presence:
             software=__version__,
             out_of_service=self.out_of_service(),
             run=self._run,
+            host=self._host,
+            endpoints=self._endpoints,
+            probes=True,
+            state=self._state(),
         )
 
 
 class Announcer:
     """Thread that publishes an announcement at start, every ``seconds`` and at the end.
+
+    It announces within a second that the worker takes no more runs.
 
     Announcements bypass the spool: an old one is worth nothing, and a full disk is announced too.
     """
@@ -158,9 +183,18 @@ class Announcer:
         while not last:
             last = self._stop.is_set()
             begun = time.monotonic()
+            leaving = self._presence.is_leaving()
             try:
                 self._publish(self._presence.announcement(seconds=self._seconds))
             except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
                 _log.warning("not announced: %s", type(failure).__name__)
             if not last:
-                self._stop.wait(max(0.0, self._seconds - (time.monotonic() - begun)))
+                self._wait(begun + self._seconds, leaving=leaving)
+
+    def _wait(self, until: float, *, leaving: bool) -> None:
+        """Wait until the next announcement is due, or the worker begins to leave."""
+        while not self._stop.is_set() and self._presence.is_leaving() == leaving:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._stop.wait(min(LOOK_SECONDS, left))

@@ -38,11 +38,12 @@ from evaluator.contract import (
     canonical_json,
 )
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import ballots, controls
+from evaluator.grading import candidates
 from evaluator.grading.ballots import Vote
 from evaluator.items import Item, set_digest
 from evaluator.pipeline.context import Context, Opener
 from evaluator.pipeline.disk import disk_errors
+from evaluator.pipeline.graders import GradeAgain, regrade_by
 from evaluator.pipeline.leases import Standing
 from evaluator.pipeline.plan import load_public
 from evaluator.policy import JAIL
@@ -199,41 +200,41 @@ def rescore(
     the one that the exposure is granted under, else that of the run's last attempt. ``report`` is
     given the journal's line before anything is graded.
 
-    Raises ``unknown_grader``, ``control_failed``, ``completions_missing`` where none are stored of
-    this run on this very set, and the errors of the vault and the store.
+    Raises as ``regrade_by`` before anything is opened, ``completions_missing`` where none are
+    stored of this run on this very set, and the errors of the vault and the store.
     """
-    controls.check(grading.grade, grader)
-    manifest = vault.facts(set_name).manifest
-    stored = store.answered(run, set_name)
-    exposures = [line for line in log if isinstance(line, Exposure)]
-    tokens = [
-        line.token
-        for line in exposures
-        if (line.run, line.set, line.root) == (run, set_name, manifest.root)
-    ]
-    visible = manifest.indices(vault.allowed(set_name, to=JAIL, tier="T0"))
-    indices = sorted(stored.keys() & visible)
-    # Without an exposure of this root, the completions are those of an earlier set of this name.
-    if not indices or not tokens:
-        raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
-    revealed = vault.reveal(
-        set_name, indices, to=JAIL, run=run, token=token or max(tokens), tier="T0"
-    )
-    if report is not None:
-        report(revealed.entry)
-    golds = {index: item.gold for index, item in zip(indices, revealed.items, strict=True)}
-    return Regrade(
-        run=run,
-        set=set_name,
-        root=manifest.root,
-        n=manifest.n,
-        grader=grader,
-        grader_digest=grading.digest(grader),
-        before={index: stored[index].outcome for index in indices},
-        after=_grade_again(grader, stored, golds, protocol),
-        left_out=len(stored) - len(indices),
-        entry=revealed.entry.index,
-    )
+    with regrade_by(grader, protocol) as grade_again:
+        manifest = vault.facts(set_name).manifest
+        stored = store.answered(run, set_name)
+        exposures = [line for line in log if isinstance(line, Exposure)]
+        tokens = [
+            line.token
+            for line in exposures
+            if (line.run, line.set, line.root) == (run, set_name, manifest.root)
+        ]
+        visible = manifest.indices(vault.allowed(set_name, to=JAIL, tier="T0"))
+        indices = sorted(stored.keys() & visible)
+        # Without an exposure of this root, the completions are of an earlier set of this name.
+        if not indices or not tokens:
+            raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
+        revealed = vault.reveal(
+            set_name, indices, to=JAIL, run=run, token=token or max(tokens), tier="T0"
+        )
+        if report is not None:
+            report(revealed.entry)
+        opened = dict(zip(indices, revealed.items, strict=True))
+        return Regrade(
+            run=run,
+            set=set_name,
+            root=manifest.root,
+            n=manifest.n,
+            grader=grader,
+            grader_digest=grading.digest(grader),
+            before={index: stored[index].outcome for index in indices},
+            after=_outcomes(stored, opened, grade_again),
+            left_out=len(stored) - len(indices),
+            entry=revealed.entry.index,
+        )
 
 
 def rescore_public(
@@ -249,46 +250,42 @@ def rescore_public(
 
     Raises as :func:`rescore`.
     """
-    controls.check(grading.grade, grader)
-    stored = {
-        index: item for index, item in store.answered(run, set_name).items() if index < len(items)
-    }
-    if not stored:
-        raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
-    golds = {index: items[index].gold for index in stored}
-    return Regrade(
-        run=run,
-        set=set_name,
-        root=set_digest(items),
-        n=len(items),
-        grader=grader,
-        grader_digest=grading.digest(grader),
-        before={index: item.outcome for index, item in stored.items()},
-        after=_grade_again(grader, stored, golds, protocol),
-        left_out=0,
-        entry=None,
-    )
+    with regrade_by(grader, protocol) as grade_again:
+        stored = {
+            index: item
+            for index, item in store.answered(run, set_name).items()
+            if index < len(items)
+        }
+        if not stored:
+            raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
+        asked = {index: items[index] for index in stored}
+        return Regrade(
+            run=run,
+            set=set_name,
+            root=set_digest(items),
+            n=len(items),
+            grader=grader,
+            grader_digest=grading.digest(grader),
+            before={index: item.outcome for index, item in stored.items()},
+            after=_outcomes(stored, asked, grade_again),
+            left_out=0,
+            entry=None,
+        )
 
 
-def _grade_again(
-    grader: str, stored: Mapping[int, Answered], golds: Mapping[int, str], protocol: Protocol | None
+def _outcomes(
+    stored: Mapping[int, Answered], items: Mapping[int, Item], grade_again: GradeAgain
 ) -> dict[int, Outcome]:
-    """Grade each item, then the control items once more."""
-    after = {
-        index: _outcome(grader, stored[index], gold, protocol) for index, gold in golds.items()
-    }
-    controls.check(grading.grade, grader)
-    return after
-
-
-def _outcome(grader: str, item: Answered, gold: str, protocol: Protocol | None) -> Outcome:
-    """Return the outcome of an item's only answer, or of the vote on several."""
-    answers = []
-    for answer in item.answers:
-        text = protocol.graded(answer.text) if protocol else answer.text
-        graded = grading.grade(grader, text, gold, cut=answer.was_cut)
-        answers.append(Vote(graded.extracted, graded.outcome))
-    return ballots.decide(answers).outcome
+    """Return the outcome of each item's only answer, of the vote on several, or of a verifier's
+    choice."""
+    outcomes = {}
+    for index, item in items.items():
+        grades = [
+            grade_again(answer.text, item, answer.was_cut) for answer in stored[index].answers
+        ]
+        votes = [Vote(grade.extracted, grade.outcome) for grade in grades]
+        outcomes[index] = candidates.decide(votes, stored[index].scores).outcome
+    return outcomes
 
 
 # --- the file of rescored outcomes

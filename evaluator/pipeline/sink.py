@@ -13,36 +13,46 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
+from msgspec import UNSET
+
 from evaluator import grading
-from evaluator.backends import Usage
+from evaluator.backends import Score, Usage
 from evaluator.contract import (
     MIN_CELL_SIZE,
+    AdapterModel,
+    Candidates,
     Checkpoint,
     Graded,
     GraderCounts,
     HubModel,
     JobSpec,
     Outcome,
+    Part,
     Reason,
     Reasons,
     Record,
     SetCounts,
     SetLikelihood,
+    SetUsage,
+    System,
+    Transcripts,
     UploadModel,
     Votes,
     Weights,
     canonical_json,
 )
 from evaluator.errors import Code
-from evaluator.grading import ballots, controls, grade
+from evaluator.grading import ballots, candidates, controls, grade
 from evaluator.grading.ballots import Vote, samples_right
+from evaluator.grading.candidates import Candidate
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import Lease
 from evaluator.pipeline.plan import PublicSource, SealedSource
 from evaluator.pipeline.spool import Heartbeat, Reporter
+from evaluator.pipeline.transcripts import transcripts_of
 from evaluator.protocols import Protocol
-from evaluator.sealing.completions import Answered, StoredCompletion
+from evaluator.sealing.completions import Answered, StoredCompletion, StoredScore
 
 _ANY_GOLD = "#### 0"
 """The answer that is extracted from a completion does not depend on the right one."""
@@ -74,10 +84,17 @@ class ResultSink:
         self.record: Record | None = None
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
+        self.left: list[PublicSource | SealedSource] = []
+        self.parts: tuple[Part, ...] = ()
         self._spec, self._context, self._lease = spec, context, lease
         self._fingerprint = ""
         self._assigned = {source.name: len(source.selection) for source in sources}
+        self._progress = 0, sum(self._assigned.values())
+        self._written = 0
         self._samples: dict[str, dict[int, dict[int, Vote]]] = {
+            source.name: {} for source in sources
+        }
+        self._scores: dict[str, dict[int, dict[int, float]]] = {
             source.name: {} for source in sources
         }
         self._sealed = {ask.name for ask in spec.sets if ask.sealed}
@@ -88,8 +105,8 @@ class ResultSink:
     ) -> list[PublicSource | SealedSource]:
         """Report outcomes that an earlier attempt stored and did not report.
 
-        Returns the sources without those items. Call it once ``artefact`` is known: answers of
-        other weights, or to other questions, are left out.
+        Returns the sources without those items, which are ``left`` to ask. Call it once
+        ``artefact`` is known: answers of other weights, or to other questions, are left out.
         """
         self._fingerprint = _fingerprint(self._spec, protocol.digest, self.artefact)
         outcomes: dict[str, dict[int, Outcome]] = {source.name: {} for source in sources}
@@ -101,8 +118,13 @@ class ResultSink:
             else:
                 samples = self._samples[answer.set_name].setdefault(answer.index, {})
                 samples[answer.sample] = _graded_again(answer, protocol)
+        for score in self._context.completions.scores(self._spec.run):
+            if score.asked == self._fingerprint and score.set_name in outcomes:
+                self._note_score(score)
+        self._written = sum(len(one) for items in self._samples.values() for one in items.values())
         averaged = protocol.vote == "mean"
-        return [self._resume(source, outcomes[source.name], averaged) for source in sources]
+        self.left = [self._resume(source, outcomes[source.name], averaged) for source in sources]
+        return self.left
 
     def _resume(
         self, source: PublicSource | SealedSource, outcomes: dict[int, Outcome], averaged: bool
@@ -143,7 +165,6 @@ class ResultSink:
             result.completion.text,
             asked=self._fingerprint if self._lease.is_valid() else "",
             sample=result.sample,
-            # Only an endpoint's answers are counted against a budget: the gateway counts each.
             tokens=(usage.tokens_in, usage.tokens_out) if usage else (0, 0),
             cut=result.completion.cut,
             other_grades={
@@ -155,6 +176,56 @@ class ResultSink:
         if result.sample is not None:
             samples = self._samples[name].setdefault(result.index, {})
             samples[result.sample] = Vote(result.extracted, result.outcome)
+            self._written += 1
+            self.progress(*self._progress)
+
+    # --- candidates of a system
+
+    def texts(self, name: str) -> dict[int, list[str]]:
+        """Return the candidates' texts of the items of a set that have all of them."""
+        texts: dict[int, dict[int, str]] = {}
+        for answer in self._context.completions.read(self._spec.run):
+            asked_now = answer.asked == self._fingerprint and answer.set_name == name
+            if asked_now and answer.sample is not None:
+                texts.setdefault(answer.index, {})[answer.sample] = answer.text
+        return {index: [of_item[at] for at in sorted(of_item)] for index, of_item in texts.items()}
+
+    def scores(self, name: str, index: int) -> dict[int, float]:
+        """Return the stored scores of an item, by the candidate's number."""
+        return dict(self._scores[name].get(index, {}))
+
+    def scored(self, name: str, index: int, sample: int, score: Score) -> None:
+        """Store a verifier's score, as an answer is stored."""
+        asked = self._fingerprint if self._lease.is_valid() else ""
+        stored = StoredScore(name, index, sample, score.value, score.tokens, asked)
+        self._context.completions.append_score(self._spec.run, stored)
+        self._note_score(stored)
+
+    def _note_score(self, score: StoredScore) -> None:
+        self._scores[score.set_name].setdefault(score.index, {})[score.sample] = score.value
+
+    def candidates(self, name: str, index: int) -> list[Candidate]:
+        """Return the candidates of an item, all scored, in the order of their numbers."""
+        votes, scores = self._samples[name][index], self._scores[name][index]
+        return [Candidate(vote, scores[sample]) for sample, vote in sorted(votes.items())]
+
+    def summarise_candidates(
+        self, sources: Sequence[PublicSource | SealedSource], samples: int
+    ) -> tuple[Candidates, ...]:
+        """Summarise each set all of whose candidates and scores are stored here."""
+        summaries = []
+        for source in sources:
+            scores = self._scores[source.name]
+            if any(len(scores.get(index, {})) != samples for index in source.selection):
+                continue
+            items = [self.candidates(source.name, index) for index in sorted(source.selection)]
+            least = self._smallest_cell(source.name)
+            summaries.append(candidates.summary(source.name, items, least=least))
+        return tuple(summary for summary in summaries if summary is not None)
+
+    def tokens_scored(self) -> int:
+        """Sum the tokens that the verifier has read for this run, of every attempt."""
+        return sum(score.tokens for score in self._context.completions.scores(self._spec.run))
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Report a group of outcomes."""
@@ -169,7 +240,9 @@ class ResultSink:
 
     def progress(self, done: int, total: int) -> None:
         """Have the heartbeat report the progress from now on."""
-        self.heartbeat.asking(done, total)
+        self._progress = done, total
+        is_system = isinstance(self._spec.system, System)
+        self.heartbeat.asking(done, total, self._written if is_system else UNSET)
 
     def waiting(self, is_waiting: bool) -> None:
         """Have the heartbeat report that the endpoint is waited for, or no more."""
@@ -243,20 +316,65 @@ class ResultSink:
                 counted.append(Reasons(name=source.name, n=len(items), counts=pairs))
         return tuple(counted)
 
+    def transcripts(
+        self, protocol: Protocol, sources: Sequence[PublicSource | SealedSource]
+    ) -> tuple[Transcripts, ...]:
+        """Return the transcripts that the job asks for, of public sets only."""
+        most = self._spec.transcripts
+        found = [
+            transcripts_of(source, protocol, self._answers_of(source.name), most=most)
+            for source in sources
+            if isinstance(source, PublicSource) and most
+        ]
+        return tuple(of_set for of_set in found if of_set is not None)
+
     def _answers_of(self, name: str) -> dict[int, Answered]:
         completions = self._context.completions
         return completions.answered(self._spec.run, name, asked=self._fingerprint)
+
+    def usage(self, sources: Sequence[PublicSource | SealedSource]) -> tuple[SetUsage, ...]:
+        """Sum the tokens of each public set, over the items whose answers all have their counts.
+
+        Of a sealed set nothing is summed: crafted weights could carry its items out.
+        """
+        public = (source.name for source in sources if isinstance(source, PublicSource))
+        usages = [self._usage(name) for name in public]
+        return tuple(usage for usage in usages if usage is not None)
+
+    def _usage(self, name: str) -> SetUsage | None:
+        read: Counter[int] = Counter()
+        for score in self._context.completions.scores(self._spec.run):
+            if score.set_name == name and score.asked == self._fingerprint:
+                read[score.index] += score.tokens
+        items = [
+            (read[index] + sum(one.tokens[0] for one in item.answers), item.answers)
+            for index, item in self._answers_of(name).items()
+            if all(any(one.tokens) for one in item.answers)
+        ]
+        if not items:
+            return None
+        return SetUsage(
+            name=name,
+            n=len(items),
+            tokens_in=sum(tokens for tokens, _ in items),
+            tokens_out=sum(one.tokens[1] for _, answers in items for one in answers),
+        )
 
     def answers(self) -> int:
         """Count the stored answers of this run, except for items that the endpoint refused."""
         return sum(not stored.reason for stored in self._context.completions.read(self._spec.run))
 
     def graders(self, headline: str) -> tuple[GraderCounts, ...]:
-        """Count the outcomes of the run's stored answers under each published grader.
+        """Count the outcomes of the run's stored answers under each grader that can grade them.
 
-        The answers are those of all attempts. A grader that fails its control items has no counts.
+        The answers are those of all attempts. A grader that fails its control items has no counts;
+        one that executes programs passed them at the end of the run.
         """
-        sound = [grader for grader in grading.ids() if controls.hold(grading.grade, grader)]
+        sound = [
+            grader
+            for grader in grading.alternatives(headline)
+            if grading.executes(grader) or controls.hold(grading.grade, grader)
+        ]
         counted = []
         for ask in self._spec.sets:
             items = self._answers_of(ask.name).values()
@@ -279,7 +397,7 @@ def _reason(item: Answered) -> Reason | None:
 
 
 def _outcome_under(item: Answered, grader: str | None) -> Outcome | None:
-    """Return an item's outcome under another grader, by vote of several samples.
+    """Return an item's outcome under another grader, by vote or by the scores of several samples.
 
     None where a sample was stored without that grader's reading. Without a ``grader``, it is the
     outcome under the grader of the protocol.
@@ -288,7 +406,9 @@ def _outcome_under(item: Answered, grader: str | None) -> Outcome | None:
         return item.outcome
     readings = [answer.other_grades.get(grader) for answer in item.answers]
     votes = [Vote(*reading) for reading in readings if reading is not None]
-    return ballots.decide(votes).outcome if len(votes) == len(readings) else None
+    if len(votes) != len(readings):
+        return None
+    return candidates.decide(votes, item.scores).outcome
 
 
 def _grader_counts(grader: str, name: str, counts: Counter[Outcome]) -> GraderCounts:
@@ -301,7 +421,12 @@ def _grader_counts(grader: str, name: str, counts: Counter[Outcome]) -> GraderCo
 
 
 def _graded_again(answer: StoredCompletion, protocol: Protocol) -> Vote:
-    """Return a stored answer as its grader read it, with its outcome."""
+    """Return a stored answer as its grader read it, with its outcome.
+
+    The reading of a program, which was executed, is stored.
+    """
+    if grading.executes(protocol.grader):
+        return Vote(*answer.other_grades[protocol.grader])
     text = protocol.graded(answer.text)
     graded = grade(protocol.grader, text, _ANY_GOLD, cut=answer.was_cut)
     return Vote(graded.extracted, answer.outcome)
@@ -313,11 +438,13 @@ def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     Answers with another digest belong to another system or to other questions.
     """
     system = spec.system
-    if isinstance(system, Checkpoint):
+    if isinstance(system, System):
+        identity = [artefact]  # of both parts
+    elif isinstance(system, Checkpoint):
         identity = [system.name, artefact]
     elif isinstance(system, HubModel):
         identity = [system.repo, system.commit, artefact]
-    elif isinstance(system, UploadModel):
+    elif isinstance(system, UploadModel | AdapterModel):
         identity = [system.id, artefact]
     else:
         identity = [system.url, system.model, system.api]

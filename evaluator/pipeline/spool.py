@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
 
 from evaluator.contract import (
     ANSWERED,
@@ -121,11 +123,13 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def asking(self, done: int, total: int) -> None:
-        """Report from now on that ``done`` of ``total`` items have an outcome."""
-        self._progress = Progress(
-            phase="waiting" if self._is_waiting else "asking", done=done, total=total
-        )
+    def asking(self, done: int, total: int, written: int | UnsetType = UNSET) -> None:
+        """Report from now on that ``done`` of ``total`` items have an outcome.
+
+        ``written`` is the number of a system's candidates so far.
+        """
+        phase: Literal["asking", "waiting"] = "waiting" if self._is_waiting else "asking"
+        self._progress = Progress(phase=phase, done=done, total=total, written=written)
 
     def waiting(self, is_waiting: bool) -> None:
         """Report from now on that the endpoint is waited for, or no more.
@@ -134,7 +138,7 @@ class Heartbeat:
         """
         self._is_waiting = is_waiting
         if self._progress.phase != "loading":
-            self.asking(self._progress.done, self._progress.total)
+            self.asking(self._progress.done, self._progress.total, self._progress.written)
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()

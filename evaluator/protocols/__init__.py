@@ -23,13 +23,21 @@
 - ``gsm1k-5shot-k4`` asks weights as ``gsm1k-5shot`` does, but for four samples at 0.7. The score is
   their mean, which shows smaller gaps than one answer to each item. ``demo-0shot-k4`` asks the tiny
   checkpoints so.
+- ``lmsi-5shot-sc32-t12`` is ``lmsi-5shot-sc32`` at temperature 1.2, at which that paper samples a
+  model after its self-training. Nothing else differs.
 
-The last six are graded by ``numeric-2``, the earlier ones by ``numeric-1``.
+The six before the last are graded by ``numeric-2``, the others by ``numeric-1``.
+
+The module ``programs`` has the protocols whose answers are programs, ``systems`` votes and those of
+systems with a verifier, ``kinds`` those whose answers are expressions or choices.
 """
 
 from evaluator.artefacts.readiness import Demands
 from evaluator.errors import Code, error
+from evaluator.protocols.kinds import KINDS
+from evaluator.protocols.programs import PROGRAMS
 from evaluator.protocols.protocol import Asked, Protocol
+from evaluator.protocols.systems import SYSTEMS
 from evaluator.protocols.words import in_words
 
 _STOP = ("Question:", "</s>", "<|im_end|>")
@@ -150,10 +158,30 @@ _PUBLISHED = (
         samples=4,
         vote="mean",
     ),
+    Protocol(
+        id="lmsi-5shot-sc32-t12",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=256,
+        stop=_STOP,
+        temperature=1.2,
+        drawn="once",
+        samples=32,
+        vote="majority",
+    ),
 )
-_BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}
+_BY_ID = {protocol.id: protocol for protocol in (*_PUBLISHED, *PROGRAMS, *SYSTEMS, *KINDS)}
 
-__all__ = ["Asked", "Protocol", "demands", "get", "ids", "in_words", "samples_of_mean"]
+__all__ = [
+    "Asked",
+    "Protocol",
+    "demands",
+    "get",
+    "has_verifier",
+    "ids",
+    "in_words",
+    "samples_of_mean",
+]
 
 
 def get(protocol_id: str) -> Protocol:
@@ -162,6 +190,12 @@ def get(protocol_id: str) -> Protocol:
         return _BY_ID[protocol_id]
     except KeyError:
         raise error(Code.UNKNOWN_PROTOCOL) from None
+
+
+def has_verifier(protocol_id: str) -> bool:
+    """Return True where a verifier chooses among the samples. False for an unknown protocol."""
+    protocol = _BY_ID.get(protocol_id)
+    return protocol is not None and protocol.vote == "verifier"
 
 
 def samples_of_mean(protocol_id: str) -> int:

@@ -28,6 +28,8 @@ def _asked(protocol: Protocol) -> str:
 def _shots(protocol: Protocol) -> str:
     if not protocol.shots:
         return "No examples."
+    if protocol.drawn == "first":
+        return f"The first {protocol.shots} examples of the set's shot pool."
     drawn = "for each item" if protocol.drawn == "each" else "once for the whole set"
     pool = f"{protocol.shots} examples from the set's shot pool"
     return f"{pool}, drawn {drawn} (seed {protocol.shot_seed})."
@@ -65,10 +67,16 @@ def _samples(protocol: Protocol) -> str:
         "none": "",
         "majority": "; their majority is the answer",
         "mean": "; the score is their mean",
+        "verifier": "; a second model, the verifier, scores them, and the best one is the answer",
     }[protocol.vote]
     return f"{protocol.samples} answers, each drawn {drawn}{vote}."
 
 
 def _graded(protocol: Protocol) -> str:
     thinking = ", without the thinking" if protocol.thinking == "stripped" else ""
-    return f"Graded by {protocol.grader}{thinking}."
+    executed = (
+        "The answer is a program, which is executed. " if protocol.program is not None else ""
+    )
+    if protocol.code == "fenced":
+        executed += "Of code in fences it is the first block. "
+    return f"{executed}Graded by {protocol.grader}{thinking}."

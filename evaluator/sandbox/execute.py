@@ -52,27 +52,30 @@ class Sandbox:
 
     def execute(self, job: Job) -> Execution:
         """Execute one program. Raises SANDBOX_FAILED, HOST_RESOURCES."""
-        return self._put(job).result()
+        return self.submit(job).result()
+
+    def submit(self, job: Job) -> Future[Execution]:
+        """Enqueue one program. The future raises as ``execute``; cancelled, it is not begun."""
+        future: Future[Execution] = Future()
+        self._jobs.put((future, job))
+        return future
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Execution]:
         """Execute programs; the result of each is yielded in their order. Raises as ``execute``."""
         waiting: deque[Future[Execution]] = deque()
         for job in jobs:
-            waiting.append(self._put(job))
+            waiting.append(self.submit(job))
             if len(waiting) >= _AHEAD * len(self._threads):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _put(self, job: Job) -> Future[Execution]:
-        future: Future[Execution] = Future()
-        self._jobs.put((future, job))
-        return future
-
     def _work(self) -> None:
         with Worker(self._limits) as worker:
             while (task := self._jobs.get()) is not None:
                 future, job = task
+                if not future.set_running_or_notify_cancel():
+                    continue
                 try:
                     future.set_result(worker.execute(job))
                 except BaseException as failure:  # noqa: BLE001 - raised where it is waited for

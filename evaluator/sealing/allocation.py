@@ -247,7 +247,13 @@ def item_key(seed: bytes, item: Item) -> bytes:
 
 
 def cell(item: Item) -> tuple[int, int]:
-    """Return the kind of an item: its steps (calculator tags), and digits of the integer part."""
+    """Return the class of an item, so that every block has its share of hard items.
+
+    For a number: its steps (calculator tags), and digits of the integer part. For other kinds: the
+    line ends of its answer, a solution or a derivation.
+    """
+    if item.kind != "number":
+        return item.answer.count("\n"), 1
     whole = item.gold.lstrip("-").partition(".")[0].lstrip("0")
     return item.answer.count("<<"), max(1, len(whole))
 

@@ -100,6 +100,8 @@ def read_shots(folder: Path, manifest: Manifest) -> tuple[Item, ...]:
         raise broken
     if (len(shots), set_digest(shots)) != (manifest.shots.n, manifest.shots.digest):
         raise broken
+    if shots[0].kind != manifest.item_kind():
+        raise broken
     return shots
 
 

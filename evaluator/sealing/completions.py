@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,11 +56,30 @@ class StoredCompletion:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredScore:
+    """Verifier's score of one sample of an item, and the tokens that it read.
+
+    ``asked`` is as of a completion. A ``value`` that is no number: the verifier computed none.
+    """
+
+    set_name: str
+    index: int
+    sample: int
+    value: float
+    tokens: int
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
-    """Outcome of an item, and its single answer or all of several, by number."""
+    """Outcome of an item, and its single answer or all of several, by number.
+
+    ``scores`` are a verifier's of all of them, empty where there is none.
+    """
 
     outcome: Outcome
     answers: tuple[StoredCompletion, ...]
+    scores: tuple[float, ...] = ()
 
     def combined(self) -> StoredCompletion:
         """Return one answer; its text is a JSON list of all texts if there are several."""
@@ -71,6 +90,8 @@ class Answered:
         return replace(first, outcome=self.outcome, text=text, sample=None)
 
 
+_SCORE = ""
+"""First value of a line that holds a score: no set has this name."""
 _LATER_DEFAULTS: list[Any] = ["", None, (0, 0), None, {}, ""]
 """Defaults of the fifth and each later value, for answers that were written before it existed."""
 
@@ -111,8 +132,6 @@ class CompletionStore:
 
         Raises ``disk_full``, ``out_unwritable``.
         """
-        path = self._path(run)
-        nonce = os.urandom(formats.NONCE_BYTES)
         grades = dict(other_grades or {})
         values = [
             set_name,
@@ -126,6 +145,11 @@ class CompletionStore:
             grades,
             reason,
         ]
+        self._append_values(run, values, durable=durable)
+
+    def _append_values(self, run: str, values: Sequence[Any], *, durable: bool) -> None:
+        path = self._path(run)
+        nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot encode.
         plain = json.dumps(values).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
@@ -135,24 +159,36 @@ class CompletionStore:
         except OSError as problem:
             raise appending.failure(problem, Code.OUT_UNWRITABLE, path.name) from None
 
+    def append_score(self, run: str, score: StoredScore) -> None:
+        """Store a verifier's score. Raises as ``append``."""
+        self._append_values(run, [_SCORE, *astuple(score)], durable=False)
+
     def read(self, run: str) -> tuple[StoredCompletion, ...]:
         """Return all answers of a run, oldest first; an incomplete last line is ignored.
 
         Raises ``seal_broken``.
         """
+        return tuple(_completion(values) for values in self._values(run) if values[0] != _SCORE)
+
+    def scores(self, run: str) -> tuple[StoredScore, ...]:
+        """Return all scores of a run, oldest first. Raises ``seal_broken``."""
+        return tuple(
+            StoredScore(*values[1:]) for values in self._values(run) if values[0] == _SCORE
+        )
+
+    def _values(self, run: str) -> Iterator[list[Any]]:
+        """Yield the decrypted values of each complete line."""
         path = self._path(run)
         try:
             content = path.read_bytes() if path.exists() else b""
         except OSError:
             raise error(Code.SEAL_BROKEN, path.name) from None
         complete = content[: content.rfind(b"\n") + 1]
-        answers: list[StoredCompletion] = []
         for number, line in enumerate(complete.splitlines(keepends=True), start=1):
-            answer = self._open(run, line)
-            if answer is None:
+            values = self._open(run, line)
+            if values is None:
                 raise error(Code.SEAL_BROKEN, f"{path.name} line {number}")
-            answers.append(answer)
-        return tuple(answers)
+            yield values
 
     def answered(self, run: str, set_name: str, *, asked: str = "") -> dict[int, Answered]:
         """Return the answers to each item of a set that has an outcome, by index.
@@ -160,23 +196,39 @@ class CompletionStore:
         With ``asked``, only answers with this digest or without any; of two answers to an item, one
         with the digest is preferred. Raises ``seal_broken``.
         """
-        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
-        if asked:
-            answers = [answer for answer in answers if answer.asked in ("", asked)]
-            answers.sort(key=lambda answer: bool(answer.asked))
         outcomes: dict[int, StoredCompletion] = {}
         samples: dict[int, dict[int, StoredCompletion]] = {}
-        for answer in answers:
+        for answer in self._answers_of(run, set_name, asked):
             if answer.sample is None:
                 outcomes[answer.index] = answer
             else:
                 samples.setdefault(answer.index, {})[answer.sample] = answer
+        scores = self._scores_of(run, set_name, asked)
         result: dict[int, Answered] = {}
         for index, last in sorted(outcomes.items()):
             several = samples.get(index, {})
-            every = tuple(several[number] for number in sorted(several)) or (last,)
-            result[index] = Answered(last.outcome, every)
+            numbers = sorted(several)
+            every = tuple(several[number] for number in numbers) or (last,)
+            known = tuple(scores[index, number] for number in numbers if (index, number) in scores)
+            all_known = len(known) == len(every)
+            result[index] = Answered(last.outcome, every, known if all_known else ())
         return result
+
+    def _answers_of(self, run: str, set_name: str, asked: str) -> list[StoredCompletion]:
+        """Return the answers on a set, those with the digest last."""
+        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
+        if asked:
+            answers = [answer for answer in answers if answer.asked in ("", asked)]
+            answers.sort(key=lambda answer: bool(answer.asked))
+        return answers
+
+    def _scores_of(self, run: str, set_name: str, asked: str) -> dict[tuple[int, int], float]:
+        """Return the verifier's scores by index and number of the sample."""
+        return {
+            (score.index, score.sample): score.value
+            for score in self.scores(run)
+            if score.set_name == set_name and (not asked or score.asked in ("", asked))
+        }
 
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
         """Return the last answer to each item of a set with its salt, by index.
@@ -228,7 +280,7 @@ class CompletionStore:
         finally:
             os.close(descriptor)
 
-    def _open(self, run: str, line: bytes) -> StoredCompletion | None:
+    def _open(self, run: str, line: bytes) -> list[Any] | None:
         parsed = formats.from_line(_Line, line)
         ciphertext = formats.from_base64(parsed.ciphertext) if parsed else None
         if parsed is None or ciphertext is None:
@@ -238,20 +290,23 @@ class CompletionStore:
         except (InvalidTag, ValueError):
             return None
         values: list[Any] = json.loads(plain)
-        values += _LATER_DEFAULTS[len(values) - 4 :]
-        set_name, index, outcome, text, asked, sample, tokens, cut, grades, reason = values
-        return StoredCompletion(
-            set_name=set_name,
-            index=index,
-            outcome=Outcome(outcome),
-            text=text,
-            asked=asked,
-            sample=sample,
-            tokens=(tokens[0], tokens[1]),
-            cut=cut,
-            other_grades={
-                grader: (extracted, Outcome(graded))
-                for grader, (extracted, graded) in grades.items()
-            },
-            reason=reason,
-        )
+        return values
+
+
+def _completion(values: list[Any]) -> StoredCompletion:
+    whole = [*values, *_LATER_DEFAULTS[len(values) - 4 :]]
+    set_name, index, outcome, text, asked, sample, tokens, cut, grades, reason = whole
+    return StoredCompletion(
+        set_name=set_name,
+        index=index,
+        outcome=Outcome(outcome),
+        text=text,
+        asked=asked,
+        sample=sample,
+        tokens=(tokens[0], tokens[1]),
+        cut=cut,
+        other_grades={
+            grader: (extracted, Outcome(graded)) for grader, (extracted, graded) in grades.items()
+        },
+        reason=reason,
+    )

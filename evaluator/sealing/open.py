@@ -101,9 +101,10 @@ def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[byt
     if salted is None or formats.item_leaf(salted).hex() != leaf:
         return None
     try:
-        return salted[: formats.SALT_BYTES], parse_items([salted[formats.SALT_BYTES :]])[0]
+        [item] = parse_items([salted[formats.SALT_BYTES :]])
     except EvaluatorError:
         return None
+    return (salted[: formats.SALT_BYTES], item) if item.kind == manifest.item_kind() else None
 
 
 def _open_secret(host_key: X25519PrivateKey, sealed: str, bound_to: str) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from evaluator import addresses, policy
-from evaluator.contract import BlockId, Endpoint, Provider, Recipient, Tier
+from evaluator.contract import BlockId, Endpoint, EndpointPolicy, Provider, Recipient, Tier
 from evaluator.errors import Code, error
 from evaluator.ledger.manifests import Manifest
 from evaluator.policy import EndpointId
@@ -117,6 +117,11 @@ class Recipients:
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
         return cls(endpoints, season=_read_season(data.get("self_declared")))
+
+    def published(self) -> EndpointPolicy:
+        """Return what the evaluator announces of its list: no address, and no key."""
+        listed = tuple(sorted(endpoint.digest for endpoint in self._listed))
+        return EndpointPolicy(listed=listed, season=self._season)
 
     def check_keys(self, environ: Mapping[str, str] = os.environ) -> None:
         """Read every key once, to detect a missing one at start.

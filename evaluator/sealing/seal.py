@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
-from evaluator.items import Item, item_record, set_digest
+from evaluator.items import Item, asked, item_record, set_digest
 from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms, Twins
 from evaluator.ledger.notes import sign_head
 from evaluator.ledger.rules import Rule
@@ -82,8 +82,8 @@ def seal_set(
     - Each is encrypted under a new key, and the manifest commits to the salted leaves.
     - The key is wrapped for each host. Key and nonces are new each time.
 
-    Raises ``bad_message`` for a bad name, ``set_empty``, ``set_duplicate_question`` if a shot
-    asks the same as an item, and ``allocation_invalid``.
+    Raises ``bad_message`` for a bad name, ``set_empty``, ``set_mixed_kinds``,
+    ``set_duplicate_question`` if a shot asks the same as an item, and ``allocation_invalid``.
     """
     _check_items(items, shots)
     if seed is None:
@@ -107,8 +107,9 @@ def seal_set(
     nonce, ciphertext = _encrypt(key, seed, context, randomness)
     sealed_seed = SealedSeed(nonce=nonce, ciphertext=ciphertext)
     manifest = _manifest(
-        version=3,
+        version=4,
         name=name,
+        kind=items[0].kind,
         leaves=leaves,
         ciphertexts=formats.ciphertext_root(formats.to_line(item) for item in sealed),
         sealed_seed=leaf_hash(formats.to_line(sealed_seed)).hex(),
@@ -225,9 +226,13 @@ def write_set(sealed: SealedSet, folder: Path) -> None:
 def _check_items(items: Sequence[Item], shots: Sequence[Item]) -> None:
     if not items:
         raise error(Code.SET_EMPTY)
-    public_questions = {" ".join(shot.question.split()) for shot in shots}
+    for number, item in enumerate((*items, *shots), start=1):
+        if item.kind != items[0].kind:
+            place = f"item {number}" if number <= len(items) else f"shot {number - len(items)}"
+            raise error(Code.SET_MIXED_KINDS, f"{place}: {item.kind} among {items[0].kind}")
+    public_questions = {" ".join(asked(shot).split()) for shot in shots}
     for number, item in enumerate(items, start=1):
-        if " ".join(item.question.split()) in public_questions:
+        if " ".join(asked(item).split()) in public_questions:
             raise error(Code.SET_DUPLICATE_QUESTION, f"item {number} is also a public shot")
 
 

@@ -1,17 +1,14 @@
 """Placement of a checkpoint: number of GPUs, share of their memory, length of context.
 
-Pure but for the two functions that query the machine. Sizes are bytes. An estimate errs on the
-large side: a model that is refused here would have died after minutes of loading.
+Pure. Sizes are bytes. An estimate errs on the large side: a model that is refused here would have
+died after minutes of loading.
 """
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from evaluator.artefacts import Sizes
-from evaluator.artefacts.sizes import MAX_CONTEXT, gpu_need
+from evaluator.artefacts.sizes import MAX_CONTEXT, Sizes, gpu_need
 from evaluator.errors import Code, EvaluatorError, error
 
 GIB = 1 << 30
@@ -27,15 +24,18 @@ _SERVER = 16 * GIB
 Libraries, activations, log-probabilities of whole texts.
 """
 _SHARES = (1, 2, 4, 8)
+MOST_SHARES = max(_SHARES)
+"""GPUs that share a model at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """GPU with its total and its free memory, and its support of bfloat16."""
+    """GPU with its total and its free memory, its support of bfloat16, and its driver's name."""
 
     total: int
     free: int
     bfloat16: bool = True
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,38 +119,3 @@ def too_large(need: int, available: int) -> EvaluatorError:
 def out_of_memory(placement: Placement) -> EvaluatorError:
     """Return ENGINE_OOM of a server that ran out of memory although the estimate fitted."""
     return error(Code.ENGINE_OOM, f"it was estimated to need {placement.need / GIB:.1f} GiB")
-
-
-def find_gpus() -> tuple[Gpu, ...]:
-    """Return this machine's NVIDIA GPUs as its driver lists them; none without a driver."""
-    query = ("--query-gpu=memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", *query], capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return parse_gpus(done.stdout)
-
-
-def parse_gpus(listing: str) -> tuple[Gpu, ...]:
-    """Return the GPUs of the driver's list: total MiB, free MiB, compute capability on each line.
-
-    Lines in another format are skipped.
-    """
-    gpus = []
-    for line in listing.splitlines():
-        try:
-            total, free, capability = (float(field) for field in line.split(","))
-        except ValueError:
-            continue
-        gpus.append(Gpu(int(total) << 20, int(free) << 20, bfloat16=capability >= 8))
-    return tuple(gpus)
-
-
-def available_memory() -> int:
-    """Return the bytes that a new process could take here, by the kernel's own estimate."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return 0

@@ -1,0 +1,169 @@
+"""Fleet: the workers that hold a model, by the placement that each of them would compute.
+
+Pure. A worker is a host that runs one evaluator. Its memory is taken as free, so a worker that does
+not hold a model here never does, and one that does may still be short of memory when a run begins.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluator.artefacts.placement import GIB, MOST_SHARES, Gpu, Placement, place
+from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
+from evaluator.artefacts.readiness import Check, Level, memory_words
+from evaluator.artefacts.sizes import Sizes, gpu_need
+from evaluator.contract.announcements import HostFacts, HostGpu
+from evaluator.contract.hub import ModelFacts
+from evaluator.errors import EvaluatorError
+
+NO_WORKER = "no_worker_holds_it"
+"""Code of the refusal of a model that none of the known workers holds."""
+_SUBJECT = "workers"
+_Part = tuple[ModelFacts, bool]
+"""Part of a system, and True for its verifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Worker of the pool: ``in_service`` now, with the facts that it announced, if any."""
+
+    in_service: bool
+    host: HostFacts | None
+
+
+def placement_on(facts: ModelFacts, host: HostFacts, *, verifier: bool = False) -> Placement | None:
+    """Return where a host would put a model; None where it cannot load or hold it.
+
+    A ``verifier`` is served by our own host alone, on one GPU.
+    """
+    if not can_load(facts.quantisation, host, verifier=verifier):
+        return None
+    sizes = Sizes(
+        architecture=facts.architecture,
+        parameters=facts.parameters,
+        weights=facts.weights,
+        cached=facts.cached,
+        context=facts.context,
+        heads=facts.heads or MOST_SHARES,  # unknown: as many GPUs as help may divide it
+    )
+    gpus = [
+        Gpu(kind.memory, kind.memory, bfloat16=kind.bfloat16, name=kind.name)
+        for kind in host.gpus
+        for _ in range(kind.count)
+    ][: 1 if verifier else None]
+    try:
+        return place(sizes, gpus, memory=host.memory)
+    except EvaluatorError:
+        return None
+
+
+def check_workers(
+    facts: ModelFacts | None, workers: Sequence[Worker], verifier: ModelFacts | None = None
+) -> Check:
+    """Return the check of a model, of its ``verifier``, or of both, against the pool's workers.
+
+    The parts of a system are served in turn, so a worker must hold each, not both at once. It is a
+    refusal only where every worker has announced its host and none holds them.
+    """
+    parts = _parts(facts, verifier)
+    holding = [
+        (worker, words)
+        for worker in workers
+        if worker.host is not None and (words := _places_words(parts, worker.host))
+    ]
+    serving = Counter(words for worker, words in holding if worker.in_service)
+    if serving:
+        places = "; ".join(f"{count} with {words}" for words, count in serving.most_common())
+        return Check(_SUBJECT, Level.OK, f"{_counted(serving.total())} it: {places}.")
+    if holding:
+        return Check(
+            _SUBJECT,
+            Level.WARNING,
+            f"{_counted(len(holding))} it, and none of them is in service now.",
+            "workers_away",
+            "You may submit: the run begins once one is back.",
+        )
+    if not workers or any(worker.host is None for worker in workers):
+        return _unknown(workers)
+    detail = f"{_need_words(parts)}, and the largest of {len(workers)} has {_largest(workers)}"
+    return Check(
+        _SUBJECT,
+        Level.REFUSAL,
+        f"No worker has room for it: it needs {detail}.",
+        NO_WORKER,
+        "Submit a smaller or a quantised model, or ask the maintainers for such a worker.",
+        detail,
+    )
+
+
+def _parts(facts: ModelFacts | None, verifier: ModelFacts | None) -> list[_Part]:
+    """Return the parts of a system whose facts are known."""
+    return [(part, part is verifier) for part in (facts, verifier) if part is not None]
+
+
+def _unknown(workers: Sequence[Worker]) -> Check:
+    """Return the check where nothing holds the model that has announced its host."""
+    silent = sum(worker.host is None for worker in workers)
+    known = f"{silent} of {len(workers)} announce no memory" if silent else "there is none"
+    return Check(
+        _SUBJECT,
+        Level.WARNING,
+        f"It is not known whether a worker has room for it: {known}.",
+        "workers_unknown",
+        "You may submit: a worker that has no room for it fails the run before an item is shown.",
+    )
+
+
+def can_load(quantisation: str, host: HostFacts, *, verifier: bool = False) -> bool:
+    """Return True where an engine of the host loads weights of this quantisation."""
+    if not quantisation:
+        return bool(host.engines)
+    return (
+        "vllm" in host.engines
+        and not verifier
+        and quantisation in (LOADED_ON_GPU if host.gpus else LOADED_ON_CPU)
+    )
+
+
+def _places_words(parts: Sequence[_Part], host: HostFacts) -> str:
+    """Return the place of the largest part on a host in words; empty where one has none."""
+    found = [placement_on(facts, host, verifier=verifier) for facts, verifier in parts]
+    placements = [placement for placement in found if placement is not None]
+    if len(placements) < len(parts):
+        return ""
+    placement = max(placements, key=lambda placement: placement.need)
+    if placement.gpus:
+        return f"{placement.gpus} × {_gpu_words(host.gpus[0])}"
+    used = "less than 0.1 GiB" if placement.need < GIB / 10 else f"about {_gib(placement.need)}"
+    return f"a CPU and {_gib(host.memory)} of memory, of which it takes {used}"
+
+
+def _need_words(parts: Sequence[_Part]) -> str:
+    needs = [gpu_need(facts.weights, facts.cached, facts.context) for facts, _ in parts]
+    methods = [facts.quantisation for facts, _ in parts if facts.quantisation]
+    need = memory_words(max(needs))
+    return f"{need}, and vLLM for its {methods[0]} weights" if methods else need
+
+
+def _largest(workers: Sequence[Worker]) -> str:
+    hosts = [worker.host for worker in workers if worker.host is not None]
+    largest = max(hosts, key=lambda host: (_gpu_memory(host), host.memory))
+    if not largest.gpus:
+        return f"no GPU and {_gib(largest.memory)} of memory"
+    return " and ".join(f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus)
+
+
+def _gpu_memory(host: HostFacts) -> int:
+    return sum(kind.memory * kind.count for kind in host.gpus)
+
+
+def _gpu_words(kind: HostGpu) -> str:
+    return f"{kind.name or 'GPU'} ({round(kind.memory / GIB)} GiB)"
+
+
+def _gib(memory: int) -> str:
+    return f"{memory / GIB:.1f} GiB"
+
+
+def _counted(workers: int) -> str:
+    return "1 worker has room for" if workers == 1 else f"{workers} workers have room for"

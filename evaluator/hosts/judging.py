@@ -1,0 +1,131 @@
+"""Verifier run with Transformers: one score for a text, from 0 to 1.
+
+The architecture decides where the score is read:
+
+- token classification, the value head of TinyGSM: the head at the text's *last* token;
+- sequence classification: the head, which the library places at that token too;
+- a language model: the probability that its next token is the one that the request names.
+
+A head of one label gives a logit, whose sigmoid is the score; of two labels, the second one's
+probability. A score that is no finite number is None, and the evaluator ranks it last.
+"""
+
+import errno
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoTokenizer
+
+from evaluator.artefacts.config import VERIFIERS, read_architecture
+from evaluator.errors import Code, error
+from evaluator.hosts.batching import Answer, Encoded, OutOfMemory, Request, TooLong
+from evaluator.hosts.greedy import dtype_on
+from evaluator.hosts.preflight import auto_class
+
+_HEADS = (1, 2)
+"""Numbers of labels that a head may have."""
+
+
+class ScoringModel:
+    """Verifier and its tokenizer, as the batcher calls it.
+
+    Raises HOST_FAILED where they cannot be loaded, CHECKPOINT_BAD_CONFIG for a head of more labels.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        architecture = read_architecture(folder, VERIFIERS)
+        try:
+            config = AutoConfig.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+            model, loaded = auto_class(architecture).from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype_on(device),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except Exception as problem:  # noqa: BLE001 - the library's exceptions quote the files
+            number = problem.errno if isinstance(problem, OSError) else None
+            name = errno.errorcode.get(number or 0, "")
+            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {name}".strip()) from None
+        if loaded["missing_keys"] or loaded["mismatched_keys"]:
+            raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
+        self.is_language_model = architecture.endswith("ForCausalLM")
+        self._for_tokens = architecture.endswith("ForTokenClassification")
+        if not self.is_language_model and config.num_labels not in _HEADS:
+            raise error(Code.CHECKPOINT_BAD_CONFIG, f"a verifier of {config.num_labels} labels")
+        pad = self._tokenizer.pad_token_id
+        self._pad = 0 if pad is None else pad
+        config.pad_token_id = self._pad
+        self._model = model.to(device).eval()
+        self._context = int(
+            getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
+        )
+        self._tokenizer("x")  # sets truncation and padding; then threads may share it
+
+    def encode(self, request: Request) -> Encoded:
+        """Return the tokens of a text. Its ``stop`` names a language model's answer, if any.
+
+        Raises TooLong beyond the context.
+        """
+        encoding = self._tokenizer(request.prompt, verbose=False)
+        tokens = tuple(encoding["input_ids"]) or (self._pad,)
+        if len(tokens) > self._context:
+            raise TooLong
+        return Encoded(tokens, 0, request.stop, echo=request.prompt)
+
+    def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
+        """Score texts, padded on the right. Raises OutOfMemory."""
+        try:
+            scores = self._scores(batch)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise OutOfMemory from None
+        except RuntimeError as problem:  # the CPU's allocator has no class of its own
+            if "allocate memory" in str(problem):
+                raise OutOfMemory from None
+            raise
+        return [
+            Answer("", cut=False, usage=(len(encoded.tokens), 0), score=score)
+            for encoded, score in zip(batch, scores, strict=True)
+        ]
+
+    def _scores(self, batch: Sequence[Encoded]) -> list[float | None]:
+        width = max(len(encoded.tokens) for encoded in batch)
+        ids = torch.full((len(batch), width), self._pad)
+        mask = torch.zeros((len(batch), width), dtype=torch.long)
+        for row, encoded in enumerate(batch):
+            ids[row, : len(encoded.tokens)] = torch.tensor(encoded.tokens)
+            mask[row, : len(encoded.tokens)] = 1
+        device = self._model.device
+        with torch.inference_mode():
+            logits = self._model(ids.to(device), attention_mask=mask.to(device)).logits.double()
+        if self._for_tokens or self.is_language_model:
+            last = torch.tensor([len(encoded.tokens) - 1 for encoded in batch], device=device)
+            logits = logits[torch.arange(len(batch), device=device), last]
+        if self.is_language_model:
+            chosen = torch.tensor([self.token(encoded.stop) for encoded in batch], device=device)
+            values = logits.softmax(dim=-1).gather(1, chosen[:, None])[:, 0]
+        elif logits.shape[1] == 1:
+            values = logits[:, 0].sigmoid()
+        else:
+            values = logits.softmax(dim=-1)[:, 1]
+        return [value if math.isfinite(value) else None for value in values.tolist()]
+
+    def token(self, answer: Sequence[str]) -> int:
+        """Return the token of a fixed answer: the first one of its text.
+
+        Raises CHECKPOINT_BAD_CONFIG where the tokenizer has none for it.
+        """
+        tokens = self._tokenizer(answer[0] if answer else "", add_special_tokens=False)["input_ids"]
+        if not tokens:
+            raise error(Code.CHECKPOINT_BAD_CONFIG, "no token for the answer")
+        return int(tokens[0])

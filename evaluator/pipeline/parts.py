@@ -1,0 +1,200 @@
+"""The system under test: its models are found or fetched, inspected, identified and served.
+
+- All parts of a system are inspected before the first is served, and identified together: the
+  digest of the system is over the digests of its parts, its tensors are those of all parts.
+- Each part is served by a block of its own. Those of one attempt follow each other, so that a
+  machine needs to hold one model at a time.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.artefacts import CheckpointFacts
+from evaluator.backends import HttpBackend, Served, serve_checkpoint, serve_endpoint
+from evaluator.backends.inspection import inspect_checkpoint
+from evaluator.contract import (
+    Endpoint,
+    Identified,
+    JobSpec,
+    Part,
+    Role,
+    Tier,
+    Weights,
+    canonical_json,
+    unpack_bits,
+)
+from evaluator.errors import Code, error
+from evaluator.jail import is_jailed
+from evaluator.pipeline.context import Context
+from evaluator.pipeline.leases import LONGEST_BEGIN, Lease
+from evaluator.pipeline.plan import PublicSource, SealedSource
+from evaluator.pipeline.remote import caps_left, target_of
+from evaluator.pipeline.sink import ResultSink
+from evaluator.pipeline.spool import Reporter
+from evaluator.pipeline.weights import access_token, bring, models_of
+from evaluator.protocols import Protocol
+
+READY_SECONDS = 600.0
+"""Seconds that a model server may take until it answers; the attempt's limit may be shorter."""
+BEGIN_TRIES = 3
+"""Times that an attempt reports its begin until the site answers."""
+
+Sources = Sequence[PublicSource | SealedSource]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Attempt that holds its claim and its lease."""
+
+    spec: JobSpec
+    protocol: Protocol
+    sources: Sources
+    context: Context
+    reporter: Reporter
+    lease: Lease
+
+
+@dataclass(slots=True, kw_only=True)
+class Model:
+    """Model on this host that has been inspected. ``seconds`` is how long it was served, by an
+    ``engine``."""
+
+    role: Role
+    folder: Path
+    facts: CheckpointFacts
+    engine: str = ""
+    seconds: float = 0.0
+
+
+@asynccontextmanager
+async def find_models(attempt: Attempt, sink: ResultSink) -> AsyncIterator[tuple[Model, ...]]:
+    """Find or fetch all models that run here, and identify them; none for an endpoint.
+
+    Raises ``lease_lost`` where the site ends the run, since the same weights have one.
+    """
+    models = []
+    token = access_token(attempt.spec.system, attempt.context)
+    async with AsyncExitStack() as stack:
+        for role, model in models_of(attempt.spec.system):
+            folder = await bring(model, attempt.context, stack, token=token)
+            facts = await asyncio.to_thread(inspect_checkpoint, folder, verifier=role == "verifier")
+            models.append(Model(role=role, folder=folder, facts=facts))
+        if models:
+            await asyncio.to_thread(_identify, attempt, sink, models)
+        yield tuple(models)
+
+
+def _identify(attempt: Attempt, sink: ResultSink, models: Sequence[Model]) -> None:
+    """Report the weights until the site answers. Raises ``lease_lost`` unless the run goes on.
+
+    The site ends the run where these weights have one already. Nothing has been revealed by then.
+    """
+    weights = Weights.together(model.facts.weights for model in models)
+    sink.artefact, sink.weights = artefact_of(models), weights
+    sink.template = models[0].facts.template
+    lease = attempt.lease
+    identified = Identified(
+        artefact=sink.artefact,
+        weights=weights.digest(),
+        layers=sum(model.facts.layers for model in models),
+    )
+    patience = min(LONGEST_BEGIN, attempt.spec.lease_seconds) / BEGIN_TRIES
+    for _ in range(BEGIN_TRIES):
+        sequence = attempt.reporter.send(identified)
+        if lease.wait_for(sequence, patience):
+            return lease.check()
+        if attempt.context.stopping():
+            raise error(Code.HANDED_BACK)
+    raise error(Code.LEASE_LOST)
+
+
+def artefact_of(models: Sequence[Model]) -> str:
+    """Return the digest of a model's files; of a system the SHA-256 of its parts' digests, by role.
+
+    It is over canonical JSON.
+    """
+    if len(models) == 1:
+        return models[0].facts.digest
+    digests = {model.role: model.facts.digest for model in models}
+    return hashlib.sha256(canonical_json(digests)).hexdigest()
+
+
+def parts_of(models: Sequence[Model], sink: ResultSink) -> tuple[Part, ...]:
+    """Return what a run reports about each part of a system."""
+    written = sink.spent()
+    tokens = {
+        "generator": (written.tokens_in, written.tokens_out),
+        "verifier": (sink.tokens_scored(), 0),
+    }
+    return tuple(
+        Part(
+            role=model.role,
+            artefact=model.facts.digest,
+            weights=model.facts.weights.digest(),
+            parameters=model.facts.parameters,
+            engine=model.engine,
+            tokens_in=tokens[model.role][0],
+            tokens_out=tokens[model.role][1],
+            seconds=round(model.seconds, 1),
+        )
+        for model in models
+    )
+
+
+# --- serving
+
+
+@asynccontextmanager
+async def serve_model(attempt: Attempt, model: Model) -> AsyncIterator[HttpBackend]:
+    """Serve a model for one block, and measure how long."""
+    context = attempt.context
+    begin = time.monotonic()
+    server = serve_checkpoint(
+        model.folder,
+        jailed=is_jailed(model.facts.digest, trusted=context.trusted),
+        ready_seconds=READY_SECONDS,
+        workdir=context.work,
+        api=attempt.protocol.api,
+        verifier=model.role == "verifier",
+    )
+    try:
+        async with server as backend:
+            served: Served = getattr(backend, "served", Served())
+            model.engine = served.engine
+            yield backend
+    finally:
+        model.seconds += time.monotonic() - begin
+
+
+def serve_remote(
+    attempt: Attempt, system: Endpoint, sink: ResultSink
+) -> AbstractAsyncContextManager[HttpBackend]:
+    """Return the gateway to an endpoint, as a block."""
+    spec, context = attempt.spec, attempt.context
+    budget = spec.limits.budget
+    answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+    return serve_endpoint(
+        target_of(system),
+        key=_key(system, spec.tier, context),
+        allow_private=context.recipients.may_be_private(system.url),
+        ready_seconds=READY_SECONDS,
+        workdir=context.work,
+        concurrency=spec.limits.concurrency,
+        caps=caps_left(budget, sink.spent()) if budget else None,
+        answers=sink.answers() + answered_before,
+        settings={**context.patience, "run_seconds": spec.limits.seconds},
+    )
+
+
+def _key(system: Endpoint, tier: Tier, context: Context) -> str:
+    """Return the submitter's own key, or the maintainers' for an endpoint asked as T1, or none."""
+    if system.sealed_keys:
+        sealed_key = system.sealed_keys[context.evaluator]
+        return context.vault.open_key(sealed_key, bound_to=system.url)
+    listed = context.recipients.listed(system, tier=tier)
+    return listed.key() if listed else ""

@@ -1,0 +1,142 @@
+"""Verifying: the second model of a system scores every stored candidate, and the best one wins.
+
+- It begins once the generator has written all candidates of all items, so that one machine holds
+  one model at a time.
+- A text is the prompt as the generator got it, then the candidate.
+- The sink stores each score as it arrives: a kill costs those on their way and no more.
+- An item has its outcome once all of its candidates are scored (``grading.candidates``).
+"""
+
+import asyncio
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+
+from evaluator.backends import Completion, Score, Scorer
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.grading.candidates import Candidate, choose
+from evaluator.pipeline.ask import Outcomes, Result, Sink, first_error, flushing
+from evaluator.pipeline.plan import Policy, Source, batches
+from evaluator.protocols import Protocol
+
+TRIES = 3
+
+
+class CandidateSink(Sink, typing.Protocol):
+    """Sink that also holds the candidates of a run and their scores."""
+
+    def texts(self, name: str) -> Mapping[int, Sequence[str]]:
+        """Return the text of each candidate of the items of a set, in the order of their numbers.
+
+        Only of items with all candidates.
+        """
+
+    def scores(self, name: str, index: int) -> Mapping[int, float]:
+        """Return the scores of an item that are stored already, by the candidate's number."""
+
+    def scored(self, name: str, index: int, sample: int, score: Score) -> None:
+        """Store a score."""
+
+    def candidates(self, name: str, index: int) -> Sequence[Candidate]:
+        """Return the candidates of an item, all scored, in the order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Item:
+    """Item whose candidates are to be scored: its prompt and its candidates' texts."""
+
+    name: str
+    index: int
+    prompt: str
+    texts: Sequence[str]
+
+
+async def verify_items(
+    sources: Sequence[Source],
+    protocol: Protocol,
+    scorer: Scorer,
+    sink: CandidateSink,
+    *,
+    policy: Policy,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Score the candidates of every item without an outcome, and hand the outcomes to ``sink``.
+
+    ``check`` raises where nothing more may be revealed or asked. Raises the first error that
+    ``TRIES`` attempts cannot mend, ``incomplete`` where an item lacks candidates.
+    """
+    total = sum(len(source.selection) for source in sources)
+    done = sum(len(source.done) for source in sources)
+    outcomes = Outcomes(sink, policy, done=done, total=total)
+    sink.progress(done, total)
+    verifying = _Verifying(
+        protocol=protocol, scorer=scorer, outcomes=outcomes, sink=sink, check=check
+    )
+    items = _items(sources, protocol, sink, policy, check)
+    async with flushing(outcomes), first_error(), asyncio.TaskGroup() as group:
+        for _ in range(policy.concurrency):
+            group.create_task(verifying.verify_all(items))
+
+
+def _items(
+    sources: Sequence[Source],
+    protocol: Protocol,
+    sink: CandidateSink,
+    policy: Policy,
+    check: Callable[[], None],
+) -> Iterator[_Item]:
+    shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
+    texts = [sink.texts(source.name) for source in sources]
+    left = [source.selection - source.done for source in sources]
+    for batch in batches(left, size=policy.batch):
+        check()
+        source = sources[batch.position]
+        for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
+            shown = [source.shots[shot] for shot in shots[batch.position][index]]
+            candidates = texts[batch.position].get(index, ())
+            if len(candidates) != protocol.samples:
+                raise error(Code.INCOMPLETE, "an item lacks candidates")
+            yield _Item(source.name, index, protocol.prompt(item, shown), candidates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verifying:
+    """Scores one item after the other; several tasks share it and one iterator of items."""
+
+    protocol: Protocol
+    scorer: Scorer
+    outcomes: Outcomes
+    sink: CandidateSink
+    check: Callable[[], None]
+
+    async def verify_all(self, items: Iterator[_Item]) -> None:
+        """Score the candidates of each item, a text at a time, and choose one."""
+        for item in items:
+            known = self.sink.scores(item.name, item.index)
+            for sample, text in enumerate(item.texts):
+                if sample in known:
+                    continue
+                self.check()
+                score = await self._score(item.prompt + text)
+                self.sink.scored(item.name, item.index, sample, score)
+            winner = choose(self.sink.candidates(item.name, item.index)).vote
+            no_text = Completion("", cut=False)
+            result = Result(item.index, winner.outcome, winner.answer, no_text)
+            self.outcomes.add(item.name, result)
+
+    async def _score(self, text: str) -> Score:
+        """Score one text, in up to ``TRIES`` tries. Raises the last error.
+
+        A text beyond the verifier's context has no score.
+        """
+        question, answer = self.protocol.verdict, self.protocol.verdict_answer
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self.scorer.score(text, question=question, answer=answer)
+            except EvaluatorError as failure:
+                if failure.code is Code.PROMPT_TOO_LONG:
+                    break
+                if not failure.again or not tries_left:
+                    raise
+        return Score(nan)
