@@ -72,7 +72,7 @@ def transport_options(broker_url: str) -> dict[str, Any]:
     return {"socket_connect_timeout": 3, "visibility_timeout": VISIBILITY_SECONDS}
 
 
-app = Celery("leaderboard", task_cls=QuietTask)
+app = Celery("leaderboard", task_cls=QuietTask, amqp="evaluator.broker:Amqp")
 app.conf.update(celery_settings(settings.BROKER_URL))
 app.conf.update(
     task_default_queue=HOUSEKEEPING_QUEUE,

@@ -16,7 +16,8 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.db import Error as DatabaseError
 
 from evaluator.errors import EXPLANATIONS, Code, Explanation, Fault
-from leaderboard.refusals import REFUSALS, Refusal, RefusalExplanation
+from leaderboard.explanations import REFUSALS
+from leaderboard.refusals import Refusal, RefusalExplanation
 
 __all__ = [
     "REFUSALS",

@@ -18,8 +18,11 @@ from django.core.checks.security.base import (
 from django.core.exceptions import ImproperlyConfigured
 
 from leaderboard.environment import database, flag, limited, names, number, text
+from leaderboard.limits import *  # noqa: F403 - each of them is a setting
 from leaderboard.mail import mail_settings, private_webhooks, site_address
+from leaderboard.monitoring import LOG_SETTINGS, backup_stamp, metrics_token
 from leaderboard.sign_in import Client, provider_settings, sign_in_settings
+from leaderboard.upload_settings import bucket, upload_folder
 
 ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
 """Variables of the evaluators that hold the maintainers' keys for listed endpoints begin so."""
@@ -174,10 +177,10 @@ QUEUE_SECONDS = number(
 )
 COHORT_SECONDS = number(
     "HOLDFAST_COHORT_SECONDS",
-    0,
+    7 * 86400,
     least=0,
-    about="How long a cohort stays open after its first run has ended; "
-    "0 where maintainers close it by `close_cohort`.",
+    about="How long a cohort without a planned close stays open after its first run has ended; "
+    "0 where maintainers close it.",
 )
 REDISPATCH_SECONDS = number(
     "HOLDFAST_REDISPATCH_SECONDS",
@@ -185,42 +188,6 @@ REDISPATCH_SECONDS = number(
     least=1,
     about="How long until a waiting run is sent to the evaluators again.",
     shown="4 leases, at least 60",
-)
-DECLARED_PER_COHORT = int(
-    number(
-        "HOLDFAST_DECLARED_PER_COHORT",
-        1,
-        least=1,
-        about="Runs of self-declared endpoints, by party and cohort.",
-    )
-)
-DECLARED_PER_SEASON = int(
-    number(
-        "HOLDFAST_DECLARED_PER_SEASON",
-        8,
-        least=1,
-        about="Runs of self-declared endpoints, by party and season.",
-    )
-)
-QUOTA_RUNS = int(
-    number(
-        "HOLDFAST_QUOTA_RUNS",
-        3,
-        least=0,
-        about="Official runs that an organisation has on a benchmark in the days of "
-        "`HOLDFAST_QUOTA_DAYS`; maintainers set others in the console or by `manage.py set_quota`.",
-    )
-)
-QUOTA_DAYS = int(
-    number("HOLDFAST_QUOTA_DAYS", 30, least=1, about="For how many days an official run counts.")
-)
-UNFINISHED_RUNS = int(
-    number(
-        "HOLDFAST_UNFINISHED_RUNS",
-        10,
-        least=1,
-        about="Runs that one organisation has in the queue or under way at a time.",
-    )
 )
 MAX_ATTEMPTS = int(
     number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has.")
@@ -377,15 +344,8 @@ HUB_SECONDS = number(
 )
 _LOOKS = "How many models on the hub one process of the site looks at at the same time."
 HUB_LOOKS = int(number("HOLDFAST_HUB_LOOKS", 4, least=1, about=_LOOKS))
-UPLOADS = Path(
-    text(
-        "HOLDFAST_UPLOADS",
-        str(BASE_DIR / ".uploads"),
-        about="The folder of uploaded models, which all processes of the site and the recorder "
-        "share.",
-        shown="`.uploads` in the source tree",
-    )
-)
+UPLOADS = upload_folder(BASE_DIR)
+UPLOADS_BUCKET = bucket()
 UPLOAD_FILES = int(
     number("HOLDFAST_UPLOAD_FILES", 500, least=3, about="The most files of an uploaded model.")
 )
@@ -502,6 +462,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "leaderboard.formats"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -575,26 +536,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 
-# A traceback's last line may hold a row of the database; leaderboard.errors.QuietFormatter leaves
-# it out.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "quiet": {
-            "()": "leaderboard.errors.QuietFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-        }
-    },
-    # Celery logs the whole of a message that it does not understand.
-    "filters": {"unquoted": {"()": "evaluator.broker.Unquoted"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "quiet", "filters": ["unquoted"]}
-    },
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {
-        # Django brings handlers of its own (mail to admins, a second console): ours alone speaks.
-        "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        "leaderboard": {"handlers": ["console"], "level": "INFO", "propagate": False},
-    },
-}
+LOGGING = LOG_SETTINGS
+METRICS_TOKEN = metrics_token()
+BACKUP_STAMP = backup_stamp()

@@ -16,6 +16,7 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.formats import date_format
 from django.views.decorators.http import require_http_methods
 
 from leaderboard.accounts import actions
@@ -35,7 +36,7 @@ class ConsoleSite(admin.AdminSite):
 
     site_header = "Maintainers' console"
     site_title = "Holdfast console"
-    index_title = "Queue, evaluators, rounds, people"
+    index_title = "Queue, evaluators, rounds, people. All times are UTC."
     enable_nav_sidebar = False
 
     final_catch_all_view = False
@@ -259,16 +260,41 @@ class Members(admin.TabularInline):  # type: ignore[type-arg]
         return site.has_permission(request)
 
 
+class IsVerified(admin.SimpleListFilter):
+    """Filter of organisations by their verification, in words."""
+
+    title = "verification"
+    parameter_name = "verified"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return values and labels."""
+        return [("yes", "verified"), ("no", "not verified")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the organisations of the chosen kind."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(verified__isnull=self.value() == "no")
+
+
 @admin.register(Organisation, site=site)
 class Organisations(Console):
     """Organisations."""
 
-    list_display = ("name", "verified", "verified_by")
-    list_filter = (("verified", admin.EmptyFieldListFilter),)
+    list_display = ("name", "verified_at", "verified_by")
+    list_filter = (IsVerified,)
     search_fields = ("name",)
     fields = list_display
+    readonly_fields = ("verified_at",)
     inlines = (Members,)
     actions = ("verify", "end_verification", "take_name")
+
+    @admin.display(description="verified", ordering="verified")
+    def verified_at(self, one: Organisation) -> str:
+        """Return when it was verified, or that it is not."""
+        if one.verified is None:
+            return "not verified"
+        return date_format(one.verified, "DATETIME_FORMAT")
 
     @admin.action(description="Verify: it is who its name says")
     def verify(self, request: HttpRequest, chosen: Any) -> None:

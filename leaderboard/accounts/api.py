@@ -16,7 +16,6 @@ from leaderboard.accounts.forms import plain
 from leaderboard.accounts.models import ApiToken, Organisation, Role, Scope, User, token_digest
 from leaderboard.errors import Refusal, refuse
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 router = Router(tags=["organisations"])
 
 
@@ -49,7 +48,8 @@ class Bearer(HttpBearer):
         holder = ApiToken.objects.holder(token, self.scope)
         if holder is not None:
             throttle.charge_api(holder)
-        if holder is not None and holder.is_staff and request.method not in SAFE_METHODS:
+        is_act = actions.is_logged(request.method, request.path)
+        if holder is not None and holder.is_staff and is_act:
             actions.record_act(actor=holder.username, act=f"{request.method} {request.path}")
         return holder
 

@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from leaderboard.accounts import actions
 from leaderboard.accounts.models import User
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OWN_ACCOUNT = "accounts/"
 NAMES = ("name", "pair", "model", "lineage", "slug", "username")
 """Fields whose values say what an act is about. No other field is written: it may be a secret."""
@@ -36,7 +35,9 @@ class Audit:
         options: Mapping[str, Any],
     ) -> None:
         """Write the act, before the view is called."""
-        if request.method in SAFE or not isinstance(request.user, User):
+        if not actions.is_logged(request.method, request.path):
+            return
+        if not isinstance(request.user, User):
             return
         route = request.resolver_match.route if request.resolver_match else ""
         if request.user.is_staff and not route.startswith(OWN_ACCOUNT):

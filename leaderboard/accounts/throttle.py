@@ -24,7 +24,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from leaderboard.accounts.models import Bucket, User
+from leaderboard.accounts.models import Bucket, Organisation, User
 from leaderboard.errors import Refusal, refuse
 
 HASHES_AT_ONCE = 1
@@ -49,6 +49,8 @@ SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings
 SECOND_FACTOR = Limit("second factor by address", settings.SIGN_INS, 600 / settings.SIGN_INS)
 MAILS = Limit("mails to one address", settings.MAILS, 3600 / settings.MAILS)
 SUBMISSIONS = Limit("submissions by account", settings.SUBMISSIONS, 3600 / settings.SUBMISSIONS)
+PROBES = Limit("probes by organisation", 12, 3600 / 12)
+"""Checks that have an endpoint asked: each costs its author money, and an evaluator time."""
 API_REQUESTS = Limit("API by account", settings.API_REQUESTS, 60 / settings.API_REQUESTS)
 
 
@@ -110,6 +112,11 @@ def charge_mail(email: str) -> None:
 def charge_submission(user: User) -> None:
     """Charge one submission or preflight, accepted or not. Raises ``too_many_requests``."""
     _charge(SUBMISSIONS, str(user.pk), code=Refusal.TOO_OFTEN)
+
+
+def charge_probe(organisation: Organisation) -> None:
+    """Charge one check of an endpoint to its organisation. Raises ``too_many_requests``."""
+    _charge(PROBES, str(organisation.pk), code=Refusal.TOO_OFTEN)
 
 
 def charge_api(user: User) -> None:

@@ -8,7 +8,7 @@ from django.db import transaction
 from msgspec import Meta
 
 from evaluator import grading, protocols
-from evaluator.contract import ADAPTIVE_1, Hex32, Name, Wire, canonical_json
+from evaluator.contract import ADAPTIVE_1, Hex32, ItemKind, Name, Wire, canonical_json
 from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest, Terms
 from evaluator.ledger.notices import Notice as SignedNotice
@@ -17,7 +17,7 @@ from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
-FIXED = ("title", "public", "private", "protocol", "grader", "twins_by", "adaptive")
+FIXED = ("title", "public", "private", "protocol", "grader", "twins_by", "adaptive", "practice")
 """Fields of a pair that never change, besides its name."""
 RESERVED = frozenset({"register"})
 """Words that stand after ``/sets/`` and are no pair."""
@@ -29,6 +29,7 @@ class PublicFacts(Wire, frozen=True, kw_only=True):
     name: Name
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     digest: Hex32
+    kind: ItemKind = "number"
     sealed: Literal[False] = False
 
 
@@ -47,7 +48,13 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
         else:
             manifest = None
             facts = PublicFacts.from_dict(data)
-            fields = {"name": facts.name, "sealed": False, "n": facts.n, "digest": facts.digest}
+            fields = {
+                "name": facts.name,
+                "kind": facts.kind,
+                "sealed": False,
+                "n": facts.n,
+                "digest": facts.digest,
+            }
     except EvaluatorError as failure:
         raise refuse(Refusal.BAD_REGISTRATION, str(failure.code)) from None
     if manifest and (head or manifest.maintainers):
@@ -64,6 +71,7 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
 def _sealed_fields(manifest: Manifest) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": manifest.name,
+        "kind": manifest.item_kind(),
         "sealed": True,
         "n": manifest.n,
         "digest": manifest.root,
@@ -168,6 +176,7 @@ def check_pair(
     grader: str,
     also: Sequence[str] = (),
     adaptive: str = "",
+    practice: bool = False,
 ) -> SetPair:
     """Return the pair as it would be registered, not saved, for a page that asks to confirm it.
 
@@ -177,17 +186,13 @@ def check_pair(
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
     public_set = ItemSet.objects.filter(name=public, sealed=False).first()
-    private_set = ItemSet.objects.filter(name=private, sealed=True).first()
-    if public_set is None or private_set is None:
-        raise refuse(
-            Refusal.BAD_REGISTRATION,
-            "a pair needs a registered public set and a registered sealed one",
-        )
-    for name in (protocol, *also):
-        if name not in protocols.ids():
-            raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
-    if grader not in grading.ids():
-        raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
+    private_set = ItemSet.objects.filter(name=private, sealed=not practice).first()
+    if public_set is None or private_set is None or public_set == private_set:
+        kinds = "a registered public set and a registered sealed one"
+        if practice:
+            kinds = "two registered public sets"
+        raise refuse(Refusal.BAD_REGISTRATION, f"a pair needs {kinds}")
+    _check_grader(grader, (protocol, *also), (private_set, public_set))
     manifest = private_set.facts()
     if manifest and manifest.terms:
         _check_terms(manifest.terms, protocol, grader)
@@ -201,10 +206,29 @@ def check_pair(
         also=sorted({*also} - {protocol}),
         twins_by=_twins_by(manifest, public_set),
         adaptive=adaptive,
+        practice=practice,
     )
     _check_adaptive(pair)
-    _check_known(pair, SetPair.objects.filter(slug=slug).first())
+    _check_known(pair, SetPair.with_practice.filter(slug=slug).first())
     return pair
+
+
+def _check_grader(grader: str, asked: Sequence[str], sets: Sequence[ItemSet]) -> None:
+    """Refuse protocols and graders that are not published, or that do not fit each other."""
+    for name in asked:
+        if name not in protocols.ids():
+            raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
+    if grader not in grading.ids():
+        raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
+    for name in asked:
+        if grader not in grading.alternatives(protocols.get(name).grader):
+            raise refuse(Refusal.BAD_REGISTRATION, f"{grader} does not grade the answers to {name}")
+    for item_set in sets:
+        if item_set.kind not in grading.kinds(grader):
+            detail = f"{grader} does not grade items of the kind {item_set.kind}"
+            raise refuse(Refusal.BAD_REGISTRATION, detail)
+    if len({item_set.kind for item_set in sets}) > 1:
+        raise refuse(Refusal.BAD_REGISTRATION, "the two sets have items of different kinds")
 
 
 def _check_adaptive(pair: SetPair) -> None:
@@ -215,6 +239,8 @@ def _check_adaptive(pair: SetPair) -> None:
     """
     if not pair.adaptive:
         return
+    if pair.practice:
+        raise refuse(Refusal.BAD_REGISTRATION, "a practice pair is asked whole")
     if pair.adaptive != ADAPTIVE_1:
         raise refuse(Refusal.BAD_REGISTRATION, f"an adaptive test is {ADAPTIVE_1} or none")
     if pair.twins_by:
@@ -257,8 +283,11 @@ def register_pair(
     grader: str,
     also: Sequence[str] = (),
     adaptive: str = "",
+    practice: bool = False,
 ) -> SetPair:
     """Register a pair of registered sets, the private one sealed. Doing it twice changes nothing.
+
+    Both sets of a ``practice`` pair are public.
 
     ``also`` are the ids of further protocols that a submission may choose; a second registration
     can add more of them. ``adaptive`` names the test by which listed endpoints are asked a part of
@@ -274,15 +303,16 @@ def register_pair(
         grader=grader,
         also=also,
         adaptive=adaptive,
+        practice=practice,
     )
     with transaction.atomic():
         wanted.private = lock_set(wanted.private_id)
-        known = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
+        known = SetPair.with_practice.select_for_update(of=("self",)).filter(slug=slug).first()
         _check_known(wanted, known)
         if known is None:
             facts = {name: getattr(wanted, name) for name in (*FIXED, "also")}
             # Another process may register a pair of this name meanwhile.
-            known, _ = SetPair.objects.get_or_create(slug=slug, defaults=facts)
+            known, _ = SetPair.with_practice.get_or_create(slug=slug, defaults=facts)
             _check_known(wanted, known)
         known.also = sorted({*known.also, *wanted.also} - {protocol})
         known.save(update_fields=["also"])
@@ -303,6 +333,8 @@ def _check_set_allows(pair: SetPair) -> None:
     """Refuse a new pair over a sealed set that is released or retired, or that another pair asks
     by another protocol or grader."""
     item_set = pair.private
+    if pair.practice:
+        return
     manifest = item_set.facts()
     if item_set.state == SetState.RELEASED:
         raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")

@@ -1,14 +1,16 @@
-"""Console: sets, notices and releases. Pairs stand in ``board.admin``, which closes rounds."""
+"""Console: sets, notices, overlaps, releases. Pairs are in ``board.admin``, which closes rounds."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from leaderboard.accounts.admin import Console, RecordingConsole, site
+from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions
-from leaderboard.benchmarks.forms import NoticesForm
-from leaderboard.benchmarks.models import ItemSet, Notice, Release, SetStep
+from leaderboard.benchmarks.forms import NoticesForm, OverlapForm
+from leaderboard.benchmarks.models import ItemSet, Notice, Overlap, Release, SetStep
+from leaderboard.benchmarks.overlaps import publish_overlap
 
 
 @admin.register(ItemSet, site=site)
@@ -36,6 +38,25 @@ class Notices(RecordingConsole):
         """Post notices."""
         item_set = actions.post_notices(data=facts["notices"])
         return f"{item_set.name}: version {item_set.version}."
+
+
+@admin.register(Overlap, site=site)
+class Overlaps(RecordingConsole):
+    """Published overlaps of public sets with corpora."""
+
+    record_form = OverlapForm
+    record_title = "Publish an overlap report"
+
+    list_display = ("item_set", "corpus", "model", "published_by", "published_at")
+    list_select_related = ("item_set", "published_by")
+    fields = (*list_display, "address", "digest")
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Publish a report."""
+        named = {name: facts[name] for name in ("corpus", "address", "model")}
+        by = cast("User", request.user)
+        overlap = publish_overlap(data=facts["report"], by=by, **named)
+        return f"{overlap.item_set.name}: overlap with {overlap.corpus} is published."
 
 
 @admin.register(SetStep, site=site)

@@ -1,13 +1,16 @@
-"""The public facts of each pair of sets as JSON, mounted at ``/api/v1``."""
+"""Public facts of each pair of sets, and overlaps of public ones, mounted at ``/api/v1``."""
 
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Field, Router, Status
 
 from evaluator.contract import canonical_json
+from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
+from leaderboard.accounts.models import Scope
 from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.overlaps import as_json, overlaps_of, publish_overlap
 from leaderboard.errors import Refusal, refuse
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -76,6 +79,46 @@ def manifest(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
+class OverlapIn(Strict):
+    """Report of ``holdfast overlap`` on a registered public set; ``matches`` may be left out."""
+
+    corpus: str = Field(max_length=120)
+    address: str = Field("", max_length=300)
+    model: str = Field("", max_length=120, description="Model of the run, if there is a score.")
+    report: dict[str, Any]
+
+
+@router.get("/sets/{slug}/overlaps", auth=None, summary="Overlap of the public set with corpora")
+def overlaps(request: HttpRequest, slug: str) -> dict[str, Any]:
+    """Return the newest report on each corpus and of each model. A sealed set has none.
+
+    ``right_overlapping`` of ``n_overlapping`` and ``right_others`` of ``n_others`` are the score of
+    ``model``.
+    """
+    return {"overlaps": [as_json(overlap) for overlap in overlaps_of(_known(slug).public)]}
+
+
+@router.post(
+    "/overlaps",
+    auth=Bearer(Scope.MANAGE),
+    response={201: dict[str, Any], (400, 401, 403, 413, 422): Problem},
+    summary="Publish an overlap report",
+)
+def publish(request: HttpRequest, order: OverlapIn) -> Any:
+    """Publish the overlap of a public set with a corpus; for maintainers. Twice changes nothing.
+
+    The set is found by the digest of its items.
+    """
+    overlap = publish_overlap(
+        data=order.report,
+        corpus=order.corpus,
+        address=order.address,
+        model=order.model,
+        by=token_user(request),
+    )
+    return Status(201, as_json(overlap))
+
+
 def _known(slug: str) -> SetPair:
     known = SetPair.objects.select_related("public", "private__successor").filter(slug=slug).first()
     if known is None:
@@ -100,6 +143,7 @@ def _pair(pair: SetPair) -> dict[str, Any]:
         "also": pair.also,
         "grader": pair.grader,
         "adaptive": pair.adaptive,
+        "kind": pair.private.kind,
         "state": pair.published_state,
         "set_state": pair.state,
         "release_rule": pair.private.manifest.get("rule"),

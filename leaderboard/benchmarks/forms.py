@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.core.validators import RegexValidator
+from django.core.validators import RegexValidator, URLValidator
 
 from evaluator import grading, protocols
 from evaluator.contract import ADAPTIVE_1
@@ -18,6 +18,7 @@ from leaderboard.errors import Refusal, refuse
 MANIFEST_BYTES = 20_000_000
 HEAD_BYTES = 8_000
 NOTICES_BYTES = 1_000_000
+OVERLAP_BYTES = 20_000_000
 plain = RegexValidator(
     r"\A[a-z0-9][a-z0-9._-]{0,79}\Z",
     "Use small letters, digits, '.', '_' and '-', starting with a letter or digit.",
@@ -161,3 +162,44 @@ class NoticesForm(Act):
             return [json.loads(line) for line in file.read().splitlines()]
         except (ValueError, RecursionError):
             raise forms.ValidationError("The file cannot be read as JSON lines.") from None
+
+
+class OverlapFacts(forms.Form):
+    """Facts of a published overlap that the report does not hold."""
+
+    corpus = forms.CharField(
+        max_length=120, help_text="Name of the corpus, with its version: The Stack 1.2, Python."
+    )
+    address = forms.CharField(
+        max_length=300,
+        required=False,
+        validators=[URLValidator(schemes=["https", "http"])],
+        help_text="Where the corpus is described.",
+    )
+    model = forms.CharField(
+        max_length=120,
+        required=False,
+        help_text="Model of the run whose score the report has, if it has one.",
+    )
+
+
+class OverlapForm(Act, OverlapFacts):
+    """Report of a public set's overlap with a corpus."""
+
+    report = forms.FileField(
+        label="report.json",
+        help_text="As <code>holdfast overlap</code> wrote it, of a registered public set; at most "
+        "20 MB. Places in the corpus are not published.",
+        widget=forms.FileInput(attrs={"accept": "application/json,.json"}),
+    )
+    field_order = ("report", "corpus", "address", "model", "why")
+
+    def clean_report(self) -> Any:
+        """Return the report as JSON data, not yet checked."""
+        file = cast("UploadedFile[Any]", self.cleaned_data["report"])
+        if (file.size or 0) > OVERLAP_BYTES:
+            raise forms.ValidationError("The file has more than 20 MB.")
+        try:
+            return json.loads(file.read())
+        except (ValueError, RecursionError):
+            raise forms.ValidationError("The file is not JSON.") from None

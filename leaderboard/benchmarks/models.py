@@ -1,11 +1,12 @@
 """Public facts of sets and pairs of sets. No item's text is stored, sealed or not."""
 
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 from django.db import models
 from django.urls import reverse
 
-from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE
+from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE, ItemKind
+from evaluator.contract.overlaps import OverlapReport
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.rules import Rule, in_words
@@ -33,6 +34,9 @@ class ItemSet(models.Model):
     sealed = models.BooleanField()
     n = models.PositiveIntegerField()
     digest = models.CharField(max_length=64)
+    kind = models.CharField(
+        max_length=10, choices=[(kind, kind) for kind in get_args(ItemKind)], default="number"
+    )
     shots = models.PositiveIntegerField(default=0)
     shots_digest = models.CharField(max_length=64, blank=True)
     manifest: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(
@@ -145,8 +149,53 @@ class Notice(models.Model):
         return f"{self.item_set_id} #{self.index}"
 
 
+class RankedPairs(models.Manager["SetPair"]):
+    """Pairs that are ranked. Practice pairs are left out."""
+
+    def get_queryset(self) -> "models.QuerySet[SetPair]":
+        """Return the pairs whose private set is sealed."""
+        return super().get_queryset().filter(practice=False)
+
+
+class Overlap(models.Model):
+    """Published report of a public set's items that stand in a corpus.
+
+    ``report`` are the counts of an ``evaluator.contract.OverlapReport``, without places, and
+    ``digest`` the SHA-256 of that. ``model`` is the one whose score is taken apart; empty where the
+    report has no score.
+    """
+
+    item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="overlaps")
+    corpus = models.CharField(max_length=120)
+    address = models.URLField(max_length=300, blank=True)
+    model = models.CharField(max_length=120, blank=True)
+    report: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    digest = models.CharField(max_length=64)
+    published_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["item_set", "corpus", "model", "digest"], name="overlap_published_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.item_set_id}: {self.corpus}"
+
+    def facts(self) -> OverlapReport:
+        """Return the counts."""
+        return OverlapReport.from_dict(self.report)
+
+
 class SetPair(models.Model):
     """Public set and its sealed twin, asked with one protocol and graded by one grader.
+
+    Both sets of a ``practice`` pair are public: its runs are shown at once, with prompts and
+    answers, and are never ranked. ``objects`` has the ranked pairs only, so that a page, a board or
+    an export has a practice pair only where it asks for one by ``with_practice``.
 
     Runs are graded by ``grader``. Once all of them have been graded again by another one,
     maintainers may rank by that one's outcomes: ``ranked_by``, empty until then. One grader always
@@ -189,6 +238,7 @@ class SetPair(models.Model):
     adaptive = models.CharField(
         max_length=20, blank=True, default="", choices=[(ADAPTIVE_1, ADAPTIVE_1)]
     )
+    practice = models.BooleanField(default=False)
     stale = models.BooleanField(default=False)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_by = models.ForeignKey(
@@ -197,8 +247,16 @@ class SetPair(models.Model):
     withdrawn_why = models.CharField(max_length=20, blank=True, choices=Withdrawal.choices)
     registered_at = models.DateTimeField(auto_now_add=True)
 
+    objects = RankedPairs()
+    with_practice: "ClassVar[models.Manager[SetPair]]" = models.Manager()
+
     class Meta:
         constraints = (
+            models.CheckConstraint(
+                condition=models.Q(practice=False)
+                | models.Q(ranked_by="", twins_by="", adaptive=""),
+                name="set_pair_for_practice_is_not_ranked",
+            ),
             models.CheckConstraint(
                 condition=~models.Q(public=models.F("private")),
                 name="set_pair_has_two_different_sets",
@@ -236,7 +294,9 @@ class SetPair(models.Model):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """Return the address of the pair's page."""
+        """Return the address of the pair's page; a practice pair stands on the page of them all."""
+        if self.practice:
+            return f"{reverse('practice')}#{self.slug}"
         return reverse("set-pair", args=[self.slug])
 
     @property
@@ -275,8 +335,30 @@ class SetPair(models.Model):
         return self.private.proposed_by
 
     def sets(self) -> tuple[ItemSet, ItemSet]:
-        """Return the public set, then the private one."""
+        """Return the public set, then the private one, which is public too on a practice pair."""
         return self.public, self.private
+
+    def official(self) -> "SetPair | None":
+        """Return the ranked pair that follows on a practice pair; None where none is open.
+
+        It is the newest one over a set of this pair, else by its protocol, else of all.
+        """
+        is_alike = models.Q(public__in=[self.public_id, self.private_id])
+        asks_alike = models.Q(protocol=self.protocol)
+        rank = models.Case(models.When(is_alike, 0), models.When(asks_alike, 1), default=2)
+        pairs = SetPair.objects.filter(withdrawn_at=None).exclude(private__state=SetState.RELEASED)
+        return pairs.order_by(rank, "-pk").first()
+
+    def public_only(self) -> "SetPair | None":
+        """Return the newest practice pair that asks the public set; None where none is open.
+
+        A practice pair is its own.
+        """
+        if self.practice:
+            return self
+        pairs = SetPair.with_practice.filter(practice=True, withdrawn_at=None)
+        asks_it = models.Q(public=self.public_id) | models.Q(private=self.public_id)
+        return pairs.filter(asks_it).order_by("-pk").first()
 
 
 class SetStep(models.Model):

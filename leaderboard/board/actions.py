@@ -31,15 +31,16 @@ def rebuild(*, pair: SetPair) -> Snapshot:
 def close_cohort(*, pair: SetPair) -> Cohort | None:
     """Decide the word of every counting run that has none yet, and publish score and word together.
 
-    Returns None where there is no such run. A run that a newer one of its model replaces has had
-    its turn too. What was decided before stays as it is. Where this version decides by another
-    method, the earlier cohorts are decided by it too, run for run and against the panels that were
-    frozen with them, with what was decided then.
+    Returns None where there is no such run. A planned close that is due is carried out by this. A
+    run that is a later try of its model has had its turn too. What was decided before stays as it
+    is. Where this version decides by another method, the earlier cohorts are decided by it too, run
+    for run and against the panels that were frozen with them, with what was decided then.
     """
     SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
     # Read first: a run that is graded after this moment belongs to the next cohort.
     graded = submissions.graded(pair=pair)
     newest = evidence.decide_cohort(pair=pair)
     submissions.mark_ranked(run_ids=graded)
+    submissions.mark_closed(pair=pair)
     rebuild(pair=pair)
     return newest

@@ -1,6 +1,7 @@
 """The ranking as JSON, mounted at ``/api/v1``."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import (
@@ -12,14 +13,16 @@ from django.http import (
 from django.urls import reverse
 from ninja import Query, Router, Schema
 
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
 from leaderboard.board.lookup import board_etag, board_of, find_row, ranked_rows
-from leaderboard.board.models import mark_verified
+from leaderboard.board.models import Snapshot, mark_verified
+from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions.models import Model
+from leaderboard.submissions.models import Embargo, Model, Reply
 
 router = Router(tags=["board"])
 
@@ -71,7 +74,10 @@ def board(
 def model(request: HttpRequest, name: str) -> HttpResponse:
     """Return a ranked model. A former name is answered by 301 and the present one.
 
-    ``former`` are the names and organisations that it had, and until when.
+    ``former`` are the names and organisations that it had, and until when. ``tries`` are by pair
+    its complete runs, of which ``run`` ranks, and the decided ones after it with the range of their
+    private scores. ``replies`` are those of its organisation to the ranked runs,
+    ``embargoes`` the results of it that are not shown yet.
     """
     known = Model.objects.named(name.replace("\0", ""))
     standings = ranked_rows(known.name) if known else ()
@@ -94,8 +100,39 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                 for one in former
             ],
             "ranks": {pair.slug: row.rank for pair, _, row in standings},
+            "tries": {pair.slug: _tries(row) for pair, _, row in standings},
+            "replies": _replies(standings),
+            "embargoes": _embargoes(known),
         }
     )
+
+
+def _replies(standings: Iterable[tuple[SetPair, Snapshot, Row]]) -> dict[str, Any]:
+    """Return by pair the reply to the run that ranks, where there is one."""
+    pairs = {row.run: pair.slug for pair, _, row in standings}
+    replies = Reply.objects.of_runs(pairs)
+    return {pairs[run]: reply.published() for run, reply in replies.items()}
+
+
+def _embargoes(model: Model) -> list[dict[str, Any]]:
+    return [
+        {
+            "pair": one.submission.pair.slug,
+            "submitted": one.submission.created.date().isoformat(),
+            "until": (one.ends or one.until).isoformat(),
+        }
+        for one in Embargo.objects.about(model)
+    ]
+
+
+def _tries(row: Row) -> dict[str, Any]:
+    return {
+        "run": row.run,
+        "complete": row.tries,
+        "later": row.later and row.later.to_dict(),
+        "replaced": row.replaced and row.replaced.to_dict(),
+        "lineage_runs": row.lineage_runs,
+    }
 
 
 @router.get("/board/compare", auth=None, summary="Two models of a pair on the same items")
@@ -106,19 +143,21 @@ def compare(request: HttpRequest, pair: str, a: str, b: str) -> dict[str, Any]:
     the first and only the second model has right. Of the sealed set they are not published; its
     interval is rounded outwards to half a point, and ``p_at_most`` is .001, .01 or .05, null for a
     larger p. ``not_compared`` is the reason why ``private`` is null: ``endpoint``,
-    ``other_items`` or ``outdated``.
+    ``other_items`` or ``outdated``. ``gap`` is the first model's gap less the second's, and
+    ``difficulty`` the comparison on each third of the public items, by the share of other ranked
+    models that had them right.
     """
     found = board_of(request, pair)
     if found is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
     rows = [find_row(found.snapshot, name) for name in (a, b)]
     first, second = rows
-    if first is None or second is None:
+    if found.snapshot is None or first is None or second is None:
         raise refuse(Refusal.NOT_FOUND, "model")
     # Imported here: no other route has any use for the statistics.
     from leaderboard.board import comparison  # noqa: PLC0415
 
-    return comparison.compare(found.pair, first, second).to_dict()
+    return comparison.compare(found.snapshot, first, second).to_dict()
 
 
 @cached_for_visitors(board_etag)

@@ -43,6 +43,8 @@ class Cells:
     grounds: str
     mark: str
     explanation: str
+    tries: str
+    lineage_runs: str
 
 
 def cells(row: Row) -> Cells:
@@ -74,6 +76,8 @@ def cells(row: Row) -> Cells:
         grounds=explain.grounds(row.judged, row.interval, *truncated),
         mark=_mark(row),
         explanation=explain.evidence(row.judged, row.gap, row.interval) + _part_asked(row),
+        tries=explain.tries(row.tries, row.later, row.replaced),
+        lineage_runs=explain.lineage_runs(row.lineage_runs, row.organisation, row.family),
     )
 
 
@@ -152,6 +156,7 @@ def ranked_model(row: Row) -> RankedModel:
         title=f"{row.model}, {row.organisation}",
         search_text=row.search_text,
         tries=row.tries,
+        about_tries=texts.tries,
         unverified=not row.verified,
         cells={
             "rank": Cell(texts.rank),

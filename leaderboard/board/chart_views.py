@@ -13,7 +13,9 @@ from leaderboard.board.forms import BoardQuery
 from leaderboard.board.lookup import find_board
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.board.points import mean_of, point_of
-from leaderboard.charts.chart_pages import chart_data, chart_page
+from leaderboard.charts import frontier
+from leaderboard.charts.chart_pages import SIZE_CHARTS, chart_data, chart_page
+from leaderboard.charts.frontier import Sized
 from leaderboard.charts.points import MOST_POINTS, SIMILAR, thinned
 
 Rows = QuerySet[SnapshotRow]
@@ -37,11 +39,33 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
         total = rows.count()
     panel = snapshot.facts()
     compared = bool(panel and panel.compares)
-    points = [point_of(row.read(), compared=compared) for row in _spread(rows, total)]
+    against = SIZE_CHARTS.get(chart)
+    sized: list[Sized] = []
+    if against:
+        rows = rows.exclude(**{against: None})
+        sized = snapshot.sized(against)
+    shown = _spread(rows, rows.count())
+    shown += _left_out(rows, shown, sized)
+    points = [point_of(row.read(), compared=compared) for row in shown]
     named = set(rows.order_by().values_list("family", flat=True).distinct())
     families = [mean_of(line) for line in snapshot.pooled() if line.family in named]
-    shown = chart_data(request, points, total, snapshot.curve(), families)
-    return chart_page(request, chart, title, home, shown)
+    data = chart_data(
+        request,
+        points,
+        total,
+        snapshot.curve(),
+        families,
+        sized=sized,
+        unsized=total - rows.count() if against else 0,
+        sizes=snapshot.sizes(),
+    )
+    return chart_page(request, chart, title, home, data)
+
+
+def _left_out(rows: Rows, shown: list[SnapshotRow], sized: list[Sized]) -> list[SnapshotRow]:
+    """Return the efficient models among ``rows`` that are not shown yet."""
+    efficient = {model for model, is_efficient in frontier.efficient(sized).items() if is_efficient}
+    return list(rows.filter(model__in=efficient - {row.model for row in shown}))
 
 
 def _similar(snapshot: Snapshot, rows: Rows, model: str) -> Rows:

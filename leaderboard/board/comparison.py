@@ -2,24 +2,32 @@
 
 Pairs of models are too many to be stored with a snapshot. On a sealed set only a coarse result is
 published: counts of the items on which two runs differ would tell the authors of weights more about
-single items than two scores do (ADR 34).
+single items than two scores do (ADR 34). For the same reason only the public set is compared by the
+difficulty of its items, and the change of the gap follows from what is published (ADR 51).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, copysign, floor
 from uuid import UUID
 
+import numpy as np
+
 from evaluator.contract import Wire
-from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
+from leaderboard.charts.points import evenly
 from leaderboard.evidence import formats
-from leaderboard.evidence.entries import item_outcomes, values
-from leaderboard.evidence.statistics.paired import Paired, paired
+from leaderboard.evidence.entries import ItemOutcomes, item_outcomes, values
+from leaderboard.evidence.statistics.difficulty import by_difficulty
+from leaderboard.evidence.statistics.paired import Paired, gap_change, paired
 
 P_BOUNDS = (0.001, 0.01, 0.05)
 """Bounds of a p-value that are published for a sealed set: the smallest that holds."""
 STEPS = 200
 """Steps of an interval that is published for a sealed set, in all: half a point each."""
+MOST_OTHERS = 200
+"""Most other models that say how easy an item is."""
 NOT_COMPARED = {
     "endpoint": "An endpoint's operator knows its answers, so the sealed set is compared only"
     " between weights that were run here.",
@@ -66,15 +74,54 @@ class SetComparison(Wire, frozen=True, kw_only=True):
         return f"{lead}, which chance can explain ({p})."
 
 
+class DifficultyComparison(Wire, frozen=True, kw_only=True):
+    """Comparison on a third of the public items: hard, middling or easy.
+
+    ``low`` and ``high`` bound the share of other models that had such an item right.
+    """
+
+    name: str
+    low: float
+    high: float
+    result: SetComparison
+
+
+class GapChange(Wire, frozen=True, kw_only=True):
+    """Gap of the first model less that of the second, with its 95% interval; fractions."""
+
+    difference: float
+    interval: tuple[float, float]
+
+    def conclusion(self, first: str, second: str) -> str:
+        """Return the result in a sentence; ``first`` and ``second`` name the models."""
+        if self.difference == 0:
+            return f"{first} and {second} have equal gaps."
+        larger, smaller = (first, second) if self.difference > 0 else (second, first)
+        lead = (
+            f"The gap of {larger} is {formats.percent(abs(self.difference))} pp above that of"
+            f" {smaller}"
+        )
+        low, high = sorted(copysign(1, self.difference) * end for end in self.interval)
+        span = formats.span((low, high))
+        if low > 0:
+            return f"{lead}, more than chance explains (95% {span})."
+        return f"{lead}, which chance can explain (95% {span})."
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """Two ranked models side by side; ``private`` is None for the reason ``not_compared``."""
+    """Two ranked models side by side; ``private`` is None for the reason ``not_compared``.
+
+    ``gap`` is None without it. ``difficulty`` is empty where too few other models are ranked.
+    """
 
     first: Row
     second: Row
     public: SetComparison | None
     private: SetComparison | None
     not_compared: str = ""
+    gap: GapChange | None = None
+    difficulty: tuple[DifficultyComparison, ...] = ()
 
     @property
     def why_not(self) -> str:
@@ -87,6 +134,7 @@ class Comparison:
         rows = {
             name: {
                 "model": row.model,
+                "run": row.run,
                 "rank_range": row.rank_range,
                 "public": row.public.to_dict(),
                 "private": row.private.to_dict(),
@@ -99,22 +147,52 @@ class Comparison:
             "public": self.public and self.public.to_dict(),
             "private": self.private and self.private.to_dict(),
             "not_compared": self.not_compared,
+            "gap": self.gap and self.gap.to_dict(),
+            "difficulty": [group.to_dict() for group in self.difficulty],
         }
 
 
-def compare(pair: SetPair, first: Row, second: Row) -> Comparison:
-    """Compare two ranked models of a pair on both sets, item by item where that is allowed."""
+def compare(snapshot: Snapshot, first: Row, second: Row) -> Comparison:
+    """Compare two rows of a ranking on both sets, item by item where that is allowed."""
+    pair = snapshot.pair
     runs = (UUID(first.run), UUID(second.run))
-    outcomes = item_outcomes(pair, runs)
+    outcomes = item_outcomes(pair, [*runs, *_others(snapshot, runs)])
     if not all(run in outcomes for run in runs):
         return Comparison(first, second, None, None, "outdated")
-    one, other = (outcomes[run] for run in runs)
+    one, other = (outcomes.pop(run) for run in runs)
     public = _exact(paired(values(one.public), values(other.public)))
+    groups = _by_difficulty(one, other, outcomes)
     reason = _reason_against(first, second, [one.private, other.private])
     if reason:
-        return Comparison(first, second, public, None, reason)
+        return Comparison(first, second, public, None, reason, difficulty=groups)
     private = _coarse(paired(values(one.private), values(other.private)))
-    return Comparison(first, second, public, private)
+    gap = _gap_change(public, private)
+    return Comparison(first, second, public, private, gap=gap, difficulty=groups)
+
+
+def _others(snapshot: Snapshot, runs: Sequence[UUID]) -> list[UUID]:
+    """Return the runs of other ranked models, evenly over the ranking where they are many."""
+    positions = evenly(range(snapshot.size), MOST_OTHERS + len(runs))
+    ranked = [UUID(row.run) for row in snapshot.rows_at(positions)]
+    return [run for run in ranked if run not in runs][:MOST_OTHERS]
+
+
+def _by_difficulty(
+    one: ItemOutcomes, other: ItemOutcomes, others: Mapping[UUID, ItemOutcomes]
+) -> tuple[DifficultyComparison, ...]:
+    matrix = np.array([values(outcomes.public) for outcomes in others.values()])
+    return tuple(
+        DifficultyComparison(
+            name=group.name, low=group.low, high=group.high, result=_exact(group.result)
+        )
+        for group in by_difficulty(values(one.public), values(other.public), matrix)
+    )
+
+
+def _gap_change(public: SetComparison, private: SetComparison) -> GapChange:
+    """Return the change of the gap from both comparisons, as they are published."""
+    low, high = gap_change(public.difference, public.interval, private.difference, private.interval)
+    return GapChange(difference=public.difference - private.difference, interval=(low, high))
 
 
 def _reason_against(first: Row, second: Row, private: list[bytes]) -> str:

@@ -1,15 +1,19 @@
 """A ranking as data: the JSON of the API and of ``manage.py board``, and the CSV file."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import Any
 
 from leaderboard.board.lookup import Board
+from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import GraderScore, Row
+from leaderboard.charts import frontier
+from leaderboard.charts.frontier import Size
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, StagedContrast
 from leaderboard.evidence.noise import noise_floor
+from leaderboard.evidence.summaries import LaterTries
 
 COLUMNS = (
     "rank",
@@ -100,12 +104,21 @@ COLUMNS = (
     "public_samples_right",
     "public_standard_error",
     "trained_on_public",
+    "later_tries",
+    "later_lowest",
+    "later_highest",
+    "replaced_run",
+    "lineage_runs",
+    "efficient",
+    "tokens",
+    "efficient_in_tokens",
 )
 
 
 def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
     """Return the board with these ``rows`` as JSON data; a missing score is never 0."""
     snapshot = board.snapshot
+    efficient = efficient_models(snapshot)
     return {
         "pair": board.pair.slug,
         "units": UNITS,
@@ -120,18 +133,36 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "models": board.size,
         "noise_floor": noise_floor().summary(),
         "rows": [
-            row.to_dict() | {"evidence_label": row.evidence.label, "step": row.step} for row in rows
+            row.to_dict()
+            | {
+                "evidence_label": row.evidence.label,
+                "step": row.step,
+                "efficient": efficient[Size.PARAMETERS].get(row.model),
+                "efficient_in_tokens": efficient[Size.TOKENS].get(row.model),
+            }
+            for row in rows
         ],
         **board.unranked.to_dict(),
     }
 
 
-def as_csv(rows: Iterable[Row]) -> str:
-    """One line a ranked model, under :data:`COLUMNS`."""
+def efficient_models(snapshot: Snapshot | None) -> Mapping[Size, Mapping[str, bool]]:
+    """Return by size the models whose size is known, True for those on the board's frontier."""
+    return {size: frontier.efficient(snapshot.sized(size)) if snapshot else {} for size in Size}
+
+
+def as_csv(rows: Iterable[Row], efficient: Mapping[Size, Mapping[str, bool]] | None = None) -> str:
+    """One line a ranked model, under :data:`COLUMNS`.
+
+    ``efficient`` are the models as :func:`efficient_models` returns them.
+    """
+    on = efficient or {size: {} for size in Size}
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_line(row) for row in rows)
+    for row in rows:
+        by_size = (on[Size.PARAMETERS].get(row.model), on[Size.TOKENS].get(row.model))
+        writer.writerow([*_line(row), by_size[0], row.tokens, by_size[1]])
     return file.getvalue()
 
 
@@ -174,7 +205,14 @@ def _line(row: Row) -> list[object]:
         public.samples_right,
         public.standard_error,
         row.trained_on_public,
+        *_later_tries(row.later),
+        row.replaced and row.replaced.run,
+        row.lineage_runs,
     ]
+
+
+def _later_tries(later: LaterTries | None) -> list[object]:
+    return [later.count, later.lowest, later.highest] if later else [0, None, None]
 
 
 def _leak(leak: LeakContrast | None) -> list[object]:

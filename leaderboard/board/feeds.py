@@ -1,24 +1,29 @@
-"""Results as an Atom feed, the calendar of closes, and a model's badge."""
+"""Results as an Atom feed, the calendar of closes, a model's badge, and the site's metrics."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.syndication.views import Feed
 from django.db.models import Min
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import metrics
 from leaderboard.board.lookup import board_etag, board_of, find_row
 from leaderboard.caching import cached_for_visitors
 from leaderboard.evidence.formats import percent
 from leaderboard.evidence.models import Cohort, Verdict
-from leaderboard.submissions.actions import next_closes
+from leaderboard.submissions.actions import next_closes, planned_closes
 from leaderboard.submissions.states import RunState
 
 MOST_ENTRIES = 30
@@ -155,11 +160,13 @@ def board_feed(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @cached_for_visitors()
 def calendar(request: HttpRequest) -> HttpResponse:
-    """Return the next close of each benchmark as an iCalendar file (RFC 5545)."""
+    """Return the closes of all benchmarks that are known as an iCalendar file (RFC 5545)."""
     due = next_closes()
+    closes = {(pair.slug, due[pair.pk]): pair for pair in SetPair.objects.filter(pk__in=due)}
+    closes |= {(plan.pair.slug, plan.at): plan.pair for plan in planned_closes()}
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Holdfast//Closes//EN"]
-    for pair in SetPair.objects.filter(pk__in=due).order_by("slug"):
-        lines += _event(request, pair, due[pair.pk])
+    for slug, close in sorted(closes):
+        lines += _event(request, closes[slug, close], close)
     lines.append("END:VCALENDAR")
     text = "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
     return HttpResponse(text, content_type="text/calendar; charset=utf-8")
@@ -220,3 +227,17 @@ def badge(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "colour": BADGE_COLOURS.get(row.evidence, OTHER_COLOUR),
     }
     return render(request, "board/badge.svg", context, content_type="image/svg+xml")
+
+
+# --- metrics
+
+
+@never_cache
+@require_safe
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """Return the site's metrics to the holder of the token; 404 to any other visitor."""
+    token = settings.METRICS_TOKEN
+    given = request.headers.get("Authorization", "")
+    if not token or not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise Http404
+    return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)

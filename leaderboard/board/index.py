@@ -12,7 +12,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import READABLE, Snapshot, SnapshotRow
 from leaderboard.evidence.formats import percent
 from leaderboard.evidence.models import Cohort
-from leaderboard.submissions.actions import close_rule, next_closes
+from leaderboard.submissions.actions import close_rules, next_closes
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Benchmark:
     """One pair of sets with the newest figures of its board.
 
     ``next_close`` is None where no result waits for a close, and where only maintainers close the
-    board.
+    board; ``close_rule`` states in words when waiting results are published.
     """
 
     pair: SetPair
@@ -41,11 +41,7 @@ class Benchmark:
     leader: Leader | None
     last_close: datetime | None
     next_close: datetime | None
-
-    @property
-    def close_rule(self) -> str:
-        """Return when waiting results are published, in words."""
-        return close_rule(self.pair)
+    close_rule: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON data."""
@@ -74,7 +70,8 @@ def benchmarks() -> list[Benchmark]:
     leaders = _leaders(snapshots)
     closes = _last_closes()
     due = next_closes()
-    pairs = SetPair.objects.select_related("public", "private").order_by("-pk")
+    pairs = list(SetPair.objects.select_related("public", "private").order_by("-pk"))
+    rules = close_rules(pairs)
     entries = [
         Benchmark(
             pair=pair,
@@ -82,6 +79,7 @@ def benchmarks() -> list[Benchmark]:
             leader=leaders.get(pair.pk),
             last_close=closes.get(pair.pk),
             next_close=due.get(pair.pk),
+            close_rule=rules[pair.pk],
         )
         for pair in pairs
     ]

@@ -8,36 +8,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator import grading, protocols
-from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE, Outcome, Reason
+from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE, Outcome
 from evaluator.protocols.likelihood import LOGLIK_1
+from leaderboard.board.reasons import REASONS
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence import decide as cohorts
 from leaderboard.evidence import explain, likelihoods, statistics
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.statistics import adaptive, fragility, intervals, meta, ranksets
+from leaderboard.evidence.statistics import (
+    adaptive,
+    difficulty,
+    fragility,
+    intervals,
+    meta,
+    ranksets,
+)
 from leaderboard.evidence.statistics import counts as of_counts
 from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS
+from leaderboard.submissions.states import LATER_TRY_DAYS
 
 ASKED: dict[protocols.Asked, str] = {
     "checkpoint": "weights that run here",
     "completions": "endpoints with a completions API",
     "chat": "endpoints with a chat API",
+    "system": "systems of a generator and a verifier that both run here",
 }
 OUTCOMES = {
-    Outcome.RIGHT: "the answer that was read is the number of the gold answer",
-    Outcome.WRONG: "another answer was read",
-    Outcome.NO_ANSWER: "no answer could be read",
-    Outcome.TRUNCATED: "the token limit ended the text before an answer could be read",
+    Outcome.RIGHT: "the answer that was read is the gold answer; a program returned it, or passed"
+    " the item's tests",
+    Outcome.WRONG: "another answer was read; a program failed",
+    Outcome.NO_ANSWER: "no answer could be read, or no program",
+    Outcome.TRUNCATED: "the token limit ended the text before an answer could be read, or in a"
+    " program that failed",
     Outcome.NOT_COUNTED: "the system could not be asked; the item is asked again, and a run with"
     " such an item is not ranked",
-}
-REASONS: dict[Reason, str] = {
-    "filtered": "a content filter or a moderation refused the item, or the model itself did in the"
-    " field for that",
-    "refused": "the endpoint refused the request for this item with another status",
-    "too_long": "the prompt did not fit into the endpoint's context",
-    "bad_response": "the response was not a completion, also when asked again",
-    "reasoning_only": "the answer stood in the reasoning field only",
 }
 GRADERS = {
     "numeric-2": "reads an answer where and how a person would; the default of new protocols",
@@ -45,6 +49,10 @@ GRADERS = {
     " numeric-2",
     "lm-eval-strict-3": "lm-evaluation-harness, task gsm8k 3.0, strict-match",
     "lm-eval-flexible-3": "lm-evaluation-harness, task gsm8k 3.0, flexible-extract",
+    "choice-1": "reads the letter of a choice",
+    "expression-1": "compares an expression with math-verify 0.9.0, in a jail",
+    "tests-1": "executes the program that a completion makes, and the item's hidden unit tests",
+    "program-1": "executes the program that a completion makes, whose value is the answer",
 }
 
 
@@ -122,6 +130,21 @@ def _asking() -> Iterator[Section]:
             " through the dispersion of the shares). The counts by outcome and the comparison of"
             " graders are of the majority answers; the log commits to these counts and to the"
             " number of right samples. Only weights that run here are asked so.",
+            "Such a run also has pass@k, the share of items of which at least one of k answers is"
+            " right. With c of n answers to an item right it is 1 - C(n - c, k) / C(n, k), which is"
+            " unbiased (M. Chen et al., 2021), and for the set the mean over its items. Its"
+            " interval takes the answers to an item as a cluster, as that of the mean does.",
+            "Where a protocol asks for a program, what it puts before a completion and the"
+            " completion are executed together, in a sandbox that belongs to the run alone. An"
+            " item's hidden tests run apart from the program, and no model is ever shown them.",
+            "In a system of two models a generator writes the samples, and a verifier scores"
+            " each; the best score is the answer (`tinygsm-verify-48`). Of equal scores the first"
+            " wins. A sample without an answer wins only where all are without, and a score that"
+            " is no finite number ranks last. The run's page has the accuracy by the number of"
+            " candidates, as a mean over all subsets, with a random choice, the vote and the"
+            " share of items with a right candidate. Items are the clusters of its intervals."
+            " Where all candidates do worse than fewer, and an interval for the whole curve"
+            " excludes chance, the page states that more candidates hurt.",
             "A text ends before the first stop string of its protocol. Holdfast cuts it there"
             " itself, for every engine and every endpoint, before any grader reads it. For chat"
             " models use `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: where `Question:` is a stop"
@@ -150,9 +173,10 @@ def _grading() -> Iterator[Section]:
         "grading",
         "How an answer is graded",
         (
-            "No model acts as a judge, and no part of a completion is executed. Both sets of a"
-            " pair are graded by the same grader. Each run also grades control items with known"
-            " outcomes; if one of them differs, the run fails.",
+            "No model acts as a judge. A completion is read as text; only the graders of programs"
+            " execute it, in a sandbox. Both sets of a pair are graded by the same grader. Each"
+            " run also grades control items with known outcomes; if one of them differs, the run"
+            " fails.",
         ),
         tuple(
             (f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)")
@@ -480,11 +504,65 @@ def _comparisons() -> Iterator[Section]:
             " coarse: p ≤ .001, .01, .05 or above, and an interval rounded outwards to half a"
             " point. Exact counts for each pair of runs would let crafted weights carry more of"
             " the sealed items out than two scores do.",
+            "The public items are also compared in thirds by difficulty: by the share of the other"
+            f" ranked models, {difficulty.FEWEST_OTHERS} or more, that had an item right. On a"
+            " sealed set each third would be three more results for every pair of models, and none"
+            " is published.",
+            "The gaps of two models differ by their difference on the public set less that on the"
+            " sealed set. The sets have other items, so the two estimates are independent, and"
+            " their intervals are joined as Newcombe does for two shares.",
+        ),
+    )
+    yield Section(
+        "overlap",
+        "Overlap with corpora",
+        (
+            "Maintainers may publish which items of a public set stand in a corpus, as"
+            " `holdfast overlap` finds them: words in a row, word problems with nearly the same"
+            " numbers and similar words, programs with like syntax trees. A run's score on these"
+            " and on all other items may stand next to them. A match is a reason to read both"
+            " texts, not evidence of training, and it changes no level. Sealed sets have none.",
+        ),
+    )
+    yield Section(
+        "efficiency",
+        "Efficient frontier",
+        (
+            "A model is on the frontier if no other ranked model has as high a private score with"
+            " fewer parameters, and none of its size a higher one. Equals are on it together. A"
+            " model of unknown size, such as most endpoints, is neither on it nor off it.",
+            "A second frontier is against tokens: all that a system reads and writes for a public"
+            " item, of every sample and by every model in it. Sealed items are not counted, because"
+            " weights could carry them out by numbers of tokens. Tokenizers differ, and an"
+            " endpoint's tokens are those that it states: they compare costs, not work.",
         ),
     )
 
 
 def _order() -> Iterator[Section]:
+    yield Section(
+        "first-run",
+        "Which run ranks",
+        (
+            "A model has one row, that of its first official run: the first complete run by the"
+            " pair's own protocol whose cohort was closed. Runs of one cohort are in the order in"
+            " which they were queued. A run that no longer counts, because it was retracted or"
+            " all its items were retired, gives its place to the next.",
+            f"A run that is submitted less than {LATER_TRY_DAYS} days after the ranked one is a"
+            " later try. It is decided and published, but it never ranks. The row is marked with"
+            " the number of complete runs, retracted ones included, and the model's page states"
+            " the range of the later tries' scores. So the best of several tries cannot rank. A"
+            f" run that is submitted {LATER_TRY_DAYS} days after the ranked one or later takes the"
+            " row once it is decided, whether it is better or worse; the page then names the run"
+            " that it replaced. The evidence level stays with the first run that was tested.",
+            "Equal weights have one run, under whatever name. Other weights under the same name"
+            " are a later try, so a new version needs a name of its own. Then it has a row of its"
+            " own, and the page states how many runs of other models of the same lineage the"
+            f" organisation had within {LATER_TRY_DAYS} days.",
+            "The prior exposure of an endpoint, and the test over all its runs, are those of its"
+            " newest decided run: they only grow.",
+        ),
+    )
     yield Section(
         "ranks",
         "Ranks",

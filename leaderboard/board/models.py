@@ -11,12 +11,13 @@ from django.db import models, transaction
 from evaluator.errors import Fault
 from leaderboard.accounts.models import Organisation
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board.rows import WHY, NotRanked, Row, Unranked, Why
+from leaderboard.board.rows import WHY, EmbargoNote, NotRanked, Row, Unranked, Why
 from leaderboard.board.sorts import SORTS
+from leaderboard.charts.frontier import Size, Sized
 from leaderboard.evidence.models import ACCESS, BoardPanel, WriteOnce
 from leaderboard.evidence.summaries import DecidedBy, FamilyLine, Likelihood, SurestGap
 from leaderboard.evidence.vocabulary import Evidence
-from leaderboard.submissions.models import Rescoring, Run, Submission
+from leaderboard.submissions.models import Embargo, Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
 READABLE = "board-"
@@ -43,15 +44,31 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
     )
     named: list[Unranked] = []
     pending: Counter[Why] = Counter()
+    embargoes = list(
+        Embargo.objects.active()
+        .filter(submission__pair=pair)
+        .select_related("submission", "because_of")
+        .order_by("submission__created", "pk")
+    )
+    held = {one.submission_id for one in embargoes if one.decided_at}
     for run in runs:
-        why = _why_unranked(run, pair)
+        why = "embargo" if run.submission_id in held else _why_unranked(run, pair)
         if why is None:
             continue
         if run.state == RunState.RANKED:
             named.append(_unranked(run, why))
         else:
             pending[why] += 1
-    return NotRanked(tuple(named), {why: pending[why] for why in WHY if pending[why]})
+    notes = tuple(_note(one) for one in embargoes)
+    return NotRanked(tuple(named), {why: pending[why] for why in WHY if pending[why]}, notes)
+
+
+def _note(embargo: Embargo) -> EmbargoNote:
+    return EmbargoNote(
+        submitted=embargo.submission.created.date(),
+        until=(embargo.ends or embargo.until).date(),
+        decided=embargo.decided_at is not None,
+    )
 
 
 def _unranked(run: Run, why: Why) -> Unranked:
@@ -220,6 +237,21 @@ class Snapshot(WriteOnce):
         row = self.rows.filter(model=model).first()
         return mark_verified([row.read()])[0] if row else None
 
+    def with_known(self, size: Size) -> "models.QuerySet[SnapshotRow]":
+        """Return the rows whose size is known."""
+        return self.rows.exclude(**{size: None})
+
+    def sizes(self) -> list[Size]:
+        """Return the sizes that are known of any ranked model."""
+        known = [models.Exists(self.with_known(size)) for size in Size]
+        found = Snapshot.objects.filter(pk=self.pk).values_list(*known).get()
+        return [size for size, is_known in zip(Size, found, strict=True) if is_known]
+
+    def sized(self, size: Size = Size.PARAMETERS) -> list[Sized]:
+        """Return the ranked models of known size with their private scores."""
+        known = self.with_known(size).values_list("model", size, "private")
+        return [Sized(model, value, score) for model, value, score in known]
+
     def curve(self) -> tuple[tuple[float, float], ...]:
         """Return the (private, public) points that the references lead to expect."""
         panel = self.facts()
@@ -270,8 +302,8 @@ class SnapshotRow(WriteOnce):
 
     ``body`` is the :class:`Row` as JSON text and the truth; the other columns are derived from it
     by :meth:`of`, for sorting, filtering and searching in SQL. Keys are in lower case, NULL where
-    a value is missing. ``parameters`` are a count, ``private``, ``public``, ``gap``,
-    ``adjusted`` and ``gap_low`` fractions.
+    a value is missing. ``parameters`` are a count, ``tokens`` a mean number an item, ``private``,
+    ``public``, ``gap``, ``adjusted`` and ``gap_low`` fractions.
     """
 
     snapshot = models.ForeignKey(
@@ -287,6 +319,7 @@ class SnapshotRow(WriteOnce):
     evidence = models.CharField(max_length=12)
     evidence_order = models.PositiveSmallIntegerField()
     parameters = models.BigIntegerField(null=True)
+    tokens = models.FloatField(null=True)
     ended = models.DateField(null=True)
     tries = models.PositiveIntegerField()
     public_rank = models.PositiveIntegerField()
@@ -332,6 +365,7 @@ class SnapshotRow(WriteOnce):
             evidence=row.evidence,
             evidence_order=EVIDENCE_ORDER[Evidence(row.evidence)],
             parameters=row.parameters or None,
+            tokens=row.tokens or None,
             ended=date.fromisoformat(row.ended) if row.ended else None,
             tries=row.tries,
             public_rank=row.public_rank,

@@ -24,6 +24,8 @@ def point_of(row: Row, *, compared: bool = False) -> ChartPoint:
         level=row.evidence,
         likelihood=row.likelihood.public.per_character if row.likelihood else None,
         pooled_gap=(adjusted.gap if adjusted else None) if compared else row.gap,
+        parameters=row.parameters,
+        tokens=row.tokens,
     )
 
 

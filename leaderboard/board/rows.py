@@ -2,18 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 from evaluator import policy
 from evaluator.contract import OutcomeCounts, Tier, Wire
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure
 from leaderboard.evidence.models import Access, AdaptivePart, Judged
-from leaderboard.evidence.summaries import Likelihoods
+from leaderboard.evidence.summaries import LaterTries, Likelihoods, ReplacedRun
 from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.ladder import EXACT_TIERS, step_of
 
 Why = Literal[
-    "waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"
+    "waiting",
+    "running",
+    "graded",
+    "embargo",
+    "incomplete",
+    "retracted",
+    "retired",
+    "regraded",
+    "post_release",
 ]
 
 
@@ -21,6 +30,7 @@ WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
     "graded": "graded, to be published when its cohort is closed",
+    "embargo": "decided, under embargo",
     "incomplete": "could not be finished yet",
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
@@ -30,13 +40,21 @@ WHY: Mapping[Why, str] = {
 """Text for each reason why a model has no rank."""
 
 
+class PassAtK(Wire, frozen=True, kw_only=True):
+    """Share of items of which one of ``k`` answers is right, unbiased, and its 95% interval."""
+
+    k: int
+    value: float
+    interval: tuple[float, float]
+
+
 class Score(OutcomeCounts, frozen=True, kw_only=True):
     """Counts of one model on one set, and its accuracy as a fraction.
 
     ``n`` is every assigned item; ``interval`` is Wilson's, 95%, and under 100 items Clopper and
     Pearson's. Where the score is a mean over ``samples`` answers to each item, ``samples_right`` of
-    all of them are right, ``standard_error`` is by item means, and the counts by outcome are of the
-    majority answers.
+    all of them are right, ``standard_error`` is by item means, ``pass_at`` is what more tries give,
+    and the counts by outcome are of the majority answers.
     """
 
     accuracy: float
@@ -44,6 +62,7 @@ class Score(OutcomeCounts, frozen=True, kw_only=True):
     samples: int = 1
     samples_right: int | None = None
     standard_error: float | None = None
+    pass_at: tuple[PassAtK, ...] = ()
 
     @property
     def fraction(self) -> str:
@@ -81,6 +100,10 @@ class Row(Wire, frozen=True, kw_only=True):
     neither ``likelihood`` nor ``leak``, weights have no ``prior_exposure``. ``verified`` is that of
     its organisation when the row is read (``models.mark_verified``); no snapshot knows it.
     ``trained_on_public``: its author states that it was trained on the public set.
+    ``tokens`` are the mean number for a public item, read and written, by all parts and samples.
+    ``run`` is the model's first official run; ``tries`` are all its complete ones. ``later`` are
+    the decided ones after it, ``replaced`` had the row before it, and ``lineage_runs`` are the
+    decided runs of its organisation's other models of its lineage within 90 days of it.
     """
 
     model: str
@@ -102,6 +125,7 @@ class Row(Wire, frozen=True, kw_only=True):
     benjamini_hochberg: float | None = None
     family: str = ""
     parameters: int | None = None
+    tokens: float | None = None
     open_weights: bool = False
     protocol: str = ""
     grader: str = ""
@@ -117,6 +141,9 @@ class Row(Wire, frozen=True, kw_only=True):
     adaptive: AdaptivePart | None = None
     verified: bool = False
     trained_on_public: bool = False
+    later: LaterTries | None = None
+    replaced: ReplacedRun | None = None
+    lineage_runs: int = 0
 
     @property
     def item_selection(self) -> str:
@@ -158,22 +185,42 @@ class Unranked(Wire, frozen=True, kw_only=True):
         return WHY[self.why]
 
 
+class EmbargoNote(Wire, frozen=True, kw_only=True):
+    """Result under embargo: days of its submission and of its end, and if it is decided already.
+
+    It names no model.
+    """
+
+    submitted: date
+    until: date
+    decided: bool
+
+
 @dataclass(frozen=True)
 class NotRanked:
     """The models that were submitted to a pair and have no row in a snapshot of it.
 
     ``named`` are those whose newest run was ranked before; the others are not public yet, so that
-    ``pending`` only counts them by reason.
+    ``pending`` only counts them by reason. ``embargoes`` are those of all models.
     """
 
     named: tuple[Unranked, ...] = ()
     pending: Mapping[Why, int] = field(default_factory=dict)
+    embargoes: tuple[EmbargoNote, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return both as JSON data."""
         return {
             "unranked": [one.to_dict() | {"reason": one.reason} for one in self.named],
             "pending": dict(self.pending),
+            "embargoes": [
+                {
+                    "submitted": one.submitted.isoformat(),
+                    "until": one.until.isoformat(),
+                    "decided": one.decided,
+                }
+                for one in self.embargoes
+            ],
         }
 
     def counts(self) -> list[str]:

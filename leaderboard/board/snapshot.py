@@ -14,7 +14,7 @@ from evaluator.policy import JAIL_TIER
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import likelihoods
 from leaderboard.board.models import Snapshot
-from leaderboard.board.rows import GraderScore, Row, Score
+from leaderboard.board.rows import GraderScore, PassAtK, Row, Score
 from leaderboard.evidence import statistics
 from leaderboard.evidence.entries import (
     LEVEL,
@@ -25,7 +25,6 @@ from leaderboard.evidence.entries import (
     effective,
     facts,
     matrix,
-    published,
     share,
     values,
 )
@@ -35,6 +34,7 @@ from leaderboard.evidence.leaks import (
     PriorExposureContrast,
     StagedContrast,
 )
+from leaderboard.evidence.model_runs import published
 from leaderboard.evidence.models import (
     AdaptiveResult,
     Adjusted,
@@ -55,9 +55,9 @@ from leaderboard.evidence.summaries import (
     SurestGap,
 )
 from leaderboard.evidence.vocabulary import Evidence, Levels
-from leaderboard.submissions.models import SampleMean
+from leaderboard.submissions.models import PassAt, SampleMean
 
-METHOD = "board-10"
+METHOD = "board-11"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a
 new name."""
 FEWEST_POOLED = 3
@@ -213,7 +213,15 @@ def _score(counts: OutcomeCounts, mean: SampleMean | None) -> Score:
         samples=mean.samples if mean else 1,
         samples_right=mean.right if mean else None,
         standard_error=mean.error if mean else None,
+        pass_at=tuple(_pass_at(tries, mean, counts.n) for tries in mean.pass_at) if mean else (),
     )
+
+
+def _pass_at(tries: PassAt, mean: SampleMean, items: int) -> PassAtK:
+    interval = statistics.clustered_interval(
+        tries.value, tries.error, items=items, samples=mean.samples, level=LEVEL
+    )
+    return PassAtK(k=tries.k, value=tries.value, interval=interval)
 
 
 def _private_score(entry: Entry) -> Score:
@@ -224,7 +232,7 @@ def _private_score(entry: Entry) -> Score:
     """
     score = _score(entry.private, entry.mean)
     if entry.adaptive:
-        return replace(score, accuracy=entry.adaptive.score, interval=entry.adaptive.score_interval)
+        return replace(score, accuracy=entry.accuracy, interval=entry.adaptive.score_interval)
     fewest, most = (_score(counts, entry.mean) for counts in entry.private_range)
     return replace(score, interval=(fewest.interval[0], most.interval[1]))
 
@@ -273,6 +281,7 @@ def _row(
         organisation=entry.organisation,
         family=entry.family,
         parameters=entry.parameters,
+        tokens=entry.tokens,
         open_weights=entry.open_weights,
         access=entry.access,
         protocol=entry.protocol,
@@ -297,6 +306,9 @@ def _row(
         graders=tuple(_graded(one) for one in entry.graders),
         within=entry.within,
         trained_on_public=entry.trained_on_public,
+        later=entry.later,
+        replaced=entry.replaced,
+        lineage_runs=entry.lineage_runs,
         adaptive=entry.judged.adaptive if entry.judged else None,
         leak=_leak(entry.strata) if entry.strata else None,
         prior_exposure=_prior_exposure(entry.prior_exposure, staged.get(entry.run)),
@@ -357,6 +369,8 @@ def _prior_exposure(
         contrast=contrast,
         stages=found.stages,
         staged=staged,
+        run=found.run,
+        items=found.items,
     )
 
 
@@ -372,7 +386,7 @@ def _graded(one: Graded) -> GraderScore:
 
 
 def build(pair: SetPair) -> Draft:
-    """Rank the newest decided run of every model that was asked ``pair``."""
+    """Rank the first official run of every model that was asked ``pair``."""
     entries = published(pair)
     panel = _panel(pair)
     rows = rank(entries)

@@ -10,6 +10,7 @@ urlpatterns = [
     path("boards/<slug:slug>/feed.atom", feeds.board_feed, name="board-feed"),
     path("boards/<slug:slug>/models/<str:name>/badge.svg", feeds.badge, name="badge"),
     path("feed.atom", feeds.feed, name="feed"),
+    path("metrics", feeds.prometheus, name="metrics"),
     path("closes.ics", feeds.calendar, name="closes"),
     path("boards/<slug:slug>/charts/<slug:chart>/", chart_views.of_board, name="board-chart"),
     path("boards/<slug:slug>/compare/", views.compare, name="board-compare"),

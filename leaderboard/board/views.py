@@ -1,5 +1,6 @@
 """Pages of boards, models and families. They read finished snapshots and compute nothing."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -32,6 +33,7 @@ from leaderboard.board.lookup import (
 from leaderboard.board.models import Snapshot, mark_verified
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
+from leaderboard.charts.chart_pages import size_links
 from leaderboard.charts.points import LEVEL_CLASSES, SIMILAR
 from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
@@ -39,7 +41,14 @@ from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import FLAGGED, LARGEST_TRIED, LEVELS, Levels
 from leaderboard.submissions.actions import close_rule
-from leaderboard.submissions.models import Model, statements_of_runs
+from leaderboard.submissions.models import (
+    Embargo,
+    Model,
+    Reply,
+    adapters_of_runs,
+    base_models,
+    statements_of_runs,
+)
 
 if TYPE_CHECKING:
     from leaderboard.board.comparison import Comparison
@@ -97,6 +106,7 @@ def _about(board: Board) -> dict[str, Any]:
         "version": board.version,
         "cache_seconds": settings.PAGE_CACHE_SECONDS,
         "size": board.size,
+        "size_charts": size_links(snapshot.sizes()) if snapshot else (),
         "counts": snapshot.counts if snapshot else {},
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
@@ -106,6 +116,7 @@ def _about(board: Board) -> dict[str, Any]:
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),
         "pending": board.unranked.counts(),
+        "embargoes": board.unranked.embargoes[:MOST_UNRANKED],
         "commitment": f"{digest[:4]}…{digest[-4:]}",
         "rule": board.pair.private.rule_words(),
         "next_close": board.next_close,
@@ -176,15 +187,17 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         "listed": _first_models(found.snapshot),
     }
     first, second = rows
-    if first and second and first.model != second.model:
+    if found.snapshot and first and second and first.model != second.model:
         # Imported here: no other page has any use for the statistics.
         from leaderboard.board import comparison as comparisons  # noqa: PLC0415
 
-        comparison = comparisons.compare(found.pair, first, second)
+        comparison = comparisons.compare(found.snapshot, first, second)
         context |= {
             "comparison": comparison,
             "sides": [cells(first), cells(second)],
             "sets": _compared_sets(comparison),
+            "gap": comparison.gap and comparison.gap.conclusion(first.model, second.model),
+            "difficulty": _compared_thirds(comparison),
         }
     return render(request, "board/compare.html", context)
 
@@ -214,13 +227,29 @@ def _compared_sets(comparison: "Comparison") -> list[dict[str, Any]]:
     ]
 
 
+def _compared_thirds(comparison: "Comparison") -> list[dict[str, Any]]:
+    """Return the comparison by the difficulty of public items as texts, the hardest first."""
+    return [
+        {
+            "name": group.name,
+            "easiness": f"{formats.percent(group.low)}–{formats.percent(group.high)}",
+            "result": group.result,
+            "difference": formats.points(group.result.difference),
+            "interval": formats.span(group.result.interval),
+            "p": formats.p_value(group.result.p) if group.result.p is not None else "",
+        }
+        for group in comparison.difficulty
+    ]
+
+
 @require_safe
 @cached_for_visitors(board_etag)
 def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
     """Return the rows that the page shows for the same address, on all its pages, as CSV."""
     snapshot = _board_or_404(request, slug).snapshot
     rows = BoardQuery.from_dict(request.GET).rows(snapshot)
-    text = exports.as_csv(mark_verified(row.read() for row in rows))
+    efficient = exports.efficient_models(snapshot)
+    text = exports.as_csv(mark_verified(row.read() for row in rows), efficient)
     headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -237,17 +266,48 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     known = Model.objects.named(name)
     if known and known.name != name:
         return redirect("model", known.name, permanent=True)
-    stated = statements_of_runs(row.run for _, _, row in ranked) if known else {}
-    standings = [_standing(*one) | {"stated": stated.get(one[2].run)} for one in ranked]
+    standings = _standings(ranked, known)
     context = {
         "name": name,
         "unverified": known.organisation if known else None,
         "organisation": known.organisation if known else standings[0]["cells"].row.organisation,
         "former": known.former.select_related("organisation").order_by("-pk") if known else (),
+        "embargoes": Embargo.objects.about(known) if known else (),
         "standings": standings,
         "verdicts": Verdict.objects.of_model(name),
     }
     return render(request, "board/model.html", context)
+
+
+def _standings(
+    ranked: Sequence[tuple[SetPair, Snapshot, Row]], known: Model | None
+) -> list[dict[str, Any]]:
+    """Return the standing of a model on each board, with what its author says of the run."""
+    standings = [_standing(*one) for one in ranked]
+    if known is None:  # a row whose model is gone
+        return standings
+    bases = base_models(known)
+    from_author = _from_author([row.run for _, _, row in ranked])
+    for standing, own in zip(standings, from_author, strict=True):
+        standing.update(own, parents=_parents(bases, standing["snapshot"]))
+    return standings
+
+
+def _parents(bases: set[str], snapshot: Snapshot) -> list[str]:
+    """Return those of the base models that are ranked there, by their present names."""
+    rows = (find_row(snapshot, name) for name in sorted(bases))
+    return [row.model for row in rows if row]
+
+
+def _from_author(runs: Sequence[str]) -> list[dict[str, Any]]:
+    """Return by run what its author states of it, its adapter, and its organisation's reply."""
+    stated = statements_of_runs(runs)
+    adapters = adapters_of_runs(runs)
+    replies = Reply.objects.of_runs(runs)
+    return [
+        {"stated": stated.get(run), "adapter": adapters.get(run), "reply": replies.get(run)}
+        for run in runs
+    ]
 
 
 def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:

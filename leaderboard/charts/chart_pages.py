@@ -10,7 +10,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from leaderboard.charts import figures
+from leaderboard.charts import figures, frontier
+from leaderboard.charts.frontier import Size, Sized
 from leaderboard.charts.points import (
     MOST_ROWS,
     SIMILAR,
@@ -20,7 +21,7 @@ from leaderboard.charts.points import (
     near,
     thinned,
 )
-from leaderboard.evidence.formats import percent, points, span
+from leaderboard.evidence.formats import percent, points, size, span
 
 Curve = Sequence[tuple[float, float]]
 Cell = SafeString | str
@@ -154,6 +155,99 @@ def likelihood(data: ChartData) -> Chart | None:
     )
 
 
+@dataclass(frozen=True)
+class _SizeTexts:
+    """Texts of the chart of scores against a size."""
+
+    question: str
+    reading: str
+    heading: str
+    unknown: str
+    link: str
+    selection: str
+
+
+SIZE_CHARTS: Mapping[str, Size] = {"efficiency": Size.PARAMETERS, "token-efficiency": Size.TOKENS}
+"""Charts of scores against a size, by the last part of their addresses."""
+_SIZE_TEXTS = {
+    Size.PARAMETERS: _SizeTexts(
+        question="Which models are efficient for their size?",
+        reading="Private score against the number of parameters, on a logarithmic scale. The line"
+        " is the efficient frontier: no other ranked model has as high a score with fewer"
+        " parameters.",
+        heading="Parameters",
+        unknown="their number of parameters is not known, most often because they are endpoints",
+        link="parameters",
+        selection="those of known size",
+    ),
+    Size.TOKENS: _SizeTexts(
+        question="Which models are efficient for the tokens that they use?",
+        reading="Private score against the tokens of a public item, on a logarithmic scale: those"
+        " of the prompt and the answer, of all samples and all models of a system. The line is the"
+        " efficient frontier: no other ranked model has as high a score with fewer tokens. Models"
+        " have different tokenizers, so tokens are not work of the same kind.",
+        heading="Tokens an item",
+        unknown="their tokens are not known, because the endpoint counts none or their run is"
+        " older than the count",
+        link="tokens an item",
+        selection="those whose tokens are known",
+    ),
+}
+
+
+def efficiency(data: ChartData) -> Chart | None:
+    """Return private score against parameters; None where no model's are known."""
+    return _against(data, Size.PARAMETERS)
+
+
+def token_efficiency(data: ChartData) -> Chart | None:
+    """Return private score against the tokens of an item; None where no model's are known."""
+    return _against(data, Size.TOKENS)
+
+
+def _against(data: ChartData, against: Size) -> Chart | None:
+    known = [(own, model) for model in data.points if (own := model.size(against))]
+    if not known:
+        return None
+    known.sort(key=lambda pair: (pair[0], -pair[1].private))
+    rows = [
+        (
+            model.model,
+            size(own),
+            percent(model.private),
+            "–".join(map(percent, model.private_interval)),
+            "yes" if data.efficient[model.model] else "no",
+            points(model.gap),
+            _evidence(model),
+        )
+        for own, model in known
+    ]
+    texts = _SIZE_TEXTS[against]
+    left_out = ""
+    if data.unsized:
+        left_out = f" {data.unsized:,} of the models are not drawn: {texts.unknown}."
+    drawn = [model for _, model in known]
+    return Chart(
+        question=texts.question,
+        reading=f"{texts.reading} Scores that are close may change places by chance; their"
+        f" intervals are in the table.{left_out}",
+        headings=(
+            "Model",
+            texts.heading,
+            "Private, %",
+            "95% interval",
+            "On the frontier",
+            "Gap, pp",
+            "Evidence",
+        ),
+        rows=rows,
+        figure=figures.efficiency(drawn, data.frontier, against, texts.heading.lower()),
+        shown=len(drawn),
+        total=data.total,
+        selection=texts.selection,
+    )
+
+
 def families(data: ChartData) -> Chart | None:
     """Return the mean gaps of families; None where no family is known."""
     if not data.families:
@@ -206,6 +300,8 @@ CHARTS: Mapping[str, Callable[[ChartData], Chart | None]] = {
     "families": families,
     "rank-changes": rank_changes,
     "likelihood": likelihood,
+    "efficiency": efficiency,
+    "token-efficiency": token_efficiency,
     "peers": peers,
 }
 """By the last part of a chart's address."""
@@ -217,12 +313,27 @@ def chart_data(
     total: int,
     curve: Curve,
     families: Sequence[FamilyMean],
+    *,
+    sized: Sequence[Sized] = (),
+    unsized: int = 0,
+    sizes: Sequence[Size] = (),
 ) -> ChartData:
-    """Return the data of a chart; ``?model=`` names the one whose peers are asked for (404)."""
+    """Return the data of a chart; ``?model=`` names the one whose peers are asked for (404).
+
+    ``sized`` are all models of known size; of those asked for, ``unsized`` have none. ``sizes`` are
+    the sizes that any model has.
+    """
     model = request.GET.get("model", "") or (points[0].model if points else "")
     if points and all(point.model != model for point in points):
         raise Http404("no such model among those shown")
-    return ChartData(points, total, curve, families, model)
+    efficient = frontier.efficient(sized)
+    line = frontier.line(sized, efficient)
+    return ChartData(points, total, curve, families, model, line, efficient, unsized, sizes)
+
+
+def size_links(sizes: Sequence[Size]) -> list[tuple[str, str]]:
+    """Return the charts of scores against these sizes: last part of the address, words for it."""
+    return [(name, _SIZE_TEXTS[at].link) for name, at in SIZE_CHARTS.items() if at in sizes]
 
 
 def chart_page(
@@ -239,6 +350,8 @@ def chart_page(
         "home": home,
         "address": choices.urlencode(),
         "chart": CHARTS[name](data) if data.points else None,
+        "name": name,
+        "size_charts": size_links(data.sizes) if name in SIZE_CHARTS else (),
         "bundle": static(settings.PLOTLY),
     }
     return render(request, "charts/chart.html", context)

@@ -8,10 +8,12 @@ rest becomes inline styles, which the content policy forbids.
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from math import ceil, floor, log10
 from typing import Any
 
+from leaderboard.charts.frontier import Size
 from leaderboard.charts.points import ChartPoint, FamilyMean
-from leaderboard.evidence.formats import percent, points, span
+from leaderboard.evidence.formats import percent, points, size, span
 from leaderboard.evidence.vocabulary import Evidence
 
 Trace = dict[str, Any]
@@ -70,6 +72,41 @@ def likelihood(models: Sequence[ChartPoint]) -> Figure:
         _axis("log-likelihood per character,<br>public items", zero=False),
         _axis("gap, pp"),
     )
+
+
+def efficiency(
+    models: Sequence[ChartPoint], frontier: Sequence[tuple[float, float]], against: Size, title: str
+) -> Figure:
+    """Return private accuracy in percent against a size on a log scale, with the frontier.
+
+    ``models`` have that size, one or more of them; ``frontier`` are (size, private) points.
+    """
+
+    def at(own: Sequence[ChartPoint]) -> Trace:
+        return {
+            "x": [model.size(against) for model in own],
+            "y": _percents(model.private for model in own),
+        }
+
+    sizes = [at_size for at_size, _ in frontier]
+    stairs = _line(sizes, _percents(score for _, score in frontier), "frontier", colour="prv")
+    stairs["line"] = {"dash": "dot", "shape": "hv"}
+    ticks = _decades([model.size(against) or 1 for model in models])
+    across = _axis(title, zero=False) | {
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [size(tick) for tick in ticks],
+    }
+    return _figure(
+        [stairs, *_by_evidence(models, at)], across, _axis("private accuracy, %", zero=False)
+    )
+
+
+def _decades(sizes: Sequence[float]) -> list[float]:
+    """Return the ticks of a log axis around these sizes: 1, 2 and 5 of each power of ten, or 1."""
+    first, last = floor(log10(min(sizes))), ceil(log10(max(sizes)))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    return [step * 10.0**power for power in range(first, last + 1) for step in steps]
 
 
 def rank_changes(models: Sequence[ChartPoint]) -> Figure:

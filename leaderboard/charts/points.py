@@ -1,9 +1,10 @@
 """Chart points: the figures of one model, run here or published, that charts draw."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from leaderboard.charts.frontier import Size
 from leaderboard.evidence.summaries import PooledGap
 from leaderboard.evidence.vocabulary import Evidence
 
@@ -29,6 +30,7 @@ class ChartPoint(NamedTuple):
 
     ``likelihood`` is per character of the public items, in nats; None if it is not known.
     ``pooled_gap`` is the gap that enters the mean of its family; None if none does.
+    ``parameters`` and ``tokens``, of a public item, are numbers; None if one is not known.
     """
 
     model: str
@@ -43,6 +45,12 @@ class ChartPoint(NamedTuple):
     level: Evidence
     likelihood: float | None
     pooled_gap: float | None
+    parameters: float | None
+    tokens: float | None = None
+
+    def size(self, size: Size) -> float | None:
+        """Return the size that a score is set against; None if it is not known."""
+        return self.parameters if size is Size.PARAMETERS else self.tokens
 
     @property
     def level_class(self) -> str:
@@ -68,7 +76,10 @@ class ChartData:
     """Data of a chart: points of models, of ``total`` that were asked for.
 
     ``curve`` are the (private, public) points of the references' expectation, ``families`` the mean
-    gaps. ``model`` is the one whose peers are asked for; it is one of ``points``.
+    gaps. ``model`` is the one whose peers are asked for; it is one of ``points``. ``frontier`` are
+    the (size, private) points of efficient models, ``efficient`` says of each model of known size
+    if it is one. Both are of the whole board, also where fewer models are shown. ``unsized`` counts
+    the models asked for whose size is not known, ``sizes`` are those that any model has.
     """
 
     points: Sequence[ChartPoint]
@@ -76,6 +87,10 @@ class ChartData:
     curve: Sequence[tuple[float, float]]
     families: Sequence[FamilyMean]
     model: str
+    frontier: Sequence[tuple[float, float]] = ()
+    efficient: Mapping[str, bool] = field(default_factory=dict)
+    unsized: int = 0
+    sizes: Sequence[Size] = ()
 
 
 def near(points: Sequence[ChartPoint], model: str) -> list[ChartPoint]:

@@ -49,10 +49,10 @@ UNMARKED = Cell("")
 class RankedModel:
     """One row. ``cells`` are by the names of their columns.
 
-    ``tries`` counts the complete runs; ``grounds`` stand next to the evidence level, and
-    ``explanation`` is its tooltip. ``mark`` says that the row is of another kind than the others,
-    ``unverified`` that its organisation was not yet checked to be who its name says,
-    and ``disclosed`` what the model's author discloses.
+    ``tries`` counts the complete runs, and ``about_tries`` says which of them ranks. ``grounds``
+    stand next to the evidence level, and ``explanation`` is its tooltip. ``mark`` says that the row
+    is of another kind than the others, ``unverified`` that its organisation was not yet checked to
+    be who its name says, and ``disclosed`` what the model's author discloses.
     """
 
     model: str
@@ -65,6 +65,7 @@ class RankedModel:
     level_class: str
     grounds: str
     explanation: str
+    about_tries: str = ""
     mark: Cell = UNMARKED
     unverified: bool = False
     disclosed: str = ""

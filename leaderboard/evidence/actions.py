@@ -5,7 +5,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.evidence import decide
 from leaderboard.evidence.models import LONGEST_REASON, Cohort, Reference, Verdict
-from leaderboard.submissions.models import Model
+from leaderboard.submissions.models import Embargo, Model
 
 
 def decide_cohort(*, pair: SetPair) -> Cohort | None:
@@ -45,13 +45,16 @@ def _save(pair: SetPair, number: int, draft: decide.Draft) -> Cohort:
 def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = None) -> Reference:
     """Hold a model for clean on a pair from the next close on, for a published reason.
 
-    A new reason replaces the old one. Raises ``not_found`` and ``invalid_field``.
+    A new reason replaces the old one. Raises ``not_found``, ``invalid_field``, and
+    ``embargo_running`` while a result of it is under embargo: the panel would disclose it.
     """
     known = Model.objects.filter(name__iexact=model).first()
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "model")
     if not why.strip() or len(why.strip()) > LONGEST_REASON:
         raise refuse(Refusal.INVALID_FIELD, "why")
+    if Embargo.objects.active().filter(submission__pair=pair, submission__model=known).exists():
+        raise refuse(Refusal.EMBARGO_RUNNING)
     reference, _ = Reference.objects.update_or_create(
         pair=pair, model=known, defaults={"why": why.strip(), "named_by": by}
     )

@@ -25,12 +25,14 @@ from evaluator.contract import (
 )
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.evidence import statistics
-from leaderboard.evidence.entries import LEVEL, Entry, matrix, newest_of, values
+from leaderboard.evidence.entries import LEVEL, Entry, matrix, values
+from leaderboard.evidence.model_runs import newest_of
 from leaderboard.evidence.models import AdaptiveResult, Reference
+from leaderboard.evidence.practice import raw_gap
 from leaderboard.evidence.statistics import adaptive
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.vocabulary import LEVELS
-from leaderboard.submissions.adaptive import PlanDraft
+from leaderboard.submissions.adaptive import PlanDraft, RawGap
 from leaderboard.submissions.models import Run, RunOutcomes, RunPlan
 
 PLACES = 4
@@ -67,6 +69,10 @@ class ItemStatistician:
         """Return the ``AdaptiveResult`` of a run that ends at its current look, else None."""
         result = result_of(plan)
         return result.to_dict() if result else None
+
+    def raw_gap(self, run: Run) -> RawGap:
+        """Return the gap of a practice run."""
+        return raw_gap(run)
 
 
 def planned_looks(items: int, *, least: int) -> list[tuple[int, float]]:

@@ -16,7 +16,7 @@ class References(RecordingConsole):
     """Models that maintainers hold for clean."""
 
     record_form = ReferenceForm
-    record_title = "Hold a model for clean, from the next close on"
+    record_title = "Name a reference: a model held to be uncontaminated, from the next close on"
 
     list_display = ("model", "pair", "why", "named_by", "named_at")
     list_select_related = ("model", "pair", "named_by")

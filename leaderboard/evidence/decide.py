@@ -24,10 +24,10 @@ from leaderboard.evidence.entries import (
     effective,
     facts,
     matrix,
-    newest,
     of_runs,
 )
 from leaderboard.evidence.first_runs import with_first_runs
+from leaderboard.evidence.model_runs import newest
 from leaderboard.evidence.models import (
     AdaptivePart,
     AdaptiveResult,

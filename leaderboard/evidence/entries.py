@@ -17,7 +17,8 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import ACCESS, Access, AdaptiveResult, Judged, Verdict
 from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
 from leaderboard.evidence.statistics.logits import Floats
-from leaderboard.evidence.summaries import Likelihoods, Likely
+from leaderboard.evidence.statistics.sampling import effective_items
+from leaderboard.evidence.summaries import LaterTries, Likelihoods, Likely, ReplacedRun
 from leaderboard.submissions.item_selection import recipient_of
 from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore, step_of
 from leaderboard.submissions.models import (
@@ -69,9 +70,7 @@ def effective(counts: OutcomeCounts, mean: SampleMean | None) -> EffectiveCounts
     if mean is None:
         return EffectiveCounts(counts.right, counts.truncated, counts.n)
     p = share(counts, mean)
-    items = float(counts.n)
-    if mean.error > 0:
-        items = min(max(p * (1 - p) / mean.error**2, items), items * mean.samples)
+    items = effective_items(p, mean.error, items=counts.n, samples=mean.samples)
     return EffectiveCounts(p * items, counts.truncated * items / counts.n, items)
 
 
@@ -149,7 +148,7 @@ class Entry:
       of a self-declared endpoint, whose private score is published in steps;
     - ``mean`` and ``public_mean`` are the scores where these are means over samples, of which
       ``samples_right`` and ``public_samples_right`` have the right ones of each item;
-    - ``family`` is the model's lineage;
+    - ``family`` is the model's lineage, ``tokens`` are those of a public item (``Run``);
     - ``graders`` are the counts by each grader;
     - ``strata`` are counts of weights on either part of the private set;
     - ``prior_exposure`` is that of an endpoint's provider, as far as it may be published;
@@ -159,7 +158,8 @@ class Entry:
     - ``adaptive`` is the result of a run that was asked a part of its items by a plan: it has no
       ``outcomes``, because easy and hard items are not among them in the set's proportion;
     - ``trained_on_public``: its author states that the model was trained on the public set;
-    - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this.
+    - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this;
+    - ``later``, ``replaced`` and ``lineage_runs`` are as in ``model_runs``, of a run that ranks.
     """
 
     model: str
@@ -178,6 +178,7 @@ class Entry:
     public_mean: SampleMean | None = None
     family: str = ""
     parameters: int | None = None
+    tokens: float | None = None
     open_weights: bool = False
     protocol: str = ""
     grader: str = ""
@@ -192,6 +193,9 @@ class Entry:
     within: int = 0
     adaptive: AdaptiveResult | None = None
     trained_on_public: bool = False
+    later: LaterTries | None = None
+    replaced: ReplacedRun | None = None
+    lineage_runs: int = 0
 
     @property
     def step(self) -> int:
@@ -202,6 +206,11 @@ class Entry:
     def private_share(self) -> float:
         """Private score as a fraction."""
         return share(self.private, self.mean)
+
+    @property
+    def accuracy(self) -> float:
+        """Private score as it is published: of an adaptive run that of all planned items."""
+        return self.adaptive.score if self.adaptive else self.private_share
 
     @property
     def public_share(self) -> float:
@@ -249,6 +258,13 @@ def _drop_empty(fields: dict[str, Any], *names: str) -> None:
             del fields[name]
 
 
+def _to_data(fields: dict[str, Any], *names: str) -> None:
+    """Replace structures by their data, where they were not dropped."""
+    for name in names:
+        if name in fields:
+            fields[name] = fields[name].to_dict()
+
+
 def facts(entry: Entry) -> dict[str, Any]:
     """Return what is hashed of an entry: all fields, outcomes by their digests.
 
@@ -257,7 +273,9 @@ def facts(entry: Entry) -> dict[str, Any]:
     fields = asdict(entry)
     if entry.prior_exposure is None:
         del fields["prior_exposure"]
-    _drop_empty(fields, "within", "trained_on_public")
+    later = ("later", "replaced", "lineage_runs")
+    _drop_empty(fields, "within", "trained_on_public", *later, "tokens")
+    _to_data(fields, "later", "replaced")
     del fields["adaptive"]
     if entry.adaptive is not None:
         fields["adaptive"] = entry.adaptive.to_dict()
@@ -274,6 +292,8 @@ def facts(entry: Entry) -> dict[str, Any]:
     for name in ("mean", "public_mean"):
         if fields[name] is None:
             del fields[name]
+        else:
+            del fields[name]["pass_at"]  # follows from the right samples, whose digest is hashed
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -282,23 +302,6 @@ def facts(entry: Entry) -> dict[str, Any]:
         "judged": entry.judged and entry.judged.to_dict(),
         "likelihood": entry.likelihood and entry.likelihood.to_dict(),
     }
-
-
-def newest(pair: SetPair) -> tuple[Entry, ...]:
-    """Return the newest complete run of each model, by the time when it was queued."""
-    return tuple(_entries(pair, _newest_of_each_model(_counting_runs(pair))))
-
-
-def newest_of(pair: SetPair, models: Iterable[int]) -> tuple[Entry, ...]:
-    """Return the newest complete run of each of these models."""
-    runs = _counting_runs(pair).filter(submission__model__in=list(models))
-    return tuple(_entries(pair, _newest_of_each_model(runs)))
-
-
-def published(pair: SetPair) -> tuple[Entry, ...]:
-    """Return the newest run of each model whose cohort is closed: earlier no score is published."""
-    decided = _counting_runs(pair).filter(pk__in=Verdict.objects.values("run"))
-    return tuple(_entries(pair, _newest_of_each_model(decided)))
 
 
 @dataclass(frozen=True)
@@ -311,7 +314,7 @@ class ItemOutcomes:
 
 def item_outcomes(pair: SetPair, runs: Iterable[UUID]) -> dict[UUID, ItemOutcomes]:
     """Return the outcomes of those of ``runs`` that still count and are complete. Never shown."""
-    counting = list(_counting_runs(pair).filter(pk__in=list(runs)))
+    counting = list(counting_runs(pair).filter(pk__in=list(runs)))
     manifest = pair.private.facts()
     gone = retired(manifest, pair.private.signed_notices()) if manifest else frozenset()
     stored = _complete_outcomes(pair, counting, gone)
@@ -328,14 +331,10 @@ def item_outcomes(pair: SetPair, runs: Iterable[UUID]) -> dict[UUID, ItemOutcome
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
     """Return the entries of those of ``runs`` that still count, in the order of their keys."""
-    return tuple(_entries(pair, _counting_runs(pair).filter(pk__in=list(runs)).order_by("pk")))
+    return tuple(entries_of(pair, counting_runs(pair).filter(pk__in=list(runs)).order_by("pk")))
 
 
-def _newest_of_each_model(runs: QuerySet[Run]) -> QuerySet[Run]:
-    return runs.order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
-
-
-def _counting_runs(pair: SetPair) -> QuerySet[Run]:
+def counting_runs(pair: SetPair) -> QuerySet[Run]:
     """Return the graded runs on ``pair`` that count; runs by another protocol do not."""
     runs = Run.objects.filter(
         submission__pair=pair,
@@ -413,7 +412,7 @@ def _bits_of_stratum(manifest: Manifest, stratum: Stratum, retired: frozenset[in
     return sum(1 << index for index in items)
 
 
-def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
+def entries_of(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     """Yield the entries of those runs whose outcomes are complete and may be published."""
     runs = list(queryset)
     private_set = _PrivateSet.of_pair(pair)
@@ -451,6 +450,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             public_mean=public_counts.mean,
             family=model.lineage.name if model.lineage else "",
             parameters=model.parameters,
+            tokens=run.tokens_per_item,
             open_weights=model.open_weights,
             protocol=pair.protocol,
             grader=pair.board_grader,
@@ -494,7 +494,7 @@ def _staged_runs(
     models = {run.submission.model_id for run in runs if run.tier == STAGED_TIER}
     if history is None or not models:
         return {}
-    listed = _counting_runs(pair).filter(tier=STAGED_TIER, submission__model__in=models)
+    listed = counting_runs(pair).filter(tier=STAGED_TIER, submission__model__in=models)
     every = list(listed.order_by("queued_at", "pk"))
     outcomes = _complete_outcomes(pair, every, private_set.retired)
     planned = _adaptive_results(every)

@@ -15,8 +15,9 @@ from leaderboard.evidence.leaks import (
     StagedContrast,
 )
 from leaderboard.evidence.models import AdaptivePart, FirstRun, Judged
-from leaderboard.evidence.summaries import DecidedBy
+from leaderboard.evidence.summaries import DecidedBy, LaterTries, ReplacedRun
 from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
+from leaderboard.submissions.states import LATER_TRY_DAYS
 
 
 def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -> str:
@@ -225,10 +226,50 @@ def leak(contrast: LeakContrast, levels: Levels = LEVELS) -> str:
     )
 
 
+def tries(complete: int, later: LaterTries | None, replaced: ReplacedRun | None) -> str:
+    """Return which of a model's ``complete`` runs ranks, in words; '' for its only one."""
+    if complete < 2:
+        return ""
+    lead = f"The first of {complete:,} complete runs."
+    if replaced:
+        lead = (
+            f"One of {complete:,} complete runs. It was submitted {LATER_TRY_DAYS} days or more"
+            f" after the run that ended on {replaced.ended}, which ranked before it with"
+            f" {percent(replaced.accuracy)}%."
+        )
+    if later is None:
+        return lead
+    low, high = percent(later.lowest), percent(later.highest)
+    if later.count == 1:
+        return f"{lead} A later one scored {low}% and does not rank."
+    scores = f"{low}%" if low == high else f"{low} to {high}%"
+    return f"{lead} {later.count:,} later ones scored {scores} and do not rank."
+
+
 def prior_exposure(exposure: PriorExposure | None, n: int, levels: Levels = LEVELS) -> str:
-    """Return which of ``n`` items an endpoint's provider had been shown before; '' for weights."""
+    """Return which items an endpoint's provider had been shown before; '' for weights.
+
+    ``n`` is the number of items of the row's own run.
+    """
     if exposure is None:
         return ""
+    if exposure.run:
+        return f"At its newest run. {_extent(exposure, exposure.items, levels)}"
+    return _extent(exposure, n, levels)
+
+
+def lineage_runs(count: int, organisation: str, family: str) -> str:
+    """Return how often the organisation had other models of a lineage asked; '' for never."""
+    if not count:
+        return ""
+    runs = "1 decided run" if count == 1 else f"{count:,} decided runs"
+    return (
+        f"{organisation} had {runs} of other models of the lineage {family} within"
+        f" {LATER_TRY_DAYS} days of this one. Each model has a row of its own."
+    )
+
+
+def _extent(exposure: PriorExposure, n: int, levels: Levels) -> str:
     if exposure.extent == "unknown":
         return (
             "Not known: the published logs do not state yet when the provider was shown each of"

@@ -67,7 +67,8 @@ class StagedContrast(Wire, frozen=True, kw_only=True):
 class PriorExposure(Wire, frozen=True, kw_only=True):
     """Exposure of a run's private items to its provider before the run, by the evaluators' logs.
 
-    Only items that count are included.
+    Only items that count are included. Exposure only grows, so it is that of the model's newest
+    decided run: ``run``, with so many ``items``. Of the row's own run both are empty.
 
     - ``before``: items that other runs showed before this run's first entry in a log;
     - ``since``: ISO date on which the first of them was shown, empty for none;
@@ -75,8 +76,8 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
 
     ``before`` and ``fresh`` are None where that is unknown. There is no ``contrast`` where one side
     has no whole part of the set. ``staged`` is over the model's runs until this one; None where
-    none of them had a contrast. ``stages`` are the stages that the run was asked, and all of the
-    set; None for a set without stages.
+    none of them had a contrast. ``stages`` are the stages that the row's own run was asked, and all
+    of the set; None for a set without stages.
     """
 
     extent: ExposureExtent
@@ -86,3 +87,5 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
     contrast: PriorExposureContrast | None = None
     stages: tuple[int, int] | None = None
     staged: StagedContrast | None = None
+    run: str = ""
+    items: int = 0

@@ -110,6 +110,8 @@ class RunExposure:
     since: str = ""
     sides: ContrastCounts | None = None
     stages: tuple[int, int] | None = None
+    run: str = ""
+    items: int = 0
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,25 @@ class SurestGap(Wire, frozen=True, kw_only=True):
     gap: float
 
 
+class LaterTries(Wire, frozen=True, kw_only=True):
+    """Decided runs of a ranked model that came after the ranked one and have no row.
+
+    Their private scores lie from ``lowest`` to ``highest``, as fractions.
+    """
+
+    count: int
+    lowest: float
+    highest: float
+
+
+class ReplacedRun(Wire, frozen=True, kw_only=True):
+    """Run that had a model's row until the window for later tries was over."""
+
+    run: str
+    ended: str
+    accuracy: float
+
+
 class PooledGap(Wire, frozen=True, kw_only=True):
     """Mean gap of a family by random effects, with Hartung and Knapp's interval.
 

@@ -8,8 +8,17 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from msgspec import UnsetType
 
-from evaluator.contract import Announcement, CountsOpening, Endpoint, LogLine, Recipient, fits
+from evaluator.contract import (
+    Announcement,
+    CountsOpening,
+    Endpoint,
+    LogLine,
+    Recipient,
+    Wire,
+    fits,
+)
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import origin, verify_entry
@@ -65,8 +74,16 @@ def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> 
         software=announcement.software,
         out_of_service=announcement.out_of_service or "",
         busy_with=announcement.run,
+        host=_stated(announcement.host),
+        endpoints=_stated(announcement.endpoints),
+        probes=announcement.probes is True,
+        state=_stated(announcement.state),
     )
     return bool(stored)
+
+
+def _stated(facts: Wire | UnsetType) -> dict[str, Any] | None:
+    return None if isinstance(facts, UnsetType) else facts.to_dict()
 
 
 def record_grant(

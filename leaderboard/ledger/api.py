@@ -139,7 +139,7 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
     "/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first"
 )
 def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
-    """Return the grants with the fields that their hashes cover.
+    """Return the grants with the fields that their hashes cover; without those of practice.
 
     - ``hash`` is the SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"),
       ``version`` (2), ``run``, ``token``, ``recipient``, ``salt`` and ``sets``.
@@ -150,7 +150,7 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     - ``items`` are bitmaps in base64, least significant bit first: the items of a set that the
       attempt may still ask. ``blocks`` is empty for a whole set.
     """
-    stored = Grant.objects.with_opened().filter(pk__gt=query.after).order_by("pk")
+    stored = Grant.objects.of_sealed_sets().with_opened().filter(pk__gt=query.after).order_by("pk")
     return {"grants": [_grant(grant) for grant in stored[: query.limit]]}
 
 

@@ -7,10 +7,18 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import MIN_CELL_SIZE, LogLine, canonical_json
+from evaluator.contract import (
+    MIN_CELL_SIZE,
+    EndpointPolicy,
+    HostFacts,
+    HostState,
+    LogLine,
+    canonical_json,
+)
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
 from evaluator.policy import ENDPOINT_TIERS, JAIL, EndpointId
+from leaderboard.accounts.models import LONGEST_REASON
 from leaderboard.benchmarks.models import ItemSet
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
@@ -29,8 +37,8 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
         return self.filter(expected_by__gt=Now(), announced_pool=models.F("pool"))
 
     def in_service(self) -> "EvaluatorQuerySet":
-        """Live ones that take runs."""
-        return self.live().filter(out_of_service="")
+        """Live ones that take runs and are not cordoned."""
+        return self.live().filter(out_of_service="", cordon="")
 
     def public_key_of(self, name: str) -> str | None:
         """Return the key that verifies an evaluator's reports; None for an unknown evaluator."""
@@ -45,8 +53,23 @@ class Evaluator(models.Model):
     - The other columns hold its last announcement (a ``contract.Announcement``): ``last_seen`` and
       ``expected_by`` are by the database's clock; ``announced_at`` is by the evaluator's clock and
       orders announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``;
-      ``out_of_service`` is the reason why it takes no runs, or empty.
+      ``out_of_service`` is the reason why it takes no runs, or empty; ``host`` (a
+      ``contract.HostFacts``), ``endpoints`` (a ``contract.EndpointPolicy``) and ``state`` (a
+      ``contract.HostState``) are None where its release announces none; ``probes``: it answers
+      orders of probes.
+    - ``cordon`` is a maintainer's order that it takes no runs, and the fields next to it are who
+      gave it, when and why.
+    - ``last_error`` is the code of the last attempt that ended by a fault of ours there.
     """
+
+    class Cordon(models.TextChoices):
+        """Order of a maintainer about an evaluator that takes no new runs.
+
+        The runs that a cordoned one holds finish, those of a paused one go to others.
+        """
+
+        CORDONED = "cordoned"
+        PAUSED = "paused"
 
     name = models.CharField(max_length=80, unique=True)
     public_key = models.CharField(max_length=64)
@@ -67,6 +90,23 @@ class Evaluator(models.Model):
     software = models.CharField(max_length=40, blank=True)
     out_of_service = models.CharField(max_length=20, blank=True)
     busy_with = models.UUIDField(null=True)
+    host: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    endpoints: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+
+    probes = models.BooleanField(default=False)
+    state: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    cordon = models.CharField(max_length=8, blank=True, choices=Cordon.choices)
+    cordoned_by = models.CharField(max_length=150, blank=True)
+    cordoned_at = models.DateTimeField(null=True)
+    cordon_reason = models.CharField(max_length=LONGEST_REASON, blank=True)
+    last_error = models.CharField(max_length=40, blank=True)
+    last_error_at = models.DateTimeField(null=True)
 
     objects = EvaluatorQuerySet.as_manager()
 
@@ -84,6 +124,15 @@ class Evaluator(models.Model):
                 ),
                 name="evaluator_keys_are_hex",
             ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    cordon="", cordoned_by="", cordoned_at__isnull=True, cordon_reason=""
+                )
+                | models.Q(cordon__in=["cordoned", "paused"], cordoned_at__isnull=False)
+                & ~models.Q(cordoned_by="")
+                & ~models.Q(cordon_reason=""),
+                name="evaluator_cordon_is_whole",
+            ),
         )
 
     def __str__(self) -> str:
@@ -94,10 +143,34 @@ class Evaluator(models.Model):
         facts = {"name": item_set.name, "sealed": item_set.sealed, "digest": item_set.digest}
         return facts in self.sets
 
+    def host_facts(self) -> HostFacts | None:
+        """Return what it announced of its host; None for nothing."""
+        return HostFacts.from_dict(self.host) if self.host else None
+
+    def host_state(self) -> HostState | None:
+        """Return what it announced of the state of its host; None for nothing."""
+        return HostState.from_dict(self.state) if self.state else None
+
+    def endpoint_policy(self) -> EndpointPolicy | None:
+        """Return what it announced of endpoints that it shows sealed items; None for nothing."""
+        return EndpointPolicy.from_dict(self.endpoints) if self.endpoints else None
+
+    @property
+    def executes(self) -> bool:
+        """True where its host can execute programs that models wrote."""
+        return bool(self.host and self.host.get("executes"))
+
     def abilities(self) -> tuple[object, ...]:
         """Return all that decides which runs it can take, to be compared with an earlier value."""
         live = Evaluator.objects.live().filter(pk=self.pk).exists()
-        return (live, self.out_of_service, self.announced_pool, self.sets, self.reads)
+        return (
+            live,
+            self.out_of_service,
+            self.announced_pool,
+            self.sets,
+            self.reads,
+            self.host,
+        )
 
     def tree(self) -> Tree:
         """Return the Merkle tree over the site's copy of its log, as far as that has no gap."""
@@ -109,6 +182,10 @@ class Evaluator(models.Model):
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     """Grants of all attempts."""
+
+    def of_sealed_sets(self) -> "GrantQuerySet":
+        """Leave out the grants of practice, which name public sets only."""
+        return self.filter(sets__contains=[{"sealed": True}])
 
     def with_opened(self) -> "GrantQuerySet":
         """Mark with ``opened`` the grants whose recipient is published.

@@ -6,10 +6,12 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
 
+from leaderboard.charts import frontier
 from leaderboard.errors import Refusal, refuse
 from leaderboard.published import exports
 from leaderboard.published.forms import PublishedQuery
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
+from leaderboard.published.points import sized
 from leaderboard.published.summary import summarise
 
 router = Router(tags=["published"])
@@ -57,7 +59,13 @@ def published_model(request: HttpRequest, slug: str, name: str, basis: str = "")
     if row is None:
         raise refuse(Refusal.NOT_FOUND, "model")
     query = PublishedQuery.from_dict(request.GET, analysis)
-    return {"table": slug, "basis": query.basis} | exports.model_as_json(row, query.basis)
+    efficient = frontier.efficient(sized(analysis.lines)).get(name)
+    return {
+        "table": slug,
+        "basis": query.basis,
+        **exports.model_as_json(row, query.basis),
+        "efficient": efficient,
+    }
 
 
 @router.get("/published/{slug}/families/{path:name}", auth=None, summary="One published family")

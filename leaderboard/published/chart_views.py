@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from leaderboard.charts.chart_pages import chart_data, chart_page
 from leaderboard.published.forms import PublishedQuery
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
-from leaderboard.published.points import mean_of, point_of
+from leaderboard.published.points import mean_of, point_of, sized
 
 
 @require_safe
@@ -23,5 +23,14 @@ def of_published(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     names = {point.family for point in points}
     families = [mean_of(line) for line in analysis.families if line.family in names]
     curve = analysis.panel.curve if analysis.panel else ()
-    data = chart_data(request, points, len(points), curve, families)
+    unsized = sum(point.parameters is None for point in points)
+    data = chart_data(
+        request,
+        points,
+        len(points),
+        curve,
+        families,
+        sized=sized(analysis.lines),
+        unsized=unsized,
+    )
     return chart_page(request, chart, table.title, table.get_absolute_url(), data)

@@ -76,6 +76,15 @@ class Problem(StrEnum):
     GAP_DIFFERS = "not_the_difference_of_the_shares"
 
 
+_HINTS = {
+    Problem.TWO_SETS_WANTED: "A table is of a public set P and its private twin Q, in columns n_P"
+    " and n_Q; scores on two benchmarks are no such table.",
+    Problem.NO_SUCH_COUNT: "No whole number of right answers has such a share: give the count of"
+    " one run as P_right, or leave out models whose score is a mean over samples.",
+}
+"""Next step after a problem that may not be a mistake in one cell."""
+
+
 class Complaint(NamedTuple):
     """One problem; ``line`` counts from the heading, which is 1."""
 
@@ -154,6 +163,11 @@ def _fail(*complaints: Complaint) -> NoReturn:
     rest = len(complaints) - MOST_REPORTED
     more = f"; and {rest} more" if rest > 0 else ""
     raise refuse(Refusal.BAD_TABLE, reported + more)
+
+
+def hints(detail: str) -> str:
+    """Return the next steps after the problems that the detail of a ``bad_table`` names."""
+    return " ".join(hint for problem, hint in _HINTS.items() if problem in detail)
 
 
 def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:

@@ -1,13 +1,15 @@
 """Published tables as data: JSON of the API, and CSV."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+from leaderboard.charts import frontier
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
+from leaderboard.published.points import sized
 from leaderboard.published.results import Basis, PeerTest, PublishedResult, is_tested
 
 PUBLISHED_COLUMNS = (
@@ -18,6 +20,7 @@ PUBLISHED_COLUMNS = (
     "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap", "reported_gap",
     "reported_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh",
     "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
+    "efficient",
 )  # fmt: skip
 PEER_COLUMNS = sum(name.startswith("peers_") for name in PUBLISHED_COLUMNS)
 
@@ -31,6 +34,7 @@ def published_as_json(
 ) -> dict[str, Any]:
     """Return a table as JSON data: the rows asked for, and all else that its page states."""
     analysis = snapshot.analysis()
+    efficient = frontier.efficient(sized(analysis.lines))
     return {
         "table": table.slug,
         "title": table.title,
@@ -48,7 +52,9 @@ def published_as_json(
         "inputs_hash": snapshot.inputs_hash,
         "basis": basis,
         "summary": answers,
-        "rows": [model_as_json(line, basis) for line in lines],
+        "rows": [
+            model_as_json(line, basis) | {"efficient": efficient.get(line.model)} for line in lines
+        ],
         **{
             name: part
             for name, part in analysis.to_dict().items()
@@ -70,12 +76,17 @@ def family_as_json(family: FamilyLine) -> dict[str, Any]:
     return data if is_tested(family) else data | {"p_sign": None}
 
 
-def published_as_csv(lines: Iterable[PublishedResult], basis: Basis) -> str:
-    """Return one row a model under :data:`PUBLISHED_COLUMNS`; a missing value is an empty cell."""
+def published_as_csv(
+    lines: Iterable[PublishedResult], basis: Basis, efficient: Mapping[str, bool]
+) -> str:
+    """Return one row a model under :data:`PUBLISHED_COLUMNS`; a missing value is an empty cell.
+
+    ``efficient`` are the models of known size in the table, True for those on its frontier.
+    """
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(PUBLISHED_COLUMNS)
-    writer.writerows(_csv_row(line, basis) for line in lines)
+    writer.writerows([*_csv_row(line, basis), efficient.get(line.model)] for line in lines)
     return file.getvalue()
 
 

@@ -1,8 +1,22 @@
 """Chart points of rows of a published table."""
 
+from collections.abc import Iterable
+
+from leaderboard.charts.frontier import Sized
 from leaderboard.charts.points import ChartPoint, FamilyMean
 from leaderboard.evidence.summaries import FamilyLine
 from leaderboard.published.results import Basis, PublishedResult
+
+BILLION = 1e9
+
+
+def sized(rows: Iterable[PublishedResult]) -> list[Sized]:
+    """Return the models of known size with their private scores."""
+    return [
+        Sized(row.model, row.parameters * BILLION, row.private.accuracy)
+        for row in rows
+        if row.parameters
+    ]
 
 
 def point_of(row: PublishedResult, basis: Basis) -> ChartPoint:
@@ -20,6 +34,7 @@ def point_of(row: PublishedResult, basis: Basis) -> ChartPoint:
         level=row.level(basis),
         likelihood=row.loglik,
         pooled_gap=row.gap,
+        parameters=row.parameters * BILLION if row.parameters else None,
     )
 
 

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from leaderboard.caching import cached_for_visitors
+from leaderboard.charts import frontier
 from leaderboard.charts.points import LEVEL_CLASSES, near
 from leaderboard.evidence import explain
 from leaderboard.evidence.forms import AXIS_CHOICES
@@ -23,7 +24,7 @@ from leaderboard.published.forms import (
     PublishedQuery,
 )
 from leaderboard.published.models import PublishedSnapshot, PublishedTable, listed_tables
-from leaderboard.published.points import point_of
+from leaderboard.published.points import point_of, sized
 from leaderboard.published.results import FEWEST_MEMBERS, Analysis, Basis, is_tested
 from leaderboard.published.summary import count_levels, summarise
 
@@ -74,6 +75,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         "answers": summarise(table, analysis),
         **_levels(snapshot, analysis, query.basis),
         "fewest_members": FEWEST_MEMBERS,
+        "has_sizes": any(row.parameters for row in rows),
         "has_likelihood": sum(row.loglik is not None for row in rows) > 1,
         **cells.families(analysis, [family.family for family in analysis.families]),
     }
@@ -150,7 +152,8 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
     _, snapshot = _table(slug)
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
-    text = exports.published_as_csv(query.shown(analysis), query.basis)
+    efficient = frontier.efficient(sized(analysis.lines))
+    text = exports.published_as_csv(query.shown(analysis), query.basis, efficient)
     headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 

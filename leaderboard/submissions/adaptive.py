@@ -1,4 +1,4 @@
-"""Adaptive runs as this app sees them: the statistician who plans them and decides at each look.
+"""The statistician as this app sees it: it plans adaptive runs, and judges practice runs at once.
 
 The statistics stand in the app ``evidence``, above this one; it appoints itself when the site
 starts (:func:`appoint`).
@@ -28,8 +28,18 @@ class PlanDraft:
     private: bytes
 
 
+@dataclass(frozen=True)
+class RawGap:
+    """Scores of one run on both sets, and the 95% interval of their gap, as fractions."""
+
+    first: float
+    second: float
+    low: float
+    high: float
+
+
 class Statistician(Protocol):
-    """Plans adaptive runs, and decides at each look whether a run goes on."""
+    """Plans adaptive runs, decides at each look whether a run goes on, and judges practice runs."""
 
     def draft(self, run: Run, items: frozenset[int]) -> PlanDraft | None:
         """Return the plan of a run on these sealed items; None where it has to be asked all."""
@@ -37,12 +47,15 @@ class Statistician(Protocol):
     def result(self, plan: RunPlan) -> dict[str, Any] | None:
         """Return the result of a run that ends at its current look; None where it goes on."""
 
+    def raw_gap(self, run: Run) -> RawGap:
+        """Return the gap between the two public sets of a graded practice run."""
+
 
 _appointed: list[Callable[[], Statistician]] = []
 
 
 def appoint(load: Callable[[], Statistician]) -> None:
-    """Have the statistician that ``load`` returns plan all adaptive runs from now on.
+    """Have the statistician that ``load`` returns do this work from now on.
 
     It is loaded when it is first asked for: web processes have no use for the statistics.
     """

@@ -1,23 +1,174 @@
-"""Console: the queue of runs, models and lineages."""
+"""Console: evaluators and the queue of runs, models and lineages."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from leaderboard.accounts.admin import Console, RecordingConsole, act_on_each, site
 from leaderboard.accounts.models import User
+from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.forms import LineageForm, LineageRecordForm, QuotaForm
+from leaderboard.submissions.actions.relatives import Relative
+from leaderboard.submissions.forms import (
+    LineageForm,
+    LineageRecordForm,
+    PlannedCloseForm,
+    QuotaForm,
+)
 from leaderboard.submissions.models import (
     Heartbeat,
     Lineage,
     LineageRecord,
     Model,
+    PlannedClose,
     QuotaEntry,
     Run,
 )
+
+MOST_RELATIVES = 20
+"""Other models that are named of one, at most."""
+
+
+@admin.register(Evaluator, site=site)
+class Evaluators(Console):
+    """Evaluators: their state, their heartbeat, who cordoned them and why."""
+
+    list_display = (
+        "name",
+        "pool",
+        "condition",
+        "heartbeat",
+        "cordoned_by",
+        "cordoned_at",
+        "cordon_reason",
+        "last_error",
+        "holds",
+        "flag",
+    )
+    list_filter = ("pool", "cordon", "flagged")
+    fields = (
+        *list_display,
+        "last_error_at",
+        "busy_with",
+        "last_seen",
+        "expected_by",
+        "software",
+        "jobs_read",
+        "gpus",
+        "engines",
+        "free",
+        "fetched_models",
+        "head_index",
+        "public_key",
+        "host_pub",
+    )
+    readonly_fields = (
+        "condition",
+        "heartbeat",
+        "holds",
+        "flag",
+        "jobs_read",
+        "gpus",
+        "engines",
+        "free",
+        "fetched_models",
+    )
+    actions = ("cordon", "pause", "resume")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return evaluators with the number of runs that each holds, and True for live ones."""
+        return actions.with_condition(super().get_queryset(request))
+
+    @admin.display(description="state")
+    def condition(self, evaluator: Evaluator) -> str:
+        """Return its state in words."""
+        return actions.condition(evaluator)
+
+    @admin.display(description="heartbeat", ordering="last_seen")
+    def heartbeat(self, evaluator: Evaluator) -> str:
+        """Return the age of its last announcement, in seconds for two minutes."""
+        if evaluator.last_seen is None:
+            return "never"
+        seconds = (timezone.now() - evaluator.last_seen).total_seconds()
+        age = timesince(evaluator.last_seen) if seconds >= 120 else f"{max(0, seconds):.0f} s"
+        return f"{age} ago"
+
+    @admin.display(description="flagged", ordering="flagged")
+    def flag(self, evaluator: Evaluator) -> str:
+        """Return "flagged", or nothing: a cross would read as a fault."""
+        return "flagged" if evaluator.flagged else ""
+
+    @admin.display(description="sets")
+    def holds(self, evaluator: Evaluator) -> str:
+        """Return the names of the sets that it holds."""
+        return ", ".join(sorted(str(one.get("name", "")) for one in evaluator.sets))
+
+    @admin.display(description="versions of jobs that it reads")
+    def jobs_read(self, evaluator: Evaluator) -> str:
+        """Return the versions of ``JobSpec`` that it reads."""
+        return ", ".join(map(str, evaluator.reads)) or "unknown"
+
+    @admin.display(description="GPUs, free memory of each")
+    def gpus(self, evaluator: Evaluator) -> str:
+        """Return its GPUs by kind, with the memory that is free on each now."""
+        host, state = evaluator.host_facts(), evaluator.host_state()
+        if host is None:
+            return "unknown"
+        kinds = [f"{one.count} x {one.name}, {filesizeformat(one.memory)}" for one in host.gpus]
+        free = ", ".join(map(filesizeformat, state.gpus_free)) if state else ""
+        return "; ".join(kinds) + (f" (free: {free})" if free else "") or "none"
+
+    def engines(self, evaluator: Evaluator) -> str:
+        """Return its engines with their versions."""
+        state = evaluator.host_state()
+        if state is None:
+            return "unknown"
+        return ", ".join(f"{one.name} {one.version}" for one in state.engines) or "none"
+
+    @admin.display(description="free memory; disk; disk of the store")
+    def free(self, evaluator: Evaluator) -> str:
+        """Return what is free on its host."""
+        state = evaluator.host_state()
+        if state is None:
+            return "unknown"
+        sizes = (state.memory_free, state.disk_free, state.store_free)
+        return "; ".join(map(filesizeformat, sizes))
+
+    @admin.display(description="fetched models")
+    def fetched_models(self, evaluator: Evaluator) -> str:
+        """Return the digests of the models in its store, those that were used last first."""
+        state = evaluator.host_state()
+        return ", ".join(state.models) or "none" if state else "unknown"
+
+    @admin.action(description="Cordon and drain: no new run, the runs that it holds finish")
+    def cordon(self, request: HttpRequest, chosen: Any) -> None:
+        """Cordon evaluators."""
+        self._cordon(request, chosen, pause=False, done="Cordoned")
+
+    @admin.action(description="Pause: no new run, the runs that it holds go to others")
+    def pause(self, request: HttpRequest, chosen: Any) -> None:
+        """Pause evaluators."""
+        self._cordon(request, chosen, pause=True, done="Paused")
+
+    @admin.action(description="Resume: it takes runs again")
+    def resume(self, request: HttpRequest, chosen: Any) -> None:
+        """End the cordon of evaluators."""
+        act_on_each(request, chosen, lambda one: actions.resume(name=one.name), done="Resumed")
+
+    def _cordon(self, request: HttpRequest, chosen: Any, *, pause: bool, done: str) -> None:
+        why, by = request.POST["why"], request.user.get_username()
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.cordon(name=one.name, why=why, by=by, pause=pause),
+            done=done,
+        )
+
 
 ConsoleAction = Callable[["Runs", HttpRequest, Any], None]
 
@@ -52,9 +203,9 @@ class Runs(Console):
         "evaluator",
         "progress",
         "queued_at",
-        "retracted",
+        "is_retracted",
     )
-    list_filter = ("state", "pool", "evaluator", "retracted")
+    list_filter = ("state", "pool", "evaluator", ("retracted", admin.BooleanFieldListFilter))
     search_fields = ("id", "submission__model__name")
     list_select_related = ("submission__model", "submission__pair", "evaluator")
     ordering = ("-queued_at",)
@@ -73,7 +224,7 @@ class Runs(Console):
         "retracted_by",
         "retracted_why",
     )
-    readonly_fields = ("model_name", "pair", "progress")
+    readonly_fields = ("model_name", "pair", "progress", "is_retracted")
     actions = ("requeue", "cancel", *map(retract_for, Run.Retraction))
 
     @admin.display(description="model", ordering="submission__model__name")
@@ -89,6 +240,11 @@ class Runs(Console):
         """Return the tenth of the items that is done, as the run's page does."""
         return f"{10 * (10 * run.done // run.total) if run.total else 0}%"
 
+    @admin.display(description="retracted", ordering="retracted")
+    def is_retracted(self, run: Run) -> str:
+        """Return yes or no."""
+        return "yes" if run.retracted else "no"
+
     @admin.action(description="Queue again, with the items that are left")
     def requeue(self, request: HttpRequest, chosen: Any) -> None:
         """Queue failed runs again."""
@@ -100,6 +256,16 @@ class Runs(Console):
         act_on_each(request, chosen, lambda run: actions.cancel(run=run.pk), done="Cancelled")
 
 
+def relative_words(other: Relative) -> str:
+    """Return what another model has in common with a model, in words."""
+    common = []
+    if other.shared:
+        common.append(f"{other.shared:.1%} of the bytes of the smaller one's largest tensors")
+    if other.same_tokenizer:
+        common.append("the tokenizer")
+    return f"{other.model} share {' and '.join(common)}"
+
+
 @admin.register(Model, site=site)
 class Models(Console):
     """Models."""
@@ -109,7 +275,21 @@ class Models(Console):
     search_fields = ("name", "organisation__name")
     list_select_related = ("organisation", "lineage")
     fields = list_display
-    actions = ("take_name",)
+    actions = ("find_relatives", "take_name")
+    unreasoned = ("find_relatives",)
+
+    @admin.action(description="Find models with the same tensors or tokenizer")
+    def find_relatives(self, request: HttpRequest, chosen: Any) -> None:
+        """Name the models that a model may have been made of, or that were made of it."""
+        for model in chosen:
+            found = actions.relatives_of(model)
+            for other in found[:MOST_RELATIVES]:
+                messages.info(request, f"{model.name} and {relative_words(other)}.")
+            if not found:
+                messages.info(request, f"{model.name}: no model has its tensors or its tokenizer.")
+            elif len(found) > MOST_RELATIVES:
+                left = len(found) - MOST_RELATIVES
+                messages.info(request, f"{model.name}: {left} more, with less in common.")
 
     @admin.action(description="Take the name away: it becomes 'model-NUMBER'")
     def take_name(self, request: HttpRequest, chosen: Any) -> None:
@@ -158,6 +338,37 @@ class QuotaEntries(RecordingConsole):
         )
         whose = entry.organisation or "every organisation"
         return f"{whose} has {entry.runs} runs on {entry.pair or 'every benchmark'}."
+
+
+@admin.register(PlannedClose, site=site)
+class PlannedCloses(RecordingConsole):
+    """Closes of boards that are planned, and those that were carried out."""
+
+    record_form = PlannedCloseForm
+    record_title = "Plan a close"
+    list_display = ("pair", "at", "planned_by", "planned_at", "closed_at")
+    list_filter = ("pair",)
+    list_select_related = ("pair", "planned_by")
+    ordering = ("-at",)
+    fields = list_display
+    actions = ("withdraw",)
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Plan a close."""
+        by = cast("User", request.user)
+        plan = actions.plan_close(pair=facts["pair"].slug, at=facts["at"], by=by)
+        return f"The board of {plan.pair.slug} closes on {plan.at:%Y-%m-%d %H:%M} UTC."
+
+    @admin.action(description="Withdraw the plan")
+    def withdraw(self, request: HttpRequest, chosen: Any) -> None:
+        """Withdraw plans that were not carried out."""
+        by = cast("User", request.user)
+        act_on_each(
+            request,
+            chosen,
+            lambda plan: actions.withdraw_close(plan=plan.pk, by=by),
+            done="Withdrawn",
+        )
 
 
 @admin.register(Lineage, site=site)

@@ -8,8 +8,9 @@ The rules, in the order in which they are asked; the first that fails is the ans
    submitter's and described as before, and an API key can be sealed.
 3. ``decide_bounds``: the pair was not withdrawn, the recipient's tier may be shown some of the set,
    and the organisation has places left in the queue, official runs left on the benchmark and, for
-   an endpoint of its own, runs left on the season's block. ``actions.bounds`` gathers these facts
-   under locks. A failed run that is queued again is judged by the same rules.
+   an endpoint of its own, runs left on the season's block; for practice, runs left in the day.
+   ``actions.bounds`` gathers these facts under locks. A failed run that is queued again is judged
+   by the same rules.
 
 A model on the hub is looked at between 1 and 2; ``hub`` and ``preflight`` say what is wrong with
 its files.
@@ -23,7 +24,8 @@ from typing import Any, Literal
 
 from evaluator import addresses
 from evaluator.contract import Budget, Name, Provider, RunId, canonical_json, fits
-from evaluator.contract.hub import is_repo, is_revision, is_token, token_binding
+from evaluator.contract.adapters import is_base
+from evaluator.contract.hub import is_repo, is_revision, is_token
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
 from evaluator.policy import recipient_of
@@ -32,7 +34,11 @@ from leaderboard.errors import Refusal
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
 STATEMENTS = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
-_CAME_LATER = ("provider", "protocol", "repo", "revision", "upload", *STATEMENTS)
+_CAME_LATER = (
+    *("provider", "protocol", "repo", "revision", "upload", "base", "verifier"),
+    *STATEMENTS,
+    "embargo_until",
+)
 _OF_HUB = ("repo", "revision", "hub_token")
 _OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
 _PATTERNS = {
@@ -54,7 +60,12 @@ class Ask:
     model on the hub, ``upload`` for an upload; what follows ``checkpoint`` for an endpoint, but
     ``protocol``.
 
-    The last four are its author's statements, ``knowledge_cutoff`` as YYYY-MM-DD.
+    ``base`` is the base model of an adapter: ``organisation/name``, with or without ``@revision``,
+    or an upload's id. Empty for the one that the adapter names.
+
+    ``licence`` and the three that follow are its author's statements, ``knowledge_cutoff`` as
+    YYYY-MM-DD. ``embargo_until`` is the day, in the same form, before which the result has no row;
+    empty for no embargo.
 
     ``api_key`` is the endpoint's key in the clear, ``hub_token`` an access token to a gated
     repository: both live in this object only, until they are sealed.
@@ -80,20 +91,18 @@ class Ask:
     revision: str = ""
     upload: str = ""
     hub_token: str = field(default="", repr=False)
+    base: str = ""
     licence: str = ""
     base_model: str = ""
     knowledge_cutoff: str = ""
     trained_on_public: Literal["", "no", "yes"] = ""
+    verifier: str = ""
+    embargo_until: str = ""
 
     @property
     def secret(self) -> str:
         """Return the secret that is sealed to the evaluators; "" where there is none."""
         return self.api_key or self.hub_token
-
-    @property
-    def bound_to(self) -> str:
-        """Return the text that the secret is sealed to: it opens for nothing else."""
-        return token_binding(self.repo) if self.kind == "hub" else self.url
 
     def fingerprint(self) -> str:
         """The digest of all that was asked but the key, of which it only says whether there is one.
@@ -128,6 +137,7 @@ class Facts:
     model_is_ours: bool
     model_agrees: bool
     can_seal: bool
+    needs_verifier: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,14 +169,32 @@ class DeclaredUse:
 
 
 @dataclass(frozen=True)
+class PracticeUse:
+    """Practice runs of an organisation in the last 24 hours: ``used`` of ``limit``.
+
+    ``next_free`` is when the next one may be submitted, None where that is now or never.
+    """
+
+    used: int
+    limit: int
+    next_free: datetime | None
+
+    @property
+    def left(self) -> int:
+        """Practice runs that are left."""
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True)
 class Bounds:
     """Facts that are gathered under locks.
 
     - ``may_be_shown`` is True if the tier may be shown items of the set, ``blocks_left`` if not all
       of those are retired.
-    - ``unfinished`` are the organisation's runs that wait or are under way.
+    - ``unfinished`` are the organisation's runs that wait or are under way: those for practice for
+      a practice run, the others for any other.
     - ``quota`` is None for a run that no quota counts, ``declared`` for any but an endpoint of the
-      submitter's own.
+      submitter's own, ``practice`` for any but a practice run.
     """
 
     pair_is_withdrawn: bool
@@ -176,6 +204,7 @@ class Bounds:
     unfinished_limit: int
     quota: QuotaUse | None
     declared: DeclaredUse | None
+    practice: PracticeUse | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +241,18 @@ def _bad_description(ask: Ask) -> str:
         return "protocol"
     if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
         return "parameters"
+    if ask.verifier and (ask.kind == "endpoint" or not _names_verifier(ask.verifier)):
+        return "verifier"
     return _bad_statement(ask)
+
+
+def _names_verifier(text: str) -> bool:
+    """Return True for a checkpoint or an upload, or for a model on the hub, with or without its
+    revision."""
+    repo, at, revision = text.partition("@")
+    if "/" not in repo:
+        return _PATTERNS["checkpoint"].fullmatch(text) is not None
+    return is_repo(repo) and (not at or is_revision(revision))
 
 
 def _bad_statement(ask: Ask) -> str:
@@ -222,11 +262,16 @@ def _bad_statement(ask: Ask) -> str:
             return name
     if ask.trained_on_public not in ("", "no", "yes"):
         return "trained_on_public"
+    days = ("knowledge_cutoff", "embargo_until")
+    return next((name for name in days if not _is_day(getattr(ask, name))), "")
+
+
+def _is_day(text: str) -> bool:
+    """Return True for a day as YYYY-MM-DD, and for none."""
     try:
-        day = date.fromisoformat(ask.knowledge_cutoff) if ask.knowledge_cutoff else None
+        return not text or date.fromisoformat(text).isoformat() == text
     except ValueError:
-        return "knowledge_cutoff"
-    return "knowledge_cutoff" if day and day.isoformat() != ask.knowledge_cutoff else ""
+        return False
 
 
 def decide(ask: Ask, facts: Facts) -> Rejection | None:
@@ -235,6 +280,8 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
         (not facts.has_organisation, Refusal.NO_ORGANISATION),
         (not facts.pair_is_known, Refusal.UNKNOWN_PAIR),
         (not facts.protocol_is_known, Refusal.INVALID_FIELD),
+        (facts.needs_verifier and not ask.verifier, Refusal.VERIFIER_MISSING),
+        (bool(ask.verifier) and not facts.needs_verifier, Refusal.VERIFIER_UNUSED),
         (not facts.model_is_ours, Refusal.MODEL_TAKEN),
         (not facts.model_agrees, Refusal.MODEL_DIFFERS),
         (bool(ask.secret) and not facts.can_seal, Refusal.NO_EVALUATOR),
@@ -258,6 +305,10 @@ def decide_bounds(bounds: Bounds) -> Rejection | None:
     if quota:
         used_up = Rejection(Refusal.QUOTA_USED, _quota_words(quota), quota.next_free)
         rules.append((quota.left == 0, used_up))
+    if bounds.practice:
+        limit = f"{bounds.practice.limit} in 24 hours"
+        spent = Rejection(Refusal.PRACTICE_SHARE, limit, bounds.practice.next_free)
+        rules.append((bounds.practice.left == 0, spent))
     if declared:
         season = Rejection(Refusal.SEASON_SHARE, f"{declared.season_limit} runs for each season")
         cohort = Rejection(Refusal.COHORT_SHARE, f"{declared.cohort_limit} for each cohort")
@@ -287,25 +338,45 @@ def _malformed_hub(ask: Ask) -> Rejection | None:
         return Rejection(Refusal.INVALID_FIELD, "repo")
     if ask.revision and not is_revision(ask.revision):
         return Rejection(Refusal.INVALID_FIELD, "revision")
+    return _malformed_base(ask)
+
+
+def _malformed_upload(ask: Ask) -> Rejection | None:
+    """Return what is wrong with an upload."""
+    if foreign := _foreign(ask, "checkpoint", *_OF_ENDPOINT, *_foreign_of_hub(ask)):
+        return foreign
+    if not fits(ask.upload, RunId):
+        return Rejection(Refusal.INVALID_FIELD, "upload")
+    return _malformed_base(ask)
+
+
+def _foreign_of_hub(ask: Ask) -> tuple[str, ...]:
+    """Return the fields of a hub that a model elsewhere cannot have.
+
+    A token opens nothing but a base or a verifier on the hub.
+    """
+    others = (ask.base.partition("@")[0], ask.verifier.partition("@")[0])
+    return ("repo", "revision") if any(map(is_repo, others)) else _OF_HUB
+
+
+def _malformed_base(ask: Ask) -> Rejection | None:
+    if ask.base and (not is_base(ask.base) or ask.base == ask.upload):
+        return Rejection(Refusal.INVALID_FIELD, "base")
+    return _malformed_token(ask)
+
+
+def _malformed_token(ask: Ask) -> Rejection | None:
     if ask.hub_token and not is_token(ask.hub_token):
         return Rejection(Refusal.BAD_HUB_TOKEN)
     return None
 
 
-def _malformed_upload(ask: Ask) -> Rejection | None:
-    if foreign := _foreign(ask, "checkpoint", *_OF_ENDPOINT, *_OF_HUB):
-        return foreign
-    return None if fits(ask.upload, RunId) else Rejection(Refusal.INVALID_FIELD, "upload")
-
-
 def _malformed_checkpoint(ask: Ask) -> Rejection | None:
-    if foreign := _foreign(ask, *_OF_ENDPOINT, *_OF_HUB, "upload"):
+    if foreign := _foreign(ask, *_OF_ENDPOINT, *_foreign_of_hub(ask), "upload", "base"):
         return foreign
-    return (
-        None
-        if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint)
-        else Rejection(Refusal.INVALID_FIELD, "checkpoint")
-    )
+    if not _PATTERNS["checkpoint"].fullmatch(ask.checkpoint):
+        return Rejection(Refusal.INVALID_FIELD, "checkpoint")
+    return _malformed_token(ask)
 
 
 _MALFORMED = {
@@ -336,6 +407,7 @@ def _bad_field(ask: Ask) -> str:
         (bool(ask.revision), "revision"),
         (bool(ask.hub_token), "hub_token"),
         (bool(ask.upload), "upload"),
+        (bool(ask.base), "base"),
         (not ask.api, "api"),
         (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
         (len(ask.url) > 2000, "url"),

@@ -1,7 +1,7 @@
 """Messages from the site to evaluators: jobs, rescoring orders, lease answers."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -11,10 +11,14 @@ from django.conf import settings
 from django.core import signing
 from kombu.exceptions import ChannelError
 
+from evaluator import grading, protocols
 from evaluator.contract import (
     EVALUATE_TASK,
     LEASE_TASK,
+    MOST_TRANSCRIPTS,
+    PROBE_TASK,
     RESCORE_TASK,
+    AdapterModel,
     Budget,
     Checkpoint,
     Endpoint,
@@ -22,17 +26,23 @@ from evaluator.contract import (
     JobSpec,
     LeaseAnswer,
     Limits,
+    ProbeOrder,
     RescoreOrder,
     SetAsk,
     StoredSet,
+    System,
     Tier,
     UploadModel,
     journal_queue,
     lease_queue,
     pack_bits,
 )
+from evaluator.contract.announcements import JOB_VERSION
+from evaluator.contract.hub import ModelFacts
+from evaluator.contract.probes import probe_queue
 from evaluator.errors import Code
 from evaluator.policy import JAIL
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import END_LAPSED_TASK, REBUILD_TASK, app
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.item_selection import recipient_of
@@ -46,6 +56,8 @@ from leaderboard.submissions.models import (
 )
 from leaderboard.submissions.scheduling import Candidate, Needs
 
+_PARTS = {"system": ("generator", "verifier"), "adapter": ("adapter", "base")}
+"""Models of which a job's system of a kind is made."""
 TICKET = "holdfast.upload"
 """Salt of the signature of tickets."""
 
@@ -98,14 +110,20 @@ def job(run: Run) -> Job:
         sets=tuple(_asked(row) for row in outcomes),
         grant=grant,
         limits=Limits(
-            seconds=settings.RUN_SECONDS,
+            seconds=seconds_of(submission.pair),
             concurrency=settings.CONCURRENCY,
             budget=Budget.from_dict(submission.budget) if submission.budget else None,
         ),
         tier=cast("Tier", run.tier),
         adaptive=plan.step() if plan else None,
+        transcripts=MOST_TRANSCRIPTS if submission.pair.practice else 0,
     )
     return Job(recipient, sets, salt, grant, spec.to_dict(), digest)
+
+
+def seconds_of(pair: SetPair) -> float:
+    """Return how long one attempt at a run on a pair may take."""
+    return settings.PRACTICE_SECONDS if pair.practice else settings.RUN_SECONDS
 
 
 def rescoring_job(run: Run, exposure_token: int) -> Job:
@@ -120,9 +138,21 @@ def _outcomes(run: Run) -> list[RunOutcomes]:
     return list(run.outcomes.select_related("item_set").order_by("pk"))
 
 
-def _system(submission: Submission) -> Checkpoint | HubModel | UploadModel | Endpoint:
+def _system(
+    submission: Submission,
+) -> Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint | System:
+    model = _model(submission)
+    if submission.verifier and not isinstance(model, Endpoint):
+        return System(generator=model, verifier=submission.verifier_model)
+    return model
+
+
+def _model(
+    submission: Submission,
+) -> Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint:
     if facts := submission.hub_facts or submission.upload_facts:
-        return facts.model
+        base = submission.base_facts
+        return AdapterModel(adapter=facts.model, base=base.model) if base else facts.model
     if submission.kind == Submission.Kind.CHECKPOINT:
         return Checkpoint(name=submission.checkpoint)
     return Endpoint.from_dict(
@@ -192,14 +222,38 @@ def attempt_of(ticket: str) -> tuple[UUID, int] | None:
 
 def send_job(outbox: Outbox, queue: str) -> None:
     """Send an attempt's job to a queue, where it expires."""
-    payload = outbox.payload
-    if keys := outbox.run.submission.sealed_keys:
-        payload = payload | {"system": payload["system"] | {"sealed_keys": keys}}
-    if outbox.run.submission.upload_id:
-        payload = payload | {"system": payload["system"] | {"ticket": ticket_of(outbox)}}
+    payload = outbox.payload | {"system": _with_secrets(outbox, outbox.payload["system"])}
     app.send_task(
         EVALUATE_TASK, args=[payload], queue=queue, expires=settings.REDISPATCH_SECONDS, retry=False
     )
+
+
+def _with_secrets(outbox: Outbox, system: dict[str, Any]) -> dict[str, Any]:
+    """Add the sealed keys and the ticket of an attempt to its system, or to all parts of it.
+
+    One access token opens all parts. It is with the first that is on the hub, whose name it is
+    sealed to.
+    """
+    keys = outbox.run.submission.sealed_keys
+    holder = next((part for part in _leaves(system) if part["kind"] in ("hub", "endpoint")), None)
+
+    def filled(part: dict[str, Any]) -> dict[str, Any]:
+        if part["kind"] in _PARTS:
+            return part | {name: filled(part[name]) for name in _PARTS[part["kind"]]}
+        if part["kind"] == "upload":
+            return part | {"ticket": ticket_of(outbox)}
+        return part | {"sealed_keys": keys} if keys and part is holder else part
+
+    return filled(system)
+
+
+def _leaves(system: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the models of a system, in the order in which they are fetched."""
+    if system["kind"] not in _PARTS:
+        yield system
+        return
+    for name in _PARTS[system["kind"]]:
+        yield from _leaves(system[name])
 
 
 def send_lease_answer(evaluator: str, slot: int, answer: LeaseAnswer) -> None:
@@ -237,6 +291,17 @@ def send_rescoring(order: Rescoring) -> None:
     )
 
 
+def send_probe(evaluator: str, order: ProbeOrder) -> None:
+    """Send an order of public items to an evaluator."""
+    app.send_task(
+        PROBE_TASK,
+        args=[order.to_dict()],
+        queue=probe_queue(evaluator),
+        expires=order.seconds,
+        retry=False,
+    )
+
+
 def send_rebuild(pair: str) -> None:
     """Ask for a new ranking of a pair."""
     app.send_task(REBUILD_TASK, args=[pair], expires=settings.REDISPATCH_SECONDS, retry=False)
@@ -264,11 +329,47 @@ def depth(queue: str) -> int:
 def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
     """Return what an evaluator must have for an attempt, and those that ``declined`` it."""
     asked = outbox.payload["sets"]
+    submission = outbox.run.submission
+    facts = submission.hub_facts or submission.upload_facts
+    verifier = submission.verifier_facts
     return Needs(
         version=outbox.payload["version"],
         sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in asked),
-        sealed_to=frozenset(outbox.run.submission.sealed_keys),
+        executes=grading.needs_jail(protocols.get(outbox.payload["protocol"]).grader),
+        sealed_to=frozenset(submission.sealed_keys),
         declined=declined,
+        model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
+        verifier=_sizes(verifier) if verifier else None,
+    )
+
+
+def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Needs:
+    """Return what an evaluator must have for a run that is not submitted yet.
+
+    ``facts`` are those of its weights, None for an endpoint.
+    """
+    return Needs(
+        version=JOB_VERSION,
+        sets=frozenset((one.name, one.sealed, one.digest) for one in pair.sets()),
+        executes=grading.needs_jail(protocols.get(protocol).grader),
+        model=_sizes(facts) if facts else None,
+    )
+
+
+def _sizes(facts: ModelFacts) -> ModelFacts:
+    """Return what decides which hosts hold a model, without its name and its files.
+
+    Models of one size are one to the scheduler.
+    """
+    return ModelFacts(
+        architecture=facts.architecture,
+        parameters=facts.parameters,
+        weights=facts.weights,
+        cached=facts.cached,
+        context=facts.context,
+        heads=facts.heads,
+        quantisation=facts.quantisation,
+        chat=False,
     )
 
 
@@ -280,9 +381,11 @@ def candidates(pool: str) -> list[Candidate]:
         result.append(
             Candidate(
                 name=evaluator.name,
-                in_service=not evaluator.out_of_service,
+                in_service=not (evaluator.out_of_service or evaluator.cordon),
                 sets=frozenset(sets),
                 reads=frozenset(evaluator.reads),
+                executes=evaluator.executes,
+                host=evaluator.host_facts(),
             )
         )
     return result

@@ -4,12 +4,17 @@ import secrets
 from typing import Any, get_args
 
 from django import forms
+from django.db.models import Case, When
 
 from evaluator.contract import Provider
-from evaluator.contract.hub import split_revision
+from evaluator.contract.hub import HubFacts, split_revision
+from evaluator.protocols import has_verifier
 from leaderboard.accounts.forms import Act
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.models import Lineage, Run, Statements, Submission
+from leaderboard.benchmarks.states import SetState
+from leaderboard.submissions.models import Lineage, Probe, Run, Statements, Submission
+from leaderboard.submissions.models.replies import LONGEST_REPLY, LONGEST_WHY
+from leaderboard.submissions.states import LATER_TRY_DAYS
 
 KINDS = [
     (Submission.Kind.HUB, "Weights on the hub"),
@@ -18,15 +23,25 @@ KINDS = [
     (Submission.Kind.ENDPOINT, "Endpoint"),
 ]
 APIS = [("", "—"), ("completions", "completions"), ("chat", "chat completions")]
+STATEMENTS = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
+_IS_RELEASED = Case(When(private__state=SetState.RELEASED, then=1), default=0)
 PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Provider) if name)]
 
 
 def protocol_choices() -> list[tuple[str, str]]:
     """Return the pair's own protocol, and those that some pair allows as well."""
     allowed: set[str] = set()
-    for also in SetPair.objects.filter(withdrawn_at=None).values_list("also", flat=True):
+    for also in SetPair.with_practice.filter(withdrawn_at=None).values_list("also", flat=True):
         allowed.update(also)
     return [("", "The benchmark's own"), *((name, name) for name in sorted(allowed))]
+
+
+def pair_label(pair: SetPair) -> str:
+    """Return a pair's title, and that it is for practice or its set is released."""
+    if pair.practice:
+        return f"{pair.title} (practice, not ranked)"
+    is_released = pair.private.state == SetState.RELEASED
+    return f"{pair.title} (released)" if is_released else pair.title
 
 
 class SubmissionForm(forms.Form):
@@ -34,7 +49,9 @@ class SubmissionForm(forms.Form):
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=100)
     pair = forms.ModelChoiceField(
-        SetPair.objects.filter(withdrawn_at=None).order_by("-pk"),
+        SetPair.with_practice.filter(withdrawn_at=None)
+        .select_related("private")
+        .order_by("practice", _IS_RELEASED, "-pk"),
         to_field_name="slug",
         empty_label=None,
         label="Benchmark",
@@ -47,7 +64,10 @@ class SubmissionForm(forms.Form):
     model = forms.CharField(
         max_length=80,
         label="Model name",
-        help_text="Shown on the board. Letters, digits, dots, '-' and '_'.",
+        help_text="Shown on the board. Letters, digits, dots, '-' and '_'. A name has one row on a"
+        f" benchmark: that of its first official run. Other weights under the same name within"
+        f" {LATER_TRY_DAYS} days are a later try and never rank, so give a new version a name of"
+        " its own.",
     )
     open_weights = forms.BooleanField(required=False, label="Open weights")
     parameters = forms.IntegerField(
@@ -81,11 +101,20 @@ class SubmissionForm(forms.Form):
         help_text="For a gated or private repository: one that may read it and nothing else. "
         "Encrypted to the evaluators on receipt and erased when the run ends.",
     )
+    base = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Base model of the adapter",
+        help_text="organisation/name@revision, or the id of an upload of your organisation. Empty"
+        " for the one that adapter_config.json names.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     upload = forms.CharField(
         required=False,
         max_length=36,
         label="Upload",
-        help_text="Id of a complete upload of your organisation.",
+        help_text="Filled in once the folder is uploaded, or the id of an earlier upload of your"
+        " organisation.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     checkpoint = forms.CharField(
@@ -125,7 +154,7 @@ class SubmissionForm(forms.Form):
         min_value=0,
         max_value=1e9,
         label="Cost limit",
-        help_text="Needs both prices. The run stops at the limit.",
+        help_text="In the currency of the prices below; it needs both. The run stops at the limit.",
     )
     price_in = forms.FloatField(
         required=False,
@@ -142,6 +171,15 @@ class SubmissionForm(forms.Form):
         help_text="For one million answer tokens.",
     )
 
+    verifier = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Verifier",
+        help_text="organisation/name on the hub, with or without @revision, the id of an upload of"
+        " your organisation, or its folder on the evaluators. It scores the candidates that the"
+        " model writes, and the best one is the answer. Only for protocols with a verifier.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     licence = forms.CharField(
         required=False, max_length=80, help_text="Its short name, as apache-2.0. Optional."
     )
@@ -164,23 +202,67 @@ class SubmissionForm(forms.Form):
         help_text="A model for which you say yes is ranked, and its row says so.",
     )
 
+    embargo_until = forms.DateField(
+        required=False,
+        label="Embargo until",
+        help_text="The board shows the result from this day on, at most 90 days from now. That"
+        " there is a run, and when, is public. For weights only. Optional.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["pair"].label_from_instance = pair_label  # type: ignore[attr-defined]
+
     @classmethod
-    def blank(cls, *, upload: str = "") -> "SubmissionForm":
-        """Return an empty form with a key of its own, or one for an upload."""
-        initial = {"key": secrets.token_urlsafe(16)}
-        if upload:
-            initial |= {"kind": Submission.Kind.UPLOAD, "upload": upload}
-        return cls(initial=initial)
+    def filled(cls, **initial: Any) -> "SubmissionForm":
+        """Return a form with a key of its own and these values; empty ones are left out."""
+        given = {name: value for name, value in initial.items() if value not in ("", None)}
+        return cls(initial={"key": secrets.token_urlsafe(16), **given})
+
+    @classmethod
+    def blank(cls, *, upload: str = "", pair: str = "") -> "SubmissionForm":
+        """Return an empty form, or one for an upload or for a pair."""
+        kind = Submission.Kind.UPLOAD if upload else ""
+        return cls.filled(kind=kind, upload=upload, pair=pair)
+
+    @classmethod
+    def official(cls, practised: Submission) -> "SubmissionForm":
+        """Return the form for the official run of a model that has practised, without secrets."""
+        facts = facts_of(practised)
+        official = practised.pair.official()
+        if official is None:
+            return cls.filled(**facts)
+        protocol = practised.asked_by if practised.asked_by in official.also else ""
+        if not has_verifier(protocol or official.protocol):
+            facts["verifier"] = ""
+        return cls.filled(**facts, pair=official.slug, protocol=protocol)
+
+    @classmethod
+    def probed(cls, probe: Probe) -> "SubmissionForm":
+        """Return the form for an endpoint that was asked public items, without its key."""
+        names = ("url", "served_model", "api", "provider", "price_in", "price_out")
+        facts = {name: getattr(probe, name) for name in names}
+        protocol = "" if probe.protocol == probe.pair.protocol else probe.protocol
+        kind = Submission.Kind.ENDPOINT
+        return cls.filled(kind=kind, pair=probe.pair.slug, protocol=protocol, **facts)
 
     def about(self) -> list[forms.BoundField]:
         """Return the fields that every submission has."""
         names = ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")
         return [self[name] for name in names]
 
+    def of_system(self) -> list[forms.BoundField]:
+        """Return the fields of the second part of a system."""
+        return [self["verifier"]]
+
     def of_statements(self) -> list[forms.BoundField]:
         """Return the author's statements."""
-        names = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
-        return [self[name] for name in names]
+        return [self[name] for name in STATEMENTS]
+
+    def of_embargo(self) -> list[forms.BoundField]:
+        """Return the day before which the result is not shown."""
+        return [self["embargo_until"]]
 
     def of_checkpoint(self) -> list[forms.BoundField]:
         """Return the fields of a checkpoint."""
@@ -188,7 +270,15 @@ class SubmissionForm(forms.Form):
 
     def of_hub(self) -> list[forms.BoundField]:
         """Return the fields of a model on the hub."""
-        return [self["repo"], self["revision"], self["hub_token"]]
+        return [self["repo"], self["revision"]]
+
+    def of_token(self) -> list[forms.BoundField]:
+        """Return the field of an access token, which opens each part that is on the hub."""
+        return [self["hub_token"]]
+
+    def of_adapter(self) -> list[forms.BoundField]:
+        """Return the field of an adapter, which is on the hub or an upload."""
+        return [self["base"]]
 
     def of_upload(self) -> list[forms.BoundField]:
         """Return the fields of an upload."""
@@ -207,10 +297,38 @@ class SubmissionForm(forms.Form):
         fields = dict(self.cleaned_data)
         del fields["key"]
         fields["pair"] = fields["pair"].slug
-        cutoff = fields["knowledge_cutoff"]
-        fields["knowledge_cutoff"] = cutoff.isoformat() if cutoff else ""
+        for name in ("knowledge_cutoff", "embargo_until"):
+            day = fields[name]
+            fields[name] = day.isoformat() if day else ""
         fields["repo"], fields["revision"] = split_revision(fields["repo"], fields["revision"])
         return fields
+
+
+def facts_of(submission: Submission) -> dict[str, Any]:
+    """Return what a form says of a submission's model; neither its pair nor a secret."""
+    model = submission.model
+    names = ("kind", "checkpoint", "repo", "url", "served_model", "api", "provider")
+    facts = {name: getattr(submission, name) for name in names}
+    stated = getattr(submission, "statements", None)
+    if stated:
+        facts |= {name: getattr(stated, name) for name in STATEMENTS}
+    return facts | {
+        "base": base_of(submission),
+        "verifier": submission.verifier,
+        "model": model.name,
+        "open_weights": model.open_weights,
+        "parameters": model.parameters,
+        "revision": submission.commit,
+        "upload": submission.upload_id or "",
+    }
+
+
+def base_of(submission: Submission) -> str:
+    """Return the base model of an adapter as a form names it; empty for a whole model."""
+    base = submission.base_facts
+    if isinstance(base, HubFacts):
+        return f"{base.repo}@{base.commit}"
+    return str(submission.base_upload_id or "")
 
 
 class ContinueForm(forms.Form):
@@ -232,6 +350,30 @@ class RetractionForm(forms.Form):
 
     reason = forms.ChoiceField(choices=Run.Retraction.choices, label="Reason")
     sure = forms.BooleanField(label="I know that a retraction is public and final")
+
+
+class ReplyForm(forms.Form):
+    """Author's reply to a published result."""
+
+    text = forms.CharField(
+        required=False,
+        max_length=LONGEST_REPLY,
+        label="Reply",
+        help_text=f"At most {LONGEST_REPLY} characters, plain text. Links are not clickable."
+        " Leave it empty to withdraw the reply.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
+class HideReplyForm(forms.Form):
+    """Reason for hiding a reply."""
+
+    why = forms.CharField(
+        required=False,
+        max_length=LONGEST_WHY,
+        label="Reason",
+        help_text="Shown in place of the reply. Leave it empty to show the reply again.",
+    )
 
 
 class GraderForm(forms.Form):
@@ -335,6 +477,21 @@ class QuotaForm(Act):
         """Return the benchmark's name, empty for all."""
         pair = self.cleaned_data["pair"]
         return pair.slug if pair else ""
+
+
+class PlannedCloseForm(Act):
+    """Close of a board that maintainers plan."""
+
+    pair = forms.ModelChoiceField(
+        SetPair.objects.filter(withdrawn_at=None).order_by("-pk"),
+        to_field_name="slug",
+        empty_label=None,
+        label="Benchmark",
+    )
+    at = forms.DateTimeField(
+        label="Moment, UTC",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
 
 
 class MailForm(forms.Form):

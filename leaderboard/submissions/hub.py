@@ -16,36 +16,81 @@ from typing import TypeVar
 from django.conf import settings
 
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
-from evaluator.contract.hub import HubFacts, ModelFacts
-from evaluator.contract.intake import Inspect, Look
+from evaluator.contract.adapters import Base
+from evaluator.contract.base import Wire
+from evaluator.contract.hub import AdapterFacts, HubFacts, ModelFacts
+from evaluator.contract.intake import Inspect, Inspected, Look, Preview
+from evaluator.contract.previews import PromptFacts
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.errors import Refusal, refuse
 
 _PASSED_ON = ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR")
 _MAX_ANSWER = 2 << 20
-_Facts = TypeVar("_Facts", bound=ModelFacts)
+_Answer = TypeVar("_Answer", bound=Wire)
 _at_once = threading.BoundedSemaphore(settings.HUB_LOOKS)
 
 
-def look(repo: str, revision: str, token: str = "") -> HubFacts:
+def look(
+    repo: str,
+    revision: str,
+    token: str = "",
+    base: Base | None = None,
+    *,
+    verifier: bool = False,
+) -> HubFacts:
     """Return the facts of a model, its revision resolved to a commit.
 
     ``token`` is an access token to a gated repository. It is written to the child's standard input
-    and nowhere else.
+    and nowhere else. ``base`` is that of an adapter, by default the one that it names. A
+    ``verifier`` scores another model's candidates.
 
     Raises the HUB_* and CHECKPOINT_* codes, ``busy`` while this process looks at as many others as
     it may, ``hub_unreachable`` after HUB_SECONDS.
     """
-    order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES, token=token)
+    order = Look(
+        repo=repo,
+        revision=revision,
+        most=settings.HUB_BYTES,
+        token=token,
+        base=base,
+        verifier=verifier,
+    )
     return _ask(order, HubFacts)
 
 
-def inspect(folder: Path) -> ModelFacts:
-    """Return the facts of the model in a folder. Raises the CHECKPOINT_* codes, and ``busy``."""
-    return _ask(Inspect(folder=str(folder)), ModelFacts)
+def inspect(folder: Path) -> ModelFacts | AdapterFacts:
+    """Return the facts of the model in a folder, or of an adapter alone.
+
+    Raises the CHECKPOINT_* codes, and ``busy``.
+    """
+    found = _ask(Inspect(folder=str(folder.absolute())), Inspected)
+    facts = found.model or found.adapter
+    if facts is None:
+        raise refuse(Code.HUB_FAILED)
+    return facts
 
 
-def _ask(order: Look | Inspect, answer: type[_Facts]) -> _Facts:
+def inspect_adapter(folder: Path, base: Base, token: str = "") -> ModelFacts:
+    """Return the facts of the model that the adapter in a folder makes of its base.
+
+    Raises as :func:`look`.
+    """
+    order = Inspect(folder=str(folder.absolute()), base=base, most=settings.HUB_BYTES, token=token)
+    found = _ask(order, Inspected).model
+    if found is None:
+        raise refuse(Code.HUB_FAILED)
+    return found
+
+
+def preview(order: Preview) -> PromptFacts:
+    """Return the first prompt of a model, which the program renders in a jail.
+
+    Raises the HUB_* and CHECKPOINT_* codes, ``jail_missing``, ``host_timeout``, ``busy``.
+    """
+    return _ask(order, PromptFacts)
+
+
+def _ask(order: Look | Inspect | Preview, answer: type[_Answer]) -> _Answer:
     if not _at_once.acquire(blocking=False):
         raise refuse(Refusal.BUSY)
     try:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import cast
 
+from django.conf import settings
+
 from evaluator import policy
 from evaluator.contract import BlockId, Tier
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired, retired_blocks
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry, ListedEndpoint, Party
+from leaderboard.ledger.models import Entry, Evaluator, ListedEndpoint, Party
 from leaderboard.submissions.models import Run, Submission, blocks_asked
 from leaderboard.submissions.states import RunState
 
@@ -42,7 +44,8 @@ def tier_of(submission: Submission) -> Tier:
 
     The evaluator's own list decides; this may only be stricter. An endpoint is T1 where it is
     listed exactly as it was submitted and comes without a key of the submitter's. The tier of its
-    party, where one is registered, lowers that.
+    party, where one is registered, lowers that, and so do the lists that the evaluators announce:
+    an endpoint that all of them show public items only is known before its run is queued.
     """
     if not submission.is_endpoint:
         return policy.JAIL_TIER
@@ -54,7 +57,29 @@ def tier_of(submission: Submission) -> Tier:
         asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True
     )
     party = Party.objects.filter(recipient=recipient_of(submission)).first()
-    return policy.stricter(tier, cast("Tier", party.tier)) if party else tier
+    lowered = policy.stricter(tier, cast("Tier", party.tier)) if party else tier
+    announced = _announced_tier(submission, asked)
+    return policy.stricter(lowered, announced) if announced else lowered
+
+
+def _announced_tier(submission: Submission, asked: policy.EndpointId) -> Tier | None:
+    """Return the widest tier that an evaluator of the pool gives an endpoint.
+
+    None where none is live, and where one of a release that announces no list is.
+    """
+    live = Evaluator.objects.of_pool(settings.POOL).live()
+    policies = [evaluator.endpoint_policy() for evaluator in live]
+    tiers = [
+        policy.announced_tier(
+            asked,
+            published,
+            own_key=bool(submission.sealed_keys),
+            season=submission.pair.season,
+        )
+        for published in policies
+        if published is not None
+    ]
+    return min(tiers) if tiers and len(tiers) == len(policies) else None
 
 
 def stages_asked(
@@ -87,9 +112,13 @@ def select_items(submission: Submission, *, staged: bool = True) -> ItemSelectio
 
     All self-declared endpoints of a season have the same one. A listed endpoint has the stages that
     its provider was asked before this cohort, and one more; all of them unless ``staged``. The
-    selection may be empty: ``admission`` says what follows.
+    selection may be empty: ``admission`` says what follows. On a practice pair nothing sealed is
+    selected, and an endpoint has the tier that is shown nothing sealed.
     """
     pair = submission.pair
+    if pair.practice:
+        practising: Tier = policy.PUBLIC_TIER if submission.is_endpoint else policy.JAIL_TIER
+        return ItemSelection(practising, True, (), frozenset())
     manifest = pair.private.facts()
     if manifest is None:
         raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)

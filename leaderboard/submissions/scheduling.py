@@ -1,8 +1,15 @@
-"""Scheduling: the evaluators of a pool that can take a run, by their announcements. Pure."""
+"""Matching: the evaluators of a pool that can take a run, by their announcements. Pure.
 
-from collections.abc import Collection, Mapping, Sequence
+``fair_share`` decides in which order they do.
+"""
+
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
+from evaluator.artefacts.fleet import can_load, placement_on
+from evaluator.contract import HostFacts
+from evaluator.contract.hub import ModelFacts
 from evaluator.errors import EXPLANATIONS, Code, Fault
 
 HeldSet = tuple[str, bool, str]
@@ -17,20 +24,46 @@ class Candidate:
     in_service: bool
     sets: frozenset[HeldSet]
     reads: frozenset[int]
+    executes: bool = False
+    host: HostFacts | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the number of its GPUs and its memory, in bytes: that of its GPUs if it has any.
+
+        Both are 0 where it announces none.
+        """
+        if self.host is None:
+            return (0, 0)
+        gpus = sum(kind.count for kind in self.host.gpus)
+        memory = sum(kind.count * kind.memory for kind in self.host.gpus)
+        return (gpus, memory or self.host.memory)
 
 
 @dataclass(frozen=True)
 class Needs:
     """Requirements of an attempt on an evaluator.
 
-    ``sealed_to`` names the evaluators that hold the endpoint's key, empty where it needs none.
-    ``declined`` are those that declined the run, with the code of what they lack.
+    ``executes`` is true where answers are programs. ``sealed_to`` names the evaluators that hold
+    the endpoint's key, empty where it needs none. ``declined`` are those that declined the run,
+    with the code of what they lack. ``model`` are the facts of weights, and ``verifier`` those of
+    the second model of a system, None where there are none or they are not known.
     """
 
     version: int
     sets: frozenset[HeldSet]
+    executes: bool = False
     sealed_to: frozenset[str] = frozenset()
     declined: Mapping[str, Code] = field(default_factory=dict)
+    model: ModelFacts | None = None
+    verifier: ModelFacts | None = None
+
+    @cached_property
+    def shape(self) -> tuple[object, ...]:
+        """Return all that decides which evaluators lack something. It can be hashed."""
+        declined = frozenset(self.declined.items())
+        sizes = (self.model, self.verifier)
+        return (self.version, self.sets, self.executes, self.sealed_to, declined, sizes)
 
     def lacking(self, candidate: Candidate) -> Code | None:
         """Return the code of what a candidate lacks; None where it can do the attempt."""
@@ -40,9 +73,25 @@ class Needs:
             return Code.UNKNOWN_VERSION
         if not self.sets <= candidate.sets:
             return Code.UNKNOWN_SET
+        if self.executes and not candidate.executes:
+            return Code.SANDBOX_MISSING
         if self.sealed_to and candidate.name not in self.sealed_to:
             return Code.KEY_NOT_SEALED
+        return _lacking_hardware(self.model, candidate.host) or _lacking_hardware(
+            self.verifier, candidate.host, verifier=True
+        )
+
+
+@lru_cache(maxsize=4096)
+def _lacking_hardware(
+    model: ModelFacts | None, host: HostFacts | None, *, verifier: bool = False
+) -> Code | None:
+    """Return the code of what a host lacks for weights; None where it holds them or is unknown."""
+    if model is None or host is None:
         return None
+    if not can_load(model.quantisation, host, verifier=verifier):
+        return Code.ENGINE_MISSING
+    return None if placement_on(model, host, verifier=verifier) else Code.ENGINE_OOM
 
 
 @dataclass(frozen=True)
@@ -60,9 +109,10 @@ class Route:
 
 
 def route(needs: Needs, candidates: Sequence[Candidate], *, silent: Collection[str]) -> Route:
-    """Return where an attempt goes.
+    """Return where an attempt goes: to the pool where every live evaluator takes it.
 
-    ``silent`` are registered evaluators that have never announced anything.
+    An evaluator out of service reads the pool's queue like the others. ``silent`` are registered
+    evaluators that have never announced anything.
     """
     if not candidates:
         return _route_to_silent(needs, silent)
@@ -71,11 +121,21 @@ def route(needs: Needs, candidates: Sequence[Candidate], *, silent: Collection[s
         return Route(waiting=Code.OUT_OF_SERVICE)
     lacking = {candidate.name: needs.lacking(candidate) for candidate in serving}
     able = tuple(name for name, code in lacking.items() if code is None)
-    if len(able) == len(serving):
+    if len(able) == len(candidates):
         return Route(pool=True)
     if able:
         return Route(names=able)
     return _nowhere([code for code in lacking.values() if code])
+
+
+def route_around(found: Route, reserved: Set[str], candidates: Sequence[Candidate]) -> Route:
+    """Return a route that leaves out the evaluators that are ``reserved`` for another run."""
+    names = found.names
+    if found.pool:
+        names = tuple(candidate.name for candidate in candidates if candidate.in_service)
+    if found.waiting or reserved.isdisjoint(names):
+        return found
+    return Route(names=tuple(name for name in names if name not in reserved))
 
 
 def _route_to_silent(needs: Needs, silent: Collection[str]) -> Route:

@@ -5,9 +5,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from leaderboard.state_machine import Step
+
+LATER_TRY_DAYS = 90
+"""Days from the submission of a ranked run in which no other run of its model ranks."""
+
+
+def ranks_until(ranked: datetime) -> datetime:
+    """Return when a run's window ends: one that is submitted from then on takes the row."""
+    return ranked + timedelta(days=LATER_TRY_DAYS)
 
 
 class RunState(StrEnum):
@@ -40,12 +49,15 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
         "every item has an outcome and the counts agree", "recorder"
     ),
     (RunState.GRADED, RunState.RANKED): Step(
-        "its cohort is closed, and its scores are published", "maintainer, or the clock"
+        "its cohort is closed, and its scores are published; under embargo at its end",
+        "maintainer, or the clock",
     ),
-    (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
+    (RunState.LEASED, RunState.QUEUED): Step(
+        "the attempt was lost, or its evaluator is paused: next token", "reaper, recorder"
+    ),
     (RunState.RUNNING, RunState.QUEUED): Step(
-        "the attempt was lost: next token, only the items that are left;"
-        " or the plan of an adaptive run adds items",
+        "the attempt was lost, or its evaluator is paused: next token, only the items that are"
+        " left; or the plan of an adaptive run adds items",
         "reaper, recorder",
     ),
     (RunState.QUEUED, RunState.FAILED): Step(

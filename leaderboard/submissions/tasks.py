@@ -98,9 +98,13 @@ def prune() -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Request the end of expired attempts, erase old keys, request rankings, follow the rules."""
+    """Request the end of expired attempts, erase old keys, end embargoes, request rankings, follow
+    the rules.
+    """
     housekeeping(actions.request_end_of_lapsed)
     housekeeping(actions.erase_old_keys)
+    housekeeping(actions.end_embargoes)
+    housekeeping(actions.end_probes)
     housekeeping(actions.request_rankings)
     housekeeping(actions.follow_rules)
 
@@ -125,6 +129,7 @@ def drain() -> None:
     """Send the jobs and the orders that are due."""
     housekeeping(actions.drain_outbox)
     housekeeping(actions.drain_rescorings)
+    housekeeping(actions.request_prompts)
     housekeeping(actions.request_notifications)
 
 

@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,9 @@ class Progress:
 
 class UploadStore:
     """Files of one organisation, in a folder of their own."""
+
+    direct = False
+    """Chunks come to the site, not to an object store by signed addresses."""
 
     def __init__(self, root: Path, organisation: int) -> None:
         folder = root / str(organisation)
@@ -126,6 +129,14 @@ class UploadStore:
             (self._parts / file.digest).rename(self._blobs / file.digest)
         for ending in (".done", ".list"):
             (self._parts / f"{file.digest}{ending}").unlink(missing_ok=True)
+
+    def finish(self, file: UploadedFile) -> None:
+        """Do nothing: a file is complete with its last chunk."""
+
+    @contextlib.contextmanager
+    def reading(self, upload: str, files: Iterable[UploadedFile]) -> Iterator[Path]:
+        """Give the folder of a complete upload."""
+        yield self.assemble(upload, files)
 
     def assemble(self, upload: str, files: Iterable[UploadedFile]) -> Path:
         """Link complete files into the folder of an upload, and return it."""

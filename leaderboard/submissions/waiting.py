@@ -36,22 +36,3 @@ class Pace:
             if key in self._medians:
                 return items * self._medians[key]
         return None
-
-
-def seconds_until_free(busy: Sequence[float], *, evaluators: int, ahead: float) -> float:
-    """Return the seconds until an evaluator takes the next run.
-
-    ``busy`` are the seconds that each run under way still takes, ``ahead`` those of all runs that
-    were queued before. They are poured onto the evaluators that are free first, as if a run could
-    be divided: the result is never later than in truth for equal runs.
-    """
-    levels = sorted(busy)[:evaluators]
-    levels = [0.0] * (evaluators - len(levels)) + levels
-    level = levels[0]
-    for filled, following in enumerate(levels[1:], start=1):
-        places = (following - level) * filled
-        if ahead <= places:
-            return level + ahead / filled
-        ahead -= places
-        level = following
-    return level + ahead / evaluators

@@ -1,6 +1,6 @@
 """Writes to people, tokens, organisations and the log of what maintainers do."""
 
-from leaderboard.accounts.actions.audit import record_act
+from leaderboard.accounts.actions.audit import is_logged, record_act
 from leaderboard.accounts.actions.organisations import (
     accept_invitation,
     create_organisation,
@@ -30,6 +30,7 @@ __all__ = [
     "enrol",
     "invitation",
     "invite",
+    "is_logged",
     "issue_token",
     "organisation",
     "person",

@@ -61,6 +61,8 @@ from leaderboard.evidence.statistics.ranksets import RankSet, rank_sets
 from leaderboard.evidence.statistics.sampling import (
     SampledScore,
     best_of_n,
+    clustered_interval,
+    effective_items,
     maj_at_k,
     over_items,
     pass_at_k,
@@ -119,7 +121,9 @@ __all__ = [
     "calibrate",
     "clopper_pearson",
     "clustered",
+    "clustered_interval",
     "easiness",
+    "effective_items",
     "evidence_level",
     "family_gap",
     "fewest_contaminated",

@@ -21,6 +21,9 @@ NEWTON_STEPS = 40
 NEWTON_TOLERANCE = 1e-8
 LONGEST_STEP = 5.0
 """Limit of a Newton step: far from the maximum a full one may overshoot to a flat likelihood."""
+HALVINGS = 30
+ROUNDING = 1e-12
+"""Relative fall of a likelihood that may be rounding."""
 LEAST_DISPERSION = 0.05
 """Bound of φ for a model whose every item is all right or all wrong, as far as can be seen."""
 RIDGE = 1e-4
@@ -105,19 +108,38 @@ def logistic(
 ) -> Fit:
     """Fit R models by Newton's method from ``start`` (R, q) or 0, each with the weak ridge.
 
-    ``design`` is (R, cells, q), the others (R, cells).
+    ``design`` is (R, cells, q), the others (R, cells). A step that lowers the penalised likelihood
+    is halved, so that the fit converges from any start.
     """
     size = design.shape[-1]
     ridge = RIDGE * np.eye(size)
     transposed = np.ascontiguousarray(design.transpose(0, 2, 1))
+
+    def predictor(beta: Floats) -> Floats:
+        return np.asarray((design @ beta[..., None])[..., 0] + offset)
+
+    def likelihood(beta: Floats, eta: Floats) -> Floats:
+        terms = hits * eta - trials * np.logaddexp(0.0, eta)
+        return np.asarray(terms.sum(axis=1) - RIDGE / 2 * (beta**2).sum(axis=1))
+
     beta = np.zeros((len(hits), size)) if start is None else start
+    eta = predictor(beta)
+    reached = likelihood(beta, eta)
     for _ in range(NEWTON_STEPS):
-        p = expit((design @ beta[..., None])[..., 0] + offset)
+        p = expit(eta)
         information = (transposed * (trials * p * (1 - p))[:, None]) @ design + ridge
         slope = (transposed @ (hits - trials * p)[..., None])[..., 0] - RIDGE * beta
         step = np.linalg.solve(information, slope[..., None])[..., 0]
         longest = np.abs(step).max(axis=1, keepdims=True)
-        beta = beta + step * np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-12))
+        step *= np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-12))
+        for _ in range(HALVINGS):
+            eta = predictor(beta + step)
+            climbed = likelihood(beta + step, eta)
+            lower = climbed < reached - ROUNDING * np.abs(reached)
+            if not lower.any():
+                break
+            step[lower] /= 2
+        beta, reached = beta + step, climbed
         if longest.max() < NEWTON_TOLERANCE:
             break
     return Fit(beta, information, p)

@@ -6,16 +6,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
+from leaderboard.evidence.statistics.differences import joined
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
 
 
 class Paired(NamedTuple):
-    """Two models on ``n`` shared items: ``wins`` are right for the first model only.
+    """Two models on ``n`` shared items: ``both`` are right for both, ``wins`` for the first only.
 
     ``difference`` is the first accuracy less the second, as a fraction; ``p`` is two-sided.
     """
 
     n: int
+    both: int
     wins: int
     losses: int
     difference: float
@@ -46,6 +48,7 @@ def paired(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Paired:
     discordant = wins + losses
     return Paired(
         n=n,
+        both=int(((one == 1) & (other == 1)).sum()),
         wins=wins,
         losses=losses,
         difference=(wins - losses) / n,
@@ -61,3 +64,18 @@ def _interval(wins: int, losses: int, n: int, level: float) -> Interval:
     error = np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
     reach = critical_value(level) * float(error)
     return Interval(max(won - lost - reach, -1.0), min(won - lost + reach, 1.0))
+
+
+def gap_change(
+    public: float,
+    public_interval: tuple[float, float],
+    private: float,
+    private_interval: tuple[float, float],
+) -> Interval:
+    """Return the interval of one model's gap less another's, from both paired differences.
+
+    The gaps differ by ``public - private``: the difference of the models on the public set less
+    that on the private one. These are other items, so the estimates are independent and their
+    intervals are joined as :func:`joined` does.
+    """
+    return joined(public, Interval(*public_interval), private, Interval(*private_interval))

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leaderboard.evidence.statistics.intervals import Interval, accuracy_interval
+
 
 class SampledScore(NamedTuple):
     """Mean over items, with its standard error over items."""
@@ -109,6 +111,27 @@ def over_items(values: Sequence[float]) -> SampledScore:
         raise ValueError("a standard error needs two items")
     array = np.asarray(values, dtype=float)
     return SampledScore(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+
+
+def effective_items(p: float, se: float, *, items: int, samples: int) -> float:
+    """Return the number of items with one outcome each whose share ``p`` would have this error.
+
+    It lies between ``items`` and the number of their samples (L. Kish, Survey Sampling (1965),
+    section 8.2).
+    """
+    if se <= 0:
+        return float(items)
+    return min(max(p * (1 - p) / se**2, float(items)), float(items) * samples)
+
+
+def clustered_interval(p: float, se: float, *, items: int, samples: int, level: float) -> Interval:
+    """Return the interval of a share over items with several samples each, such as pass@k.
+
+    ``se`` is its standard error with the samples of an item as a cluster. The interval is that of
+    as many independent outcomes as would have this error, so it stays within 0 and 1.
+    """
+    n = effective_items(p, se, items=items, samples=samples)
+    return accuracy_interval(p * n, n, level)
 
 
 def _check(n: int, c: int, k: int) -> None:

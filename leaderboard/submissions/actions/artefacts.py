@@ -1,5 +1,7 @@
 """One artefact, one run: weights that have a run on a pair by a protocol get no second one.
 
+A practice pair is left out: the same weights may be run there again.
+
 Equal weights are the same tensors in as many layers, whatever their names, shards and other files.
 An evaluator reports them before it reveals an item, and waits for the site's answer. Both checks
 hold a lock on the weights until the transaction ends, so that of two equal runs at once one goes
@@ -52,6 +54,8 @@ def check_identity(run: Run, weights: str) -> None:
 
 def _first_of_weights(run: Run) -> Run | None:
     """Return the earliest other run of the same weights; None where this one is the first."""
+    if run.submission.pair.practice:
+        return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, run.weights])
     return Run.objects.of_weights(run).order_by("queued_at", "pk").first()

@@ -9,12 +9,14 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal
 from evaluator.errors import EXPLANATIONS, Code, Fault
 from leaderboard.ledger.actions import record_grant
+from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.quotas import refund
 from leaderboard.submissions.continuation import needs_key_no_more
@@ -58,8 +60,27 @@ def next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
     enqueue_attempt(run, pause_seconds=pause_seconds)
 
 
+def renew_token(run: Run) -> None:
+    """Queue a locked, queued run under the next token: an evaluator that must not begin it has.
+
+    That evaluator has claimed the token and would never begin it again.
+    """
+    run.change(token=F("token") + 1)
+    enqueue_attempt(run)
+
+
 def retry_or_fail(run: Run, code: Code) -> None:
-    """Queue the next attempt where the code allows it and attempts are left; else fail the run."""
+    """Queue the next attempt where the code allows it and attempts are left; else fail the run.
+
+    A run that a stopping evaluator hands back keeps its attempt. Any other fault of ours is noted
+    as the last error of the run's evaluator.
+    """
+    if code is Code.HANDED_BACK and run.state in LIVE:
+        next_attempt(run, attempts=run.attempts, pause_seconds=0.0)
+        return
+    if EXPLANATIONS[code].fault is Fault.OURS and run.evaluator_id is not None:
+        evaluator = Evaluator.objects.filter(pk=run.evaluator_id)
+        evaluator.update(last_error=code.value, last_error_at=Now())
     if EXPLANATIONS[code].retried and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
         pause = 0.0 if code is Code.LOST else min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
         next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)

@@ -1,6 +1,7 @@
 """Bounds of what one submitter may have at a time: gathered under locks, judged by ``admission``.
 
 - Runs of one organisation that wait or are under way.
+- Its practice runs: those that wait or are under way, and those of the last day.
 - Its official runs on the benchmark (``quotas``).
 - Runs of self-declared endpoints of one party on a season's block. Each score is one equation about
   the items that its endpoint was shown, and as many runs as items give every item's outcome. Names
@@ -12,17 +13,25 @@ other.
 
 import math
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from leaderboard.accounts.models import Organisation
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.errors import SiteError, refuse
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions.actions.quotas import is_official, quota_use
-from leaderboard.submissions.admission import Bounds, DeclaredUse, Rejection, decide_bounds
+from leaderboard.submissions.admission import (
+    Bounds,
+    DeclaredUse,
+    PracticeUse,
+    Rejection,
+    decide_bounds,
+)
 from leaderboard.submissions.item_selection import ItemSelection
 from leaderboard.submissions.ladder import Party
 from leaderboard.submissions.models import (
@@ -37,6 +46,7 @@ from leaderboard.submissions.states import LIVE, RunState
 UNFINISHED = (RunState.QUEUED, *sorted(LIVE))
 OPEN_COHORT = (*UNFINISHED, RunState.GRADED)
 """States of a run whose score comes with the next close."""
+PRACTICE_PERIOD = timedelta(hours=24)
 _LOCKS = 0x5EA1
 _ORGANISATION_LOCKS = 0x5EA3
 
@@ -44,20 +54,22 @@ _ORGANISATION_LOCKS = 0x5EA3
 def check_bounds(submission: Submission, selection: ItemSelection) -> None:
     """Refuse a submission, stored in this transaction, that is beyond a bound."""
     _lock_organisation(submission)
+    pair = submission.pair
     declared = None
     if selection.tier == "T2" and selection.blocks:
         declared = _declared_use(submission, submission.pair.private, selection.blocks)
     quota = None
-    if is_official(submission.pair):
-        quota = quota_use(submission.model.organisation, submission.pair)
+    if is_official(pair):
+        quota = quota_use(submission.model.organisation, pair)
     bounds = Bounds(
-        pair_is_withdrawn=_is_withdrawn(submission.pair),
+        pair_is_withdrawn=_is_withdrawn(pair),
         may_be_shown=selection.may_be_shown,
-        blocks_left=bool(selection.blocks),
+        blocks_left=pair.practice or bool(selection.blocks),
         unfinished=_unfinished(submission),
-        unfinished_limit=settings.UNFINISHED_RUNS,
+        unfinished_limit=_unfinished_limit(pair),
         quota=quota,
         declared=declared,
+        practice=practice_use(submission.model.organisation) if pair.practice else None,
     )
     if rejection := decide_bounds(bounds):
         raise refusal_of(rejection)
@@ -84,7 +96,7 @@ def check_continued(run: Run, *, by_maintainer: bool) -> None:
         may_be_shown=True,
         blocks_left=True,
         unfinished=0 if by_maintainer else _unfinished(submission),
-        unfinished_limit=settings.UNFINISHED_RUNS,
+        unfinished_limit=_unfinished_limit(submission.pair),
         quota=quota,
         declared=declared,
     )
@@ -117,13 +129,40 @@ def _is_withdrawn(pair: SetPair) -> bool:
     the commit unless it is asked for.
     """
     connection.check_constraints()
-    return not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists()
+    return not SetPair.with_practice.filter(pk=pair.pk, withdrawn_at=None).exists()
 
 
 def _unfinished(submission: Submission) -> int:
-    """Return the number of an organisation's runs that wait or are under way."""
+    """Return the number of an organisation's runs that wait or are under way.
+
+    Practice runs and official ones are counted apart, so that neither takes the others' places.
+    """
     own = Run.objects.filter(submission__model__organisation=submission.model.organisation_id)
-    return own.filter(state__in=UNFINISHED).count()
+    alike = own.filter(submission__pair__practice=submission.pair.practice)
+    return alike.filter(state__in=UNFINISHED).count()
+
+
+def _unfinished_limit(pair: SetPair) -> int:
+    return settings.PRACTICE_UNFINISHED if pair.practice else settings.UNFINISHED_RUNS
+
+
+def practice_use(organisation: Organisation) -> PracticeUse:
+    """Return the practice runs that an organisation has submitted in the last 24 hours.
+
+    A submission that is being admitted, and so is stored in this transaction, is not counted:
+    it has no run yet.
+    """
+    limit = settings.PRACTICE_PER_DAY
+    recent = Submission.objects.filter(
+        pair__practice=True,
+        model__organisation=organisation,
+        created__gt=timezone.now() - PRACTICE_PERIOD,
+        runs__isnull=False,
+    )
+    moments = list(recent.order_by("created").values_list("created", flat=True))
+    used = len(moments)
+    next_free = moments[used - limit] + PRACTICE_PERIOD if 0 < limit <= used else None
+    return PracticeUse(used, limit, next_free)
 
 
 def _declared_use(

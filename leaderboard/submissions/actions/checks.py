@@ -10,19 +10,38 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Min
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from evaluator import grading, protocols
 from evaluator.contract import JOB_VERSION
+from evaluator.errors import Code
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import WATCH_SECONDS, app
 from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.actions.closes import hindrance, next_closes
 from leaderboard.submissions.actions.pools import Pool
-from leaderboard.submissions.models import Heartbeat, RefusedReport
+from leaderboard.submissions.models import (
+    Delivery,
+    Heartbeat,
+    Letter,
+    PlannedClose,
+    RefusedReport,
+    Run,
+    StateChange,
+)
+from leaderboard.submissions.states import RunState
 
 BEAT_LATE = timedelta(seconds=6 * WATCH_SECONDS)
 LONG_WAIT = timedelta(hours=6)
 RECENT_DAYS = 7
+GRADED_BOUND = timedelta(days=7)
+"""Time that a result may wait for the close of its cohort."""
+UNSENT = timedelta(minutes=15)
+"""Time after which a notification that is due shows that no worker sends any."""
+CLOSE_WARNING = timedelta(days=1)
+"""Time before a close in which maintainers are warned of it."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +104,16 @@ def check_evaluators() -> Iterator[CheckResult]:
                 f"Two signed lines of {evaluator.name}'s log contradict each other.",
                 "Treat its host as compromised until you know why; see docs/operations.md.",
             )
+        if evaluator.cordoned_at:
+            yield CheckResult(
+                "cordoned",
+                f"{evaluator.name} is {evaluator.cordon} by {evaluator.cordoned_by}"
+                f" since {_moment(evaluator.cordoned_at)}: {evaluator.cordon_reason.rstrip('.')}.",
+                f"End it with 'manage.py evaluators --resume {evaluator.name}' or on /manage/.",
+                problem=False,
+            )
         if evaluator.pk not in live:
-            if evaluator.last_seen:
+            if evaluator.last_seen and not evaluator.cordon:
                 seen = _moment(evaluator.last_seen)
                 sentence = f"{evaluator.name} has not been seen since {seen}."
                 advice = "Start it, or look at its broker."
@@ -108,11 +135,11 @@ def check_evaluators() -> Iterator[CheckResult]:
 
 
 def check_sets() -> Iterator[CheckResult]:
-    """Report the sets that no evaluator in service holds."""
+    """Report sets that no evaluator in service holds, and pairs whose answers none can execute."""
     serving = list(Evaluator.objects.in_service())
     if not serving:
         return
-    for pair in SetPair.objects.select_related("public", "private"):
+    for pair in SetPair.with_practice.select_related("public", "private"):
         for item_set in pair.sets():
             if not any(evaluator.holds_set(item_set) for evaluator in serving):
                 yield CheckResult(
@@ -120,6 +147,29 @@ def check_sets() -> Iterator[CheckResult]:
                     f"No evaluator in service holds the set {item_set.name}.",
                     "Install it on one, and enrol its host if it is sealed.",
                 )
+        executed = grading.needs_jail(protocols.get(pair.protocol).grader)
+        if executed and not any(evaluator.executes for evaluator in serving):
+            yield CheckResult(
+                "sandbox_missing",
+                f"No evaluator in service can grade the answers that {pair.slug} asks for.",
+                "Install bubblewrap and libseccomp on one; its 'doctor' says what is missing.",
+            )
+
+
+def check_models() -> Iterator[CheckResult]:
+    """Report models that wait because no evaluator in service can hold or load them."""
+    lacking = [Code.ENGINE_OOM.value, Code.ENGINE_MISSING.value]
+    stuck = Run.objects.filter(state=RunState.QUEUED, waiting__in=lacking)
+    found = stuck.aggregate(runs=Count("pk"), deadline=Min("deadline"))
+    if found["runs"]:
+        yield CheckResult(
+            "worker_missing",
+            f"{found['runs']} runs wait for an evaluator that holds their model; the first fails "
+            f"on {_moment(found['deadline'])}.",
+            "Start one with more GPU memory or the engine: the page of each run says which. "
+            "'manage.py runs --state queued' lists them.",
+            problem=False,
+        )
 
 
 def check_messages(beat: Heartbeat | None) -> Iterator[CheckResult]:
@@ -140,6 +190,57 @@ def check_messages(beat: Heartbeat | None) -> Iterator[CheckResult]:
             f"{row.count} reports{about} were refused on {row.day}: {row.code}, "
             f"the last {row.digest[:16]}.",
             "Compare the releases of site and evaluators.",
+            problem=False,
+        )
+
+
+def check_closes() -> Iterator[CheckResult]:
+    """Report boards whose results wait for too long, or whose close is near or hindered."""
+    now = timezone.now()
+    closes = next_closes()
+    waiting = Run.objects.undecided().filter(submission__pair__withdrawn_at=None)
+    first = waiting.order_by("submission__pair", "ended_at", "pk").distinct("submission__pair")
+    for run in first.select_related("submission__pair"):
+        pair = run.submission.pair
+        since = run.ended_at or now
+        close = closes.get(pair.pk)
+        advice = f"Plan a close of {pair.slug}, or run 'manage.py close_cohort {pair.slug}'."
+        sentence = f"Run {run.pk} on {pair.slug} has waited as graded since {_moment(since)}."
+        if since < now - GRADED_BOUND:
+            if close is not None:
+                sentence += f" The board closes on {_moment(close)}."
+            yield CheckResult("graded_long", sentence, advice, problem=close is None)
+        elif close is not None and close < now + CLOSE_WARNING:
+            yield CheckResult(
+                "close_near",
+                f"The board of {pair.slug} closes by itself on {_moment(close)}.",
+                "Look at its runs before: retract what is wrong, or plan another close.",
+                problem=False,
+            )
+    for plan in PlannedClose.objects.due().select_related("pair"):
+        if reason := hindrance(plan.pair):
+            yield CheckResult(
+                "close_hindered",
+                f"The close of {plan.pair.slug} that was planned for {_moment(plan.at)} was not"
+                f" carried out. {reason}",
+                f"Look into it, then run 'manage.py close_cohort {plan.pair.slug}'.",
+            )
+
+
+def check_notifications() -> Iterator[CheckResult]:
+    """Report notifications that no worker sends."""
+    before = timezone.now() - UNSENT
+    oldest = [
+        StateChange.objects.aggregate(first=Min("moment"))["first"],
+        Delivery.objects.aggregate(first=Min("due"))["first"],
+        Letter.objects.aggregate(first=Min("due"))["first"],
+    ]
+    overdue = [moment for moment in oldest if moment is not None and moment < before]
+    if overdue:
+        yield CheckResult(
+            "notifications_unsent",
+            f"Mails or webhooks have been due since {_moment(min(overdue))} and were not sent.",
+            "Start a worker: 'celery -A leaderboard.celery worker -Q notifications --pool solo'.",
             problem=False,
         )
 

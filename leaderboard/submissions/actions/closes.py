@@ -1,29 +1,63 @@
-"""Closes of the boards: when results that wait are published."""
+"""Closes of the boards: when results that wait are published, and who closes.
 
+1. Where maintainers planned a close, the board is closed at that moment.
+2. Elsewhere the clock closes it ``COHORT_SECONDS`` after the first result that waits.
+3. Neither closes by itself while something hinders it (:func:`hindrance`). Maintainers then get a
+   mail, and close it by hand.
+"""
+
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
-from django.db.models import Min
+from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.timesince import timesince
 
+from leaderboard.accounts.actions import record_act
+from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.models import Run
-from leaderboard.submissions.states import RunState
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.attempts import try_to_send
+from leaderboard.submissions.actions.letters import write_letters
+from leaderboard.submissions.models import Letter, PlannedClose, Run
 
 SHORTEST_WAIT = 60
 """Seconds: a cohort that is open for less is said to close a minute after its first result."""
+LONGEST_PLAN = timedelta(days=366)
+OVERDUE = timedelta(hours=1)
+"""Time after which a close that did not come is no date for visitors any more."""
+
+
+# --- dates
 
 
 def next_closes() -> dict[int, datetime]:
-    """Return the moment at which the clock closes the open cohort, by pair.
+    """Return the moment at which each board is closed, by pair: as planned, else by the clock.
 
-    A pair where no result waits has none, and neither has any where only maintainers close boards.
+    By the clock a pair where no result waits has none, and neither has any where only maintainers
+    close boards. A plan that is long overdue is none.
     """
+    closes = _closes_by_clock()
+    ahead = PlannedClose.objects.ahead().filter(at__gt=timezone.now() - OVERDUE)
+    for pair, planned in ahead.order_by("-at").values_list("pair", "at"):
+        closes[pair] = planned
+    return closes
+
+
+def _closes_by_clock() -> dict[int, datetime]:
+    """Return the end of each cohort that has no planned close."""
     if not settings.COHORT_SECONDS:
         return {}
     open_for = timedelta(seconds=settings.COHORT_SECONDS)
-    graded = Run.objects.filter(state=RunState.GRADED, submission__pair__withdrawn_at=None)
-    oldest = graded.values("submission__pair").annotate(first=Min("ended_at"))
+    graded = Run.objects.undecided().filter(submission__pair__withdrawn_at=None)
+    unplanned = graded.exclude(submission__pair__in=PlannedClose.objects.ahead().values("pair"))
+    oldest = unplanned.values("submission__pair").annotate(first=Min("ended_at"))
     return {
         pair: first + open_for
         for pair, first in oldest.order_by().values_list("submission__pair", "first")
@@ -33,8 +67,20 @@ def next_closes() -> dict[int, datetime]:
 
 def close_rule(pair: SetPair) -> str:
     """Return when waiting results of a pair are published, in words."""
+    return close_rules([pair])[pair.pk]
+
+
+def close_rules(pairs: Iterable[SetPair]) -> dict[int, str]:
+    """Return the close rule of each pair in words, by its key; one query for all of them."""
+    overdue = set(PlannedClose.objects.due().order_by().values_list("pair", flat=True))
+    return {pair.pk: _close_rule(pair, is_overdue=pair.pk in overdue) for pair in pairs}
+
+
+def _close_rule(pair: SetPair, *, is_overdue: bool) -> str:
     if pair.withdrawn_at:
         return "never, withdrawn"
+    if is_overdue:
+        return "by the maintainers, later than planned"
     if settings.COHORT_SECONDS:
         return f"{_open_for()} after the next result"
     return "by the maintainers"
@@ -45,3 +91,130 @@ def _open_for() -> str:
     start = datetime(2000, 1, 1)
     end = start + timedelta(seconds=max(settings.COHORT_SECONDS, SHORTEST_WAIT))
     return timesince(start, end, depth=1).replace("\xa0", " ")
+
+
+def planned_closes() -> Iterator[PlannedClose]:
+    """Yield the closes that are planned and not carried out, the earliest first."""
+    yield from PlannedClose.objects.ahead().select_related("pair", "planned_by")
+
+
+# --- plans
+
+
+def plan_close(*, pair: str, at: datetime, by: User) -> PlannedClose:
+    """Plan a close of a pair's board; for maintainers. Planning it twice changes nothing.
+
+    Raises ``forbidden``, ``unknown_pair``, ``pair_withdrawn``, and ``invalid_field`` for a moment
+    that is past or more than a year away.
+    """
+    planned_for = _pair_of_maintainer(pair, by)
+    if planned_for.withdrawn_at:
+        raise refuse(Refusal.PAIR_WITHDRAWN)
+    if timezone.is_naive(at) or not timezone.now() < at < timezone.now() + LONGEST_PLAN:
+        raise refuse(Refusal.INVALID_FIELD, "at")
+    record_act(actor=by.username, act="plan_close", subject=f"{pair}: {at:%Y-%m-%dT%H:%M:%S%z}")
+    plan, _ = PlannedClose.objects.get_or_create(
+        pair=planned_for, at=at, defaults={"planned_by": by}
+    )
+    return plan
+
+
+def withdraw_close(*, plan: int, by: User) -> None:
+    """Withdraw a planned close that was not carried out; for maintainers.
+
+    Raises ``forbidden`` and ``not_found``.
+    """
+    if not by.is_staff:
+        raise refuse(Refusal.FORBIDDEN)
+    found = PlannedClose.objects.ahead().filter(pk=plan).first()
+    if found is None:
+        raise refuse(Refusal.NOT_FOUND)
+    record_act(actor=by.username, act="withdraw_close", subject=str(found))
+    found.delete()
+
+
+def _pair_of_maintainer(slug: str, by: User) -> SetPair:
+    if not by.is_staff:
+        raise refuse(Refusal.FORBIDDEN)
+    pair = SetPair.objects.filter(slug=slug).first()
+    if pair is None:
+        raise refuse(Refusal.UNKNOWN_PAIR)
+    return pair
+
+
+# --- carrying out
+
+
+def is_due(*, pair: SetPair) -> bool:
+    """Return True where the board of a pair is to be closed now, and nothing hinders it."""
+    planned = PlannedClose.objects.ahead().filter(pair=pair)
+    if planned.exists():
+        due = PlannedClose.objects.due().filter(pair=pair).exists()
+    else:
+        due = _due_by_clock(settings.COHORT_SECONDS).filter(submission__pair=pair).exists()
+    return due and not hindrance(pair)
+
+
+def _due_by_clock(seconds: float) -> QuerySet[Run]:
+    """Return the runs for which the clock closes a board."""
+    if not settings.COHORT_SECONDS:
+        return Run.objects.none()
+    return Run.objects.waiting(older_than_seconds=seconds)
+
+
+def hindrance(pair: SetPair) -> str:
+    """Return the reason why a board is not closed by itself, as a sentence; '' for none."""
+    waiting = Run.objects.undecided().filter(submission__pair=pair)
+    flagged = waiting.filter(evaluator__flagged=True).order_by("queued_at").first()
+    if flagged is not None and flagged.evaluator is not None:
+        return (
+            f"Run {flagged.pk} waits, and two signed lines of the log of {flagged.evaluator.name},"
+            " which made it, contradict each other."
+        )
+    return ""
+
+
+def mark_closed(*, pair: SetPair) -> int:
+    """Mark the planned closes of a pair that are due as carried out. Returns how many."""
+    return PlannedClose.objects.due().filter(pair=pair).update(closed_at=Now())
+
+
+def request_rankings() -> int:
+    """Request the rankings that are stale, and the closes that are due. Returns how many.
+
+    Where a close is due and something hinders it, each maintainer gets a mail, once.
+    """
+    pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
+    due = _due_by_clock(max(settings.COHORT_SECONDS, settings.LEASE_SECONDS))
+    wanted = set(due.values_list("submission__pair", flat=True))
+    wanted -= set(PlannedClose.objects.ahead().values_list("pair", flat=True))
+    wanted |= set(PlannedClose.objects.due().values_list("pair", flat=True))
+    for pair in SetPair.objects.filter(pk__in=wanted):
+        if sentence := hindrance(pair):
+            _remind(pair, sentence)
+        else:
+            pairs.add(pair.slug)
+    return sum(request_ranking(pair) for pair in sorted(pairs))
+
+
+@transaction.atomic
+def _remind(pair: SetPair, sentence: str) -> None:
+    close = PlannedClose.objects.due().filter(pair=pair).first()
+    moment = f"{close.at:%Y%m%d%H%M}" if close else f"{timezone.now():%Y%W}"
+    key = f"close {pair.slug} {moment}"
+    if Letter.objects.filter(key=key).exists():
+        return
+    address = settings.SITE_URL + reverse("status")
+    write_letters(
+        users=User.objects.filter(is_staff=True, is_active=True),
+        key=key,
+        subject=f"The board of {pair.title} was not closed",
+        text=f"A close of {pair.title} is due and was not carried out. {sentence}\n\n"
+        f"Look into it, retract what is wrong, and close the board in the console or by\n"
+        f"'manage.py close_cohort {pair.slug}'.\n\n{address}\n",
+    )
+
+
+def request_ranking(pair: str) -> bool:
+    """Request a new ranking of a pair; where the broker is away, the housekeeping does it later."""
+    return try_to_send(partial(dispatch.send_rebuild, pair))

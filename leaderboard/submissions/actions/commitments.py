@@ -36,5 +36,5 @@ def is_post_release(run: Run, artefact: str) -> bool:
         return True
     before = release.published_at
     committed = Commitment.objects.filter(digest=artefact, committed_at__lt=before)
-    asked = Run.objects.filter(artefact=artefact, ended_at__lt=before).exclude(pk=run.pk)
+    asked = Run.objects.official().filter(artefact=artefact, ended_at__lt=before).exclude(pk=run.pk)
     return not (committed.exists() or asked.exists())

@@ -9,13 +9,18 @@ from typing import Protocol, TypeVar
 
 from evaluator.contract import (
     MIN_CELL_SIZE,
+    Candidates,
     Finished,
     GraderCounts,
     Reasons,
     Record,
     SetCounts,
     SetLikelihood,
+    SetUsage,
     Votes,
+)
+from evaluator.contract import (
+    Part as PartOfSystem,
 )
 from evaluator.errors import Code, error
 from leaderboard.submissions.actions.artefacts import check_identity
@@ -49,6 +54,7 @@ def store_summary(run: Run, body: Finished) -> Rows:
     if body.record:
         _check_record(body.record, run, rows)
     _store_votes(rows, body.votes)
+    _store_candidates(run, rows, body.candidates or ())
     _store_grader_counts(run, rows, body.graders)
     _store_likelihoods(run, rows, body.likelihoods)
     _store_reasons(run, rows, body.reasons)
@@ -64,6 +70,8 @@ def store_summary(run: Run, body: Finished) -> Rows:
         artefact=body.artefact,
         post_release=is_post_release(run, body.artefact),
         likelihood_failed=body.likelihood_failed or "",
+        parts=[part.to_dict() for part in _parts(run, body)],
+        tokens_per_item=_tokens_per_item(rows, body.usage or ()),
         weights=weights,
     )
     return rows
@@ -107,6 +115,49 @@ def _store_votes(rows: Rows, votes: Sequence[Votes]) -> None:
             _check_votes(of_set, row)
         row.votes = of_set.to_dict() if of_set else None
         row.save(update_fields=["votes"])
+
+
+def _store_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> None:
+    """Store the aggregates over the scored candidates of a system, set by set."""
+    if candidates and not run.submission.verifier:
+        raise error(Code.BAD_MESSAGE, "candidates are of systems only")
+    by_set = _by_set(rows, candidates, "candidates")
+    for name, row in rows.items():
+        of_set = by_set.get(name)
+        if of_set:
+            _check_candidates(of_set, row)
+        row.candidates = of_set.to_dict() if of_set else None
+        row.save(update_fields=["candidates"])
+
+
+def _check_candidates(candidates: Candidates, row: RunOutcomes) -> None:
+    """Raise ``bad_message`` unless all counts are over the set, and no bin over too few items."""
+    items_in_bins = sum(part.n for part in candidates.bins)
+    every = candidates.n * candidates.samples
+    fits = candidates.n == row.n == items_in_bins and row.n >= _least(row)
+    fits = fits and max(candidates.right, candidates.unreadable, candidates.unscored) <= every
+    fits = fits and all(part.n >= _least(row) and part.right <= part.n for part in candidates.bins)
+    if not fits:
+        raise error(Code.BAD_MESSAGE, "candidates do not fit their set")
+
+
+def _parts(run: Run, body: Finished) -> Sequence[PartOfSystem]:
+    """Return the parts of a system. Raises ``bad_message`` where they are not those of the run."""
+    parts = body.parts or ()
+    roles = [part.role for part in parts]
+    if roles != (["generator", "verifier"] if run.submission.verifier else []):
+        raise error(Code.BAD_MESSAGE, "parts do not fit the system")
+    return parts
+
+
+def _tokens_per_item(rows: Rows, usages: Sequence[SetUsage]) -> float | None:
+    """Return the mean number of tokens an item, over the public sets; None where none are known."""
+    by_set = _by_set(rows, usages, "usages")
+    for name, usage in by_set.items():
+        if rows[name].item_set.sealed or usage.n > rows[name].n:
+            raise error(Code.BAD_MESSAGE, "usages do not fit their set")
+    total = sum(usage.tokens_in + usage.tokens_out for usage in usages)
+    return total / sum(usage.n for usage in usages) if total else None
 
 
 def _check_votes(votes: Votes, row: RunOutcomes) -> None:

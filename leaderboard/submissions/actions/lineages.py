@@ -59,7 +59,8 @@ def assign_lineage(
         known.save(update_fields=["lineage"])
         artefact = weights
         if not artefact:
-            ended = Run.objects.filter(submission__model=known, ended_at__isnull=False)
+            own = Run.objects.official().filter(submission__model=known)
+            ended = own.filter(ended_at__isnull=False)
             newest = ended.exclude(artefact="").order_by("-queued_at", "-pk").first()
             if newest is None:
                 return None

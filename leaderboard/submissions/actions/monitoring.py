@@ -14,20 +14,23 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.broker import quarantined
 from evaluator.errors import EvaluatorError
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import app
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.actions import checks
+from leaderboard.submissions.actions import checks, host_checks
 from leaderboard.submissions.actions.checks import CheckResult
+from leaderboard.submissions.actions.closes import next_closes
 from leaderboard.submissions.actions.pools import Pool, all_pools
 from leaderboard.submissions.models import BEAT, Heartbeat, RefusedReport
 
 
 @dataclass(frozen=True)
 class Status:
-    """Status of the site: the last housekeeping, the pools, the check results."""
+    """Status of the site: the last housekeeping, the pools, the next closes, the check results."""
 
     beat: datetime | None
     pools: tuple[Pool, ...]
+    closes: tuple[tuple[SetPair, datetime], ...]
     check_results: tuple[CheckResult, ...]
 
     @property
@@ -45,21 +48,52 @@ def status() -> Status:
         *checks.check_pools(pools),
         *checks.check_evaluators(),
         *checks.check_sets(),
+        *checks.check_models(),
         *checks.check_messages(beat),
+        *checks.check_closes(),
+        *checks.check_notifications(),
     )
-    return Status(beat.at if beat else None, pools, check_results)
+    return Status(beat.at if beat else None, pools, _next_closes(), check_results)
+
+
+def _next_closes() -> tuple[tuple[SetPair, datetime], ...]:
+    """Return the pairs with a known close, the next one first."""
+    closes = next_closes()
+    pairs = SetPair.objects.filter(pk__in=closes)
+    dated = [(pair, closes[pair.pk]) for pair in pairs]
+    return tuple(sorted(dated, key=lambda one: (one[1], one[0].slug)))
 
 
 def examine() -> tuple[CheckResult, ...]:
-    """Return the check results, with those about the broker and the migrations."""
-    return (*checks.check_migrations(), *checks.check_broker(), *status().check_results)
+    """Return the check results, with those about the broker, the migrations and this host."""
+    return (
+        *checks.check_migrations(),
+        *checks.check_broker(),
+        *host_checks.check_clock(),
+        *host_checks.check_disk(),
+        *host_checks.check_cache(),
+        *host_checks.check_mail(),
+        *host_checks.check_backup(),
+        *status().check_results,
+    )
 
 
 def public_facts(status_now: Status) -> dict[str, Any]:
-    """Return what any visitor may know: the state of each pool, and no name of a host."""
-    names = ("name", "sentence", "registered", "in_service", "waiting", "running", "oldest")
+    """Return what any visitor may know: pools and closes, and no name of a host."""
+    names = (
+        "name",
+        "sentence",
+        "registered",
+        "in_service",
+        "cordoned",
+        "silent",
+        "waiting",
+        "running",
+        "oldest",
+    )
     pools = [{name: getattr(pool, name) for name in names} for pool in status_now.pools]
-    return {"ok": status_now.ok, "beat": status_now.beat, "pools": pools}
+    closes = [{"pair": pair.slug, "at": at} for pair, at in status_now.closes]
+    return {"ok": status_now.ok, "beat": status_now.beat, "pools": pools, "closes": closes}
 
 
 def watch() -> int:

@@ -7,7 +7,9 @@ were submitted.
 
 import re
 
+from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from leaderboard.accounts import actions as accounts
@@ -15,6 +17,7 @@ from leaderboard.accounts.known_names import domains_of, skeleton
 from leaderboard.accounts.models import Organisation, Role, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, conflicts_refused, refuse
+from leaderboard.submissions.actions.letters import write_letters
 from leaderboard.submissions.models import MODEL_NAME, FormerIdentity, Model, Transfer
 
 
@@ -87,6 +90,8 @@ def _remember(model: Model, by: User) -> None:
 def offer_transfer(*, name: str, to: str, by: User) -> Transfer:
     """Offer a model to another organisation; for its owners. An earlier offer ends.
 
+    The owners of the other one get a mail.
+
     Raises ``not_found``, ``owners_only``, ``unknown_organisation``, and ``invalid_field`` where the
     organisation has the model already.
     """
@@ -99,7 +104,25 @@ def offer_transfer(*, name: str, to: str, by: User) -> Transfer:
             model=model,
             defaults={"to": receiving, "offered_by": by, "offered": timezone.now()},
         )
+        _tell_owners(offer)
     return offer
+
+
+def _tell_owners(offer: Transfer) -> None:
+    """Write a mail about an offer to the owners of the organisation that may accept it."""
+    owners = User.objects.filter(
+        is_active=True, membership__organisation=offer.to, membership__role=Role.OWNER
+    )
+    address = settings.SITE_URL + reverse("organisation", args=[offer.to.name])
+    write_letters(
+        users=owners.distinct(),
+        # One a day, however often the model is offered and the offer withdrawn.
+        key=f"transfer {offer.model_id} to {offer.to_id} {offer.offered:%Y-%m-%d}",
+        subject=f"{offer.model.organisation} offers you the model {offer.model}",
+        text=f"{offer.model.organisation} offers the model {offer.model} to {offer.to}.\n"
+        f"An owner of {offer.to} can accept or decline it until {offer.expires:%d %B %Y}:\n\n"
+        f"{address}\n\nNothing changes if no one does.\n",
+    )
 
 
 def accept_transfer(*, transfer: int, by: User) -> Model:

@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from django.conf import settings
 
 from evaluator.errors import Fault
 from leaderboard.errors import explain_code
+from leaderboard.submissions.actions.expected import expected
+from leaderboard.submissions.actions.queue_forecast import Forecast
 from leaderboard.submissions.continuation import is_continuable
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.models import Run, is_decided, shown_from
 from leaderboard.submissions.states import RunState
+
+NO_FORECASTS: Mapping[str, Forecast] = MappingProxyType({})
 
 
 class Act(StrEnum):
@@ -41,28 +46,55 @@ class NextStep:
         return self.act in (Act.CONTINUE, Act.SUBMIT)
 
 
-def next_step(run: Run, closes: Mapping[int, datetime]) -> NextStep:
-    """Return the next step of a run; ``closes`` are those of :func:`next_closes`."""
+def next_step(
+    run: Run, closes: Mapping[int, datetime], forecasts: Mapping[str, Forecast] = NO_FORECASTS
+) -> NextStep:
+    """Return the next step of a run; ``closes`` are those of :func:`next_closes`.
+
+    The ``forecasts`` of :func:`foresee_of` add the turn of a queued run.
+    """
     state = RunState(run.state)
     if state is RunState.FAILED:
         return _after_failure(run)
     if state is RunState.CANCELLED:
         problem = explain_code(run.ended_because)
         return NextStep(Act.NONE, problem["advice"] if problem else "It was withdrawn.")
-    if state is RunState.RANKED:
+    if state is RunState.RANKED or run.has_practised:
         return NextStep(Act.READ, "Read the result.")
+    if state is RunState.GRADED and is_decided(run):
+        return NextStep(Act.READ, _under_embargo(run))
     if state is RunState.GRADED:
         return NextStep(Act.WAIT, results_on(closes.get(run.submission.pair_id)))
-    return NextStep(Act.WAIT, _under_way(run))
+    return NextStep(Act.WAIT, _under_way(run, forecasts.get(run.pool)))
 
 
-def _under_way(run: Run) -> str:
+def _under_way(run: Run, forecast: Forecast | None) -> str:
     if run.state == RunState.QUEUED:
-        problem = explain_code(run.waiting)
-        return problem["message"] if problem else "It begins by itself."
+        return _before_its_begin(run, forecast)
     if run.phase == "waiting":
         return "The endpoint does not answer at the moment: check that it runs."
     return "It goes on by itself."
+
+
+def _before_its_begin(run: Run, forecast: Forecast | None) -> str:
+    lack = run.waiting or (forecast and forecast.lack(run))
+    problem = explain_code(lack) if lack else None
+    if problem:
+        return problem["message"]
+    if forecast is None:
+        return "It begins by itself."
+    turn = forecast.turn(run)
+    place = f"It begins by itself. It is number {turn.position} in the queue"
+    start = expected(run, forecast=forecast)
+    about = (
+        f", about {start.start:%H:%M} UTC on {start.start:%d %b}" if start and start.start else ""
+    )
+    return f"{place}{about}."
+
+
+def _under_embargo(run: Run) -> str:
+    end = shown_from(run)
+    return f"Read the result. It is under embargo{f' until {end:%d %b %Y}' if end else ''}."
 
 
 def results_on(close: datetime | None) -> str:

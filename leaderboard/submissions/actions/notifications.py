@@ -9,8 +9,6 @@
 import hashlib
 import http.client
 import json
-import logging
-import random
 import secrets
 import time
 from collections.abc import Sequence
@@ -33,8 +31,10 @@ from leaderboard.celery import NOTIFICATIONS_QUEUE, NOTIFY_TASK, app
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.closes import next_closes
+from leaderboard.submissions.actions.deliveries import CLAIM_SECONDS, settle
+from leaderboard.submissions.actions.letters import send_letters
 from leaderboard.submissions.actions.next_steps import next_step
-from leaderboard.submissions.models import Run, seconds_from_now
+from leaderboard.submissions.models import Letter, Run, seconds_from_now
 from leaderboard.submissions.models.notifications import (
     ENDS,
     PING,
@@ -46,15 +46,8 @@ from leaderboard.submissions.models.notifications import (
 from leaderboard.submissions.posting import post, signature, written_secret
 from leaderboard.submissions.states import RunState
 
-logger = logging.getLogger(__name__)
-
 MOST_WEBHOOKS = 5
 """Webhooks of one organisation."""
-MOST_TRIES = 9
-FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 6 * 3600.0
-CLAIM_SECONDS = 120.0
-"""Time after which a delivery is sent again whose sender died."""
 GATHER_SECONDS = 20.0
 """Time for which mail waits, so that what happens at once comes in one mail."""
 SPREAD_AT_ONCE = 500
@@ -169,7 +162,8 @@ def request_notifications() -> int:
 
     Returns 1 if it was asked.
     """
-    if not (StateChange.objects.exists() or Delivery.objects.due().exists()):
+    due = (StateChange.objects.all(), Delivery.objects.due(), Letter.objects.due())
+    if not any(rows.exists() for rows in due):
         return 0
     try:
         if dispatch.depth(NOTIFICATIONS_QUEUE):
@@ -192,14 +186,14 @@ def deliver() -> int:
         claimed = _claimed()
         for delivery in claimed:
             if delivery.webhook is not None:
-                _settle([delivery], *_call(delivery, delivery.webhook))
+                settle([delivery], *_call(delivery, delivery.webhook))
                 _wait_for(delivery)
         tried += len(claimed)
         if not claimed:
             break
     for user in User.objects.filter(pk__in=Delivery.objects.due().values("user")):
         tried += _mail(user)
-    return tried
+    return tried + send_letters()
 
 
 def _claimed() -> list[Delivery]:
@@ -281,7 +275,7 @@ def _mail(user: User) -> int:
         claim = seconds_from_now(CLAIM_SECONDS)
         Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
     if claimed:
-        _settle(claimed, *_send(user, claimed))
+        settle(claimed, *_send(user, claimed))
     return len(claimed)
 
 
@@ -326,19 +320,3 @@ def _mail_id(deliveries: Sequence[Delivery]) -> str:
     """Return an id that is the same whenever the same notifications are sent."""
     ids = " ".join(str(one.pk) for one in deliveries)
     return hashlib.sha256(ids.encode()).hexdigest()[:32]
-
-
-def _settle(deliveries: Sequence[Delivery], taken: bool, result: str) -> None:
-    """Record a try: done, to be repeated after a growing pause, or abandoned."""
-    for delivery in deliveries:
-        tries = delivery.tries + 1
-        fields: dict[str, object] = {"tries": tries, "result": result, "due": None}
-        if taken:
-            fields["delivered_at"] = Now()
-        elif tries < MOST_TRIES:
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 4.0 ** (tries - 1))
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311
-            fields["due"] = seconds_from_now(pause * jitter)
-        Delivery.objects.filter(pk=delivery.pk).update(**fields)
-        if not taken:
-            logger.info("notification not taken: %s, try %d", result, tries)

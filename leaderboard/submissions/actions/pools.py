@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Min
 
+from evaluator.artefacts.fleet import Worker
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
@@ -15,12 +16,17 @@ from leaderboard.submissions.states import RunState
 
 @dataclass(frozen=True)
 class Pool:
-    """Pool of evaluators: how many announce themselves and take runs, and the runs that wait."""
+    """Pool of evaluators: how many announce themselves and take runs, and the runs that wait.
+
+    ``silent`` are those that are neither live nor cordoned.
+    """
 
     name: str
     registered: int
     live: int
     in_service: int
+    cordoned: int
+    silent: int
     last_seen: datetime | None
     waiting: int
     running: int
@@ -30,7 +36,15 @@ class Pool:
     def sentence(self) -> str:
         """State of the pool, for any visitor."""
         if self.in_service:
-            return f"{self.in_service} of {self.registered} evaluators in service."
+            others = [
+                f", {count} {words}"
+                for count, words in ((self.cordoned, "cordoned"), (self.silent, "silent"))
+                if count
+            ]
+            counted = f"{self.in_service} of {self.registered} evaluators in service"
+            return f"{counted}{''.join(others)}."
+        if self.cordoned and self.cordoned == self.registered:
+            return "Every evaluator is cordoned: maintainers work on them."
         if self.live:
             return "Every evaluator that runs is out of service."
         if self.last_seen:
@@ -38,10 +52,26 @@ class Pool:
         return "No evaluator has been seen."
 
 
+def known_workers(name: str | None = None) -> list[Worker]:
+    """Return the evaluators of a pool, as far as each has announced its host.
+
+    Without a name it is the pool of new runs.
+    """
+    pool = Evaluator.objects.of_pool(name or settings.POOL)
+    serving = set(pool.in_service().values_list("pk", flat=True))
+    return [
+        Worker(in_service=evaluator.pk in serving, host=evaluator.host_facts())
+        for evaluator in pool.exclude(last_seen=None)
+    ]
+
+
 def all_pools() -> tuple[Pool, ...]:
-    """Return the pools that have an evaluator or a run under way, and the pool of new runs."""
+    """Return the pools that have an evaluator or a run under way, and the pool of new runs.
+
+    Practice is not counted: it waits for others by intent.
+    """
     under_way = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING)
-    runs = Run.objects.filter(state__in=under_way).values("pool", "state")
+    runs = Run.objects.official().filter(state__in=under_way).values("pool", "state")
     counts: dict[str, dict[str, Any]] = {}
     for row in runs.annotate(runs=Count("pk"), oldest=Min("queued_at")):
         counts.setdefault(row["pool"], {})[row["state"]] = row
@@ -62,17 +92,26 @@ def _pool(
     counts: Mapping[str, Mapping[str, Any]],
 ) -> Pool:
     """Return a pool from its evaluators and the counts of its runs, by state."""
-    live = [evaluator for evaluator in members if evaluator.pk in live_keys]
-    seen = [evaluator.last_seen for evaluator in members if evaluator.last_seen]
     queued = counts.get(RunState.QUEUED)
     busy = [counts[state] for state in (RunState.LEASED, RunState.RUNNING) if state in counts]
     return Pool(
         name=name,
-        registered=len(members),
-        live=len(live),
-        in_service=sum(not evaluator.out_of_service for evaluator in live),
-        last_seen=max(seen, default=None),
         waiting=queued["runs"] if queued else 0,
         running=sum(row["runs"] for row in busy),
         oldest=queued["oldest"] if queued else None,
+        **_counted(members, live_keys),
     )
+
+
+def _counted(members: Sequence[Evaluator], live_keys: Collection[int]) -> dict[str, Any]:
+    """Return the fields of a pool that count its evaluators."""
+    live = [evaluator for evaluator in members if evaluator.pk in live_keys]
+    seen = [evaluator.last_seen for evaluator in members if evaluator.last_seen]
+    return {
+        "registered": len(members),
+        "live": len(live),
+        "in_service": sum(not (one.out_of_service or one.cordon) for one in live),
+        "cordoned": sum(bool(one.cordon) for one in members),
+        "silent": sum(not one.cordon and one.pk not in live_keys for one in members),
+        "last_seen": max(seen, default=None),
+    }

@@ -1,18 +1,25 @@
 """The queue of attempts: dispatching those that are due to evaluators that can take them.
 
-The database is the queue. The broker holds a few messages for each evaluator that serves, one a
-token, and each expires; what it loses is dispatched again.
+The database is the queue. The broker holds a message for each evaluator that is idle and one ahead
+of each that serves, one a token, and each expires; what it loses is dispatched again. Which runs
+these are is decided by fair share, see ``fair_share``: no organisation waits behind another's many.
+
+Practice comes last. A practice attempt is sent only while no official run of the pool waits to
+begin, and practice has at most half of the evaluators, or one of them: an official run waits for
+one practice run at most, and for none where two evaluators serve.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -22,9 +29,12 @@ from leaderboard.errors import SiteError, quiet_database
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import fail, try_to_send
+from leaderboard.submissions.actions.fair_order import FairOrder
+from leaderboard.submissions.actions.paces import under_way
+from leaderboard.submissions.fair_share import Schedule
 from leaderboard.submissions.models import Decline, Outbox, Run, seconds_from_now
-from leaderboard.submissions.scheduling import Candidate, Route, route
-from leaderboard.submissions.states import RunState
+from leaderboard.submissions.scheduling import Candidate, Needs, Route, route, route_around
+from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +42,9 @@ MANY = 200
 """Attempts that the housekeeping dispatches at a time."""
 FEW = 10
 """Attempts that are dispatched within a request."""
-PER_EVALUATOR = 4
-"""Messages in a queue for each evaluator that serves it: it stays busy between two drains."""
+PER_EVALUATOR = 2
+"""Runs that an evaluator is given at most: the one that it works on, and one ahead."""
+_PRACTICE_LOCKS = 0x5EA4
 SLACK_SECONDS = 2.0
 """An attempt is sent again only when the message before has surely expired."""
 
@@ -68,13 +79,13 @@ class QueueCapacity:
     """Messages that each queue of a pool may still take. Raises the broker's error where it is
     away."""
 
-    def __init__(self, pool: str, serving: Collection[str]) -> None:
+    def __init__(self, pool: str, serving: Collection[str], *, busy: Collection[str]) -> None:
         self.pool = evaluate_queue(pool)
         self.own = {name: journal_queue(name) for name in serving}
-        for_all = PER_EVALUATOR * max(1, len(serving))
+        for_all = PER_EVALUATOR * max(1, len(serving)) - len(busy)
         self._left = {self.pool: for_all - dispatch.depth(self.pool)}
-        for queue in self.own.values():
-            self._left[queue] = PER_EVALUATOR - dispatch.depth(queue)
+        for name, queue in self.own.items():
+            self._left[queue] = PER_EVALUATOR - (name in busy) - dispatch.depth(queue)
 
     def any_left(self) -> bool:
         """Return True where some queue takes one more."""
@@ -131,14 +142,17 @@ class Plan:
 def _drain_pool(pool: str, limit: int) -> int:
     candidates = dispatch.candidates(pool)
     serving = [candidate.name for candidate in candidates if candidate.in_service]
+    live = under_way(pool)
+    busy = {run.evaluator for run in live}.intersection(serving)
     try:
-        capacity = QueueCapacity(pool, serving)
+        capacity = QueueCapacity(pool, serving, busy=busy)
     except (BrokerAway, OSError) as failure:
         logger.warning("the broker is away: %s", type(failure).__name__)
         return 0
     if not capacity.any_left():
         return 0
-    plan = _claim(pool, candidates, capacity, limit)
+    order = FairOrder(pool, candidates, live)
+    plan = _claim(order, pool, candidates, capacity, limit)
     for run, code in plan.hopeless:
         with transaction.atomic():
             locked = Run.objects.locked(run)
@@ -147,7 +161,13 @@ def _drain_pool(pool: str, limit: int) -> int:
     return _send(plan.claimed)
 
 
-def _claim(pool: str, candidates: Sequence[Candidate], capacity: QueueCapacity, limit: int) -> Plan:
+def _claim(
+    order: FairOrder,
+    pool: str,
+    candidates: Sequence[Candidate],
+    capacity: QueueCapacity,
+    limit: int,
+) -> Plan:
     """Claim attempts for the queues that are not full, so that no other process sends them too.
 
     The rows are unlocked again before anything is sent. A crash in between costs the time until
@@ -156,15 +176,74 @@ def _claim(pool: str, candidates: Sequence[Candidate], capacity: QueueCapacity, 
     never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
     silent = frozenset(never_seen.values_list("name", flat=True))
     plan = Plan()
+    first, paused = order.first(limit), order.paused(limit)
     with transaction.atomic():
-        due = Outbox.objects.due().filter(run__pool=pool).select_related("run__submission")
-        rows = list(due.select_for_update(of=("self",), skip_locked=True)[:limit])
-        declined = _recent_declines(rows)
-        for row in rows:
-            needs = dispatch.needs(row, declined.get(row.run_id, {}))
-            plan.add(row, route(needs, candidates, silent=silent), capacity)
+        attempts = Outbox.objects.select_related("run__submission__upload")
+        due = attempts.due().filter(run__pool=pool)
+        unlocked = due.select_for_update(of=("self",), skip_locked=True)
+        rows = {row.pk: row for row in unlocked.filter(pk__in=[one.outbox for one in first])}
+        later = list(attempts.filter(pk__in=[one.outbox for one in paused]))
+        last = list(unlocked.practice()[: _practice_left(pool, serving=len(capacity.own))])
+        needs = needs_of([*rows.values(), *later, *last])
+        routes = {pk: route(needs[pk], candidates, silent=silent) for pk in needs}
+        for pk, row in rows.items():
+            if routes[pk].waiting:
+                plan.add(row, routes[pk], capacity)
+        fitting = {pk: needs[pk] for pk in needs if not routes[pk].waiting}
+        now = time.time()
+        schedule = order.schedule([*first, *paused], fitting, now=now)
+        for pk, chosen in _given_now(schedule, routes, candidates, now=now):
+            if pk in rows:  # the database's clock may not have reached a paused one yet
+                plan.add(rows[pk], chosen, capacity)
+        for row in last:
+            plan.add(row, routes[row.pk], capacity)
         plan.store()
     return plan
+
+
+def _given_now(
+    schedule: Schedule,
+    routes: Mapping[int, Route],
+    candidates: Sequence[Candidate],
+    *,
+    now: float,
+) -> Iterator[tuple[int, Route]]:
+    """Yield the attempts that evaluators are given now, by their keys, with their routes.
+
+    A route leaves out the evaluators that are reserved for another run.
+    """
+    reserved = schedule.queue.reserved(schedule.workers, now=now)
+    for start in takewhile(lambda start: start.given_at <= now, schedule):
+        key = int(str(start.run.key))
+        others = reserved - {start.worker.candidate.name}
+        yield key, route_around(routes[key], others, candidates)
+
+
+def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:
+    """Return what an evaluator must have for each attempt, by its key."""
+    declined = _recent_declines(rows)
+    return {row.pk: dispatch.needs(row, declined.get(row.run_id, {})) for row in rows}
+
+
+def _practice_left(pool: str, serving: int) -> int:
+    """Return how many practice attempts may be sent now, to so many evaluators that serve.
+
+    The lock lets no two processes send the same number at once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_PRACTICE_LOCKS, pool])
+    queued = Outbox.objects.queued().filter(run__pool=pool, run__waiting="")
+    if queued.official().exists():
+        return 0
+    practice = Run.objects.filter(pool=pool, submission__pair__practice=True)
+    live = practice.filter(state__in=LIVE).count()
+    sent = queued.filter(run__in=practice, sent_at__isnull=False, due__gt=Now()).count()
+    return max(0, practice_share(serving) - live - sent)
+
+
+def practice_share(serving: int) -> int:
+    """Return the evaluators that practice has at most, of so many that serve."""
+    return max(1, serving // 2)
 
 
 def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:

@@ -13,12 +13,13 @@ transaction:
 
 import logging
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
+from msgspec import UNSET
 
 from evaluator.contract import (
     ANSWERED,
@@ -32,31 +33,47 @@ from evaluator.contract import (
     LeaseAnswer,
     LeaseRefusal,
     NotRescored,
+    Probed,
     Progress,
     Report,
     Rescored,
     SetCounts,
     Started,
+    Transcripts,
     unpack_bits,
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.envelopes import open_envelope
 from leaderboard.ledger.actions import record_announcement, store_log
 from leaderboard.ledger.models import Evaluator, Grant
+from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.artefacts import identify
-from leaderboard.submissions.actions.attempts import answer_lease, erase_key, fail, retry_or_fail
+from leaderboard.submissions.actions.attempts import (
+    answer_lease,
+    erase_key,
+    fail,
+    next_attempt,
+    renew_token,
+    retry_or_fail,
+)
+from leaderboard.submissions.actions.closes import request_ranking
 from leaderboard.submissions.actions.finishing import store_summary
 from leaderboard.submissions.actions.plans import goes_on
-from leaderboard.submissions.actions.queue import decline, follow_announcement
+from leaderboard.submissions.actions.practice import store_result, store_transcripts
+from leaderboard.submissions.actions.probes import record_probe
+from leaderboard.submissions.actions.queue import (
+    decline,
+    dispatch_on_commit,
+    follow_announcement,
+)
 from leaderboard.submissions.actions.quotas import charge_shown
 from leaderboard.submissions.actions.rescoring import order_board_grader, record_rescoring
-from leaderboard.submissions.actions.runs import request_ranking
 from leaderboard.submissions.models import Outbox, Receipt, Run, seconds_from_now
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
 
-AttemptBody = Started | Identified | Progress | Graded | Finished | Failed
+AttemptBody = Started | Identified | Progress | Graded | Transcripts | Finished | Failed
 """Bodies that only the attempt that holds a run may send about it."""
 
 
@@ -69,6 +86,8 @@ def record_report(*, envelope: object) -> Disposition:
     evaluator = Evaluator.objects.get(name=report.evaluator)
     if isinstance(report.body, Announcement):
         return _record_announcement(evaluator, report.body)
+    if isinstance(report.body, Probed):
+        return record_probe(report.body)
     try:
         with transaction.atomic():
             return _record(evaluator, report)
@@ -176,12 +195,39 @@ def _record_of_attempt(run: Run, evaluator: Evaluator, report: Report) -> Dispos
     run.renew(lease_seconds=settings.LEASE_SECONDS)
     if isinstance(report.body, Exposed):
         return Disposition.APPLIED
+    if withheld := _withhold(run, evaluator, report):
+        return withheld
+    if run.state == RunState.QUEUED:
+        _begin(run, evaluator, report)
+    return _apply(run, report.token, cast("AttemptBody", report.body))
+
+
+def _withhold(run: Run, evaluator: Evaluator, report: Report) -> Disposition | None:
+    """Give a run that an attempt begins too late, or under a cordon, to no evaluator or another.
+
+    Returns the disposition of the report; None where the attempt begins or goes on.
+    """
     if run.state == RunState.QUEUED:
         if Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists():
             fail(run, Code.NOT_STARTED)
             return Disposition.LATE
-        _begin(run, evaluator, report)
-    return _apply(run, report.token, cast("AttemptBody", report.body))
+        if evaluator.cordon:
+            # It read the message in the pool's queue, or had it before it was cordoned.
+            renew_token(run)
+            dispatch_on_commit(run)
+            return Disposition.STALE
+    elif _is_taken_back(run, evaluator, report):
+        next_attempt(run, attempts=run.attempts, pause_seconds=0.0)
+        dispatch_on_commit(run)
+        return Disposition.APPLIED
+    return None
+
+
+def _is_taken_back(run: Run, evaluator: Evaluator, report: Report) -> bool:
+    """Return True where a paused evaluator asks for another lease of a run that it has not done."""
+    paused = evaluator.cordon == Evaluator.Cordon.PAUSED
+    asks = isinstance(report.body, Progress)
+    return paused and asks and run.state in LIVE and run.claimed is None
 
 
 def _count_stale(run: Run) -> Disposition:
@@ -200,7 +246,9 @@ def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
         started_at=Now(),
         phase="loading",
         lease_expires=seconds_from_now(settings.LEASE_SECONDS),
-        deadline=seconds_from_now(settings.RUN_SECONDS + settings.LEASE_SECONDS),
+        deadline=seconds_from_now(
+            dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
+        ),
     )
 
 
@@ -212,12 +260,14 @@ def _apply(run: Run, token: int, body: AttemptBody) -> Disposition:
         return _apply_started(run, token, body)
     if isinstance(body, Graded):
         return _apply_graded(run, body)
+    if isinstance(body, Transcripts):
+        return store_transcripts(run, body)
     if run.state not in LIVE:
         return Disposition.LATE
     if isinstance(body, Identified):
         identify(run, body)
     elif isinstance(body, Failed):
-        retry_or_fail(run, body.code)
+        _apply_failed(run, body)
     elif isinstance(body, Finished):
         # The run is graded where the stored outcomes agree with the reported counts.
         rows = store_summary(run, body)
@@ -227,8 +277,13 @@ def _apply(run: Run, token: int, body: AttemptBody) -> Disposition:
         if body.phase != "loading":
             _ensure_running(run)
             run.change(phase=body.phase)
-        run.change(done=Greatest(F("done"), Least(F("total"), body.done)))
+        run.change(done=Greatest(F("done"), Least(F("total"), body.done)), **_written(run, body))
     return Disposition.APPLIED
+
+
+def _written(run: Run, body: Progress) -> dict[str, Any]:
+    """Return the number of candidates that a system's generator has written, as a field."""
+    return {} if body.written is UNSET else {"written": min(body.written, run.candidates)}
 
 
 def _apply_started(run: Run, token: int, body: Started) -> Disposition:
@@ -240,6 +295,12 @@ def _apply_started(run: Run, token: int, body: Started) -> Disposition:
     if body.grader != run.submission.pair.grader and run.state in LIVE:
         fail(run, Code.MISCONFIGURED)
     return Disposition.APPLIED
+
+
+def _apply_failed(run: Run, body: Failed) -> None:
+    retry_or_fail(run, body.code)
+    if body.code is Code.HANDED_BACK:
+        dispatch_on_commit(run)
 
 
 def _ensure_running(run: Run) -> None:
@@ -284,6 +345,9 @@ def _complete(run: Run) -> bool:
         return True
     run.move(RunState.GRADED, done=F("total"))
     erase_key(run)
+    if run.submission.pair.practice:
+        store_result(run)
+        return True
     order_board_grader(run)
     transaction.on_commit(partial(request_ranking, run.submission.pair.slug))
     return True

@@ -23,7 +23,7 @@ from leaderboard.ledger.actions import record_grant
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import try_to_send
-from leaderboard.submissions.actions.runs import request_ranking
+from leaderboard.submissions.actions.closes import request_ranking
 from leaderboard.submissions.models import (
     COUNTED,
     RescoredOutcomes,
@@ -47,14 +47,14 @@ def ask_again(*, run: UUID, grader: str, by: User) -> Rescoring:
     """Order the rescoring of a run by ``grader``; return the order that waits already, if one does.
 
     Raises ``forbidden``, ``invalid_field``, ``not_found``, and ``not_now`` for a run that is not
-    graded.
+    graded, or is practice.
     """
     _check_order(by, grader)
     with transaction.atomic():
         locked = Run.objects.locked(run)
         if locked is None:
             raise refuse(Refusal.NOT_FOUND)
-        if locked.state not in GRADED:
+        if locked.state not in GRADED or locked.has_practised:
             raise refuse(Refusal.NOT_NOW)
         return _order(locked, grader, by)
 

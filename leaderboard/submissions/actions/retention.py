@@ -4,12 +4,14 @@
   would refuse.
 - Counts of refused reports.
 - Deliveries of notifications that were taken or abandoned.
+- Prompts and answers of practice runs, after PRACTICE_DAYS.
+- Probes of endpoints, after PROBE_DAYS.
 
 Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants,
 which third parties hold against the evaluators' logs.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -19,9 +21,11 @@ from django.db.models.functions import Now
 from leaderboard.submissions.models import (
     Delivery,
     Outbox,
+    Probe,
     Receipt,
     RefusedReport,
     Run,
+    Transcript,
     seconds_from_now,
 )
 from leaderboard.submissions.states import FINAL, RunState
@@ -39,26 +43,31 @@ class Pruned:
     job_specifications: int
     refused_reports: int
     deliveries: int = 0
+    transcripts: int = 0
+    probes: int = 0
 
     @property
     def total(self) -> int:
         """Sum over all kinds."""
-        return self.receipts + self.job_specifications + self.refused_reports + self.deliveries
+        return sum(asdict(self).values())
 
 
 def prune(*, dry_run: bool = False) -> Pruned:
-    """Delete the rows that are older than RETENTION_DAYS by the database's clock.
+    """Delete the rows that are older than RETENTION_DAYS or PRACTICE_DAYS.
 
-    With ``dry_run`` they are only counted.
+    The clock is the database's. With ``dry_run`` they are only counted.
     """
     before = seconds_from_now(-settings.RETENTION_DAYS * _DAY)
     ended = Run.objects.filter(state__in=[RunState.GRADED, *FINAL], ended_at__lt=before)
+    practised = seconds_from_now(-settings.PRACTICE_DAYS * _DAY)
     old_day = models.functions.TruncDate(Now() - timedelta(days=settings.RETENTION_DAYS))
     return Pruned(
         receipts=_delete(Receipt.objects.filter(run__in=ended), dry_run=dry_run),
         job_specifications=_delete(Outbox.objects.filter(run__in=ended), dry_run=dry_run),
         refused_reports=_delete(RefusedReport.objects.filter(day__lt=old_day), dry_run=dry_run),
         deliveries=_delete(Delivery.objects.filter(due=None, moment__lt=before), dry_run=dry_run),
+        transcripts=_delete(Transcript.objects.filter(received__lt=practised), dry_run=dry_run),
+        probes=_delete(Probe.objects.old(), dry_run=dry_run),
     )
 
 

@@ -15,7 +15,7 @@ def retract_run(*, run: UUID, reason: str, by: User) -> Run:
     """Exclude a run from the board and from its set's release, for good; its outcomes stay stored.
 
     A run that was retracted before keeps its first reason. Raises ``forbidden``, ``invalid_field``
-    for a reason outside ``Run.Retraction``, and ``not_found``.
+    for a reason outside ``Run.Retraction``, ``not_found``, and ``not_now`` for a practice run.
     """
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
@@ -27,6 +27,8 @@ def retract_run(*, run: UUID, reason: str, by: User) -> Run:
         locked = Run.objects.locked(run)
         if locked is None:
             raise refuse(Refusal.NOT_FOUND)
+        if locked.submission.pair.practice:
+            raise refuse(Refusal.NOT_NOW)
         if not locked.retracted:
             locked.change(retracted_at=Now(), retracted_by=by, retracted_why=reason)
     return locked

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -13,16 +11,15 @@ from evaluator.contract import LeaseRefusal
 from evaluator.errors import Code
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import (
     erase_key,
     fail,
     next_attempt,
     retry_or_fail,
     revoke_lease,
-    try_to_send,
 )
 from leaderboard.submissions.actions.bounds import check_continued
+from leaderboard.submissions.actions.embargoes import without_embargo
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge, refund_unshown
 from leaderboard.submissions.models import QuotaEntry, Run, Upload
@@ -108,40 +105,22 @@ def graded(*, pair: SetPair) -> list[UUID]:
     Runs that the board's grader has not graded again are among them: the evaluator that stores
     their answers may never return.
     """
-    runs = Run.objects.filter(submission__pair=pair, state=RunState.GRADED)
+    runs = Run.objects.undecided().filter(submission__pair=pair)
     return list(runs.values_list("pk", flat=True))
 
 
-def is_due(*, pair: SetPair) -> bool:
-    """Return True where the first run of the pair's open cohort has waited ``COHORT_SECONDS``."""
-    if not settings.COHORT_SECONDS:
-        return False
-    waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS)
-    return waiting.filter(submission__pair=pair).exists()
-
-
 def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
-    """Move the graded runs of a closed cohort to ranked. Returns how many there were."""
+    """Move the graded runs of a closed cohort to ranked, but for those under embargo.
+
+    Returns how many were moved.
+    """
     graded_runs = Run.objects.filter(pk__in=run_ids, state=RunState.GRADED)
     with transaction.atomic():
         # In one order everywhere, so that two closes at once cannot wait for each other.
-        runs = list(graded_runs.select_for_update().order_by("pk"))
-        for run in runs:
+        locked = graded_runs.select_for_update(of=("self",)).select_related("submission")
+        runs = list(locked.order_by("pk"))
+        in_order = sorted(runs, key=lambda run: (run.queued_at, run.pk))
+        shown = without_embargo(in_order)
+        for run in shown:
             run.move(RunState.RANKED)
-    return len(runs)
-
-
-def request_rankings() -> int:
-    """Request the rankings that are stale, and the closes that are due. Returns how many."""
-    pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
-    if settings.COHORT_SECONDS:
-        due = Run.objects.waiting(
-            older_than_seconds=max(settings.COHORT_SECONDS, settings.LEASE_SECONDS)
-        )
-        pairs |= set(due.values_list("submission__pair__slug", flat=True))
-    return sum(request_ranking(pair) for pair in sorted(pairs))
-
-
-def request_ranking(pair: str) -> bool:
-    """Request a new ranking of a pair; where the broker is away, the housekeeping does it later."""
-    return try_to_send(partial(dispatch.send_rebuild, pair))
+    return len(shown)

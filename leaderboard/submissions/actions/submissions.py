@@ -1,26 +1,30 @@
 """Submitting a model: a repeated or parallel request makes one submission only."""
 
 import re
+from datetime import date
+from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from evaluator.artefacts.readiness import checks
-from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, ModelFacts, token_binding
+from evaluator.contract.adapters import base_upload
+from evaluator.contract.hub import HubFacts, token_binding
 from evaluator.contract.uploads import UploadFacts
-from evaluator.protocols import demands, samples_of_mean
-from evaluator.sealing.seal import seal_secret
+from evaluator.protocols import has_verifier, samples_of_mean
 from leaderboard.accounts import throttle
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
-from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions import hub, preflight
 from leaderboard.submissions.actions.attempts import enqueue_attempt
 from leaderboard.submissions.actions.bounds import check_bounds
+from leaderboard.submissions.actions.embargoes import ask_embargo
+from leaderboard.submissions.actions.keys import sealed_keys_of
+from leaderboard.submissions.actions.looks import facts_of_verifier, facts_of_weights
 from leaderboard.submissions.actions.naming import check_not_former
 from leaderboard.submissions.actions.plans import most_items, plan_run
+from leaderboard.submissions.actions.preflights import check_model
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge
 from leaderboard.submissions.actions.uploads import uploads_of
@@ -37,7 +41,6 @@ from leaderboard.submissions.models import (
     owners_so_far,
     seconds_from_now,
 )
-from leaderboard.submissions.preflight import Preflight
 from leaderboard.submissions.states import RunState
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -55,11 +58,12 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
     if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
         raise refuse(rejection.code, rejection.detail)
     throttle.charge_submission(user)
-    facts = None
-    if ask.kind == "hub" and not _is_known(user, key):
-        facts = look_at_hub(ask)  # takes seconds: no lock is held meanwhile
-    if ask.kind == "upload" and not _is_known(user, key):
-        _check_protocol(facts_of_upload(user, ask), ask)
+    facts = verifier = None
+    if ask.kind != "endpoint" and not _is_known(user, key):  # seconds: no lock is held meanwhile
+        if ask.kind in ("hub", "upload"):
+            facts = facts_of_weights(user, ask)
+        verifier = facts_of_verifier(user, ask)
+        check_model(facts, verifier, ask, user=user)
     with transaction.atomic():
         # One person's submissions go one after the other, so that a key is never seen as new twice.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -68,79 +72,33 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
             if known.fingerprint != ask.fingerprint():
                 raise refuse(Refusal.KEY_REUSED)
             return known
-        submission = _admit(user, key, ask, facts)
+        submission = _admit(user, key, ask, facts, verifier)
         run = _queue(submission)
         dispatch_on_commit(run)
     return submission
-
-
-def look_at_hub(ask: Ask) -> HubFacts:
-    """Return the facts of a model on the hub, at the commit of the asked revision.
-
-    Raises the HUB_* and CHECKPOINT_* codes, and those of ``preflight.check``.
-    """
-    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
-    _check_protocol(facts, ask)
-    return facts
-
-
-def _check_protocol(facts: ModelFacts, ask: Ask) -> None:
-    pair = SetPair.objects.filter(slug=ask.pair).first()
-    if pair is not None and ask.protocol in ("", pair.protocol, *pair.also):
-        preflight.check(facts, ask.protocol or pair.protocol)
-
-
-def facts_of_upload(user: User, ask: Ask) -> UploadFacts:
-    """Return the facts of an upload of the user's organisation.
-
-    Raises ``upload_unknown``, ``upload_expired``, ``upload_incomplete``.
-    """
-    upload = uploads_of(user).filter(pk=ask.upload).first()
-    if upload is None:
-        raise refuse(Refusal.UPLOAD_UNKNOWN)
-    if upload.state == Upload.State.EXPIRED:
-        raise refuse(Refusal.UPLOAD_EXPIRED)
-    facts = upload.inspected()
-    if facts is None:
-        raise refuse(Refusal.UPLOAD_INCOMPLETE)
-    return facts
-
-
-def preflight_of(ask: Ask, *, user: User) -> Preflight:
-    """Look at a model on the hub or an upload and judge it, storing nothing.
-
-    Its ``checks`` state each reason for which :func:`submit` would refuse it. Raises the HUB_* and
-    CHECKPOINT_* codes of a model that cannot be read.
-    """
-    if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
-        raise refuse(rejection.code, rejection.detail)
-    if ask.kind not in ("hub", "upload"):
-        raise refuse(Refusal.INVALID_FIELD, "kind")
-    pair = SetPair.objects.filter(slug=ask.pair).first()
-    if pair is None:
-        raise refuse(Refusal.UNKNOWN_PAIR)
-    if ask.protocol not in ("", pair.protocol, *pair.also):
-        raise refuse(Refusal.INVALID_FIELD, "protocol")
-    facts: HubFacts | UploadFacts
-    if ask.kind == "hub":
-        facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token)
-    else:
-        facts = facts_of_upload(user, ask)
-    found = checks(facts, demands(ask.protocol or pair.protocol))
-    waiting = Run.objects.filter(pool=settings.POOL, state=RunState.QUEUED).count()
-    return Preflight(facts, found, waiting)
 
 
 def _is_known(user: User, key: str) -> bool:
     return Submission.objects.filter(submitted_by=user, idempotency_key=key).exists()
 
 
-def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submission:
-    """Store the submission. Raises the first reason for which it is not admitted."""
-    pair = SetPair.objects.filter(slug=ask.pair).first()
+def _admit(
+    user: User,
+    key: str,
+    ask: Ask,
+    read: HubFacts | UploadFacts | None,
+    verifier: HubFacts | UploadFacts | None,
+) -> Submission:
+    """Store the submission, with the facts that were ``read`` of its weights and of its verifier.
+
+    Raises the first reason for which it is not admitted.
+    """
+    pair = SetPair.with_practice.filter(slug=ask.pair).first()
     organisation = user.organisation()
     model = Model.objects.filter(name__iexact=ask.model).first()
-    sealed_keys = _sealed_keys(ask.secret, bound_to=ask.bound_to)
+    base = read.adapter.base if read and read.adapter else None
+    bound_to = ask.url or token_binding(_first_repo(read, base, verifier))
+    sealed_keys = sealed_keys_of(ask.secret, bound_to=bound_to)
     facts = _facts(ask, pair, organisation, model, can_seal=bool(sealed_keys))
     if rejection := decide(ask, facts):
         raise refuse(rejection.code, rejection.detail)
@@ -155,15 +113,17 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
-        upload=_locked_upload(user, ask),
+        upload=_locked_upload(user, ask.upload),
+        base=base.to_dict() if base else None,
+        base_upload=_locked_upload(user, base_upload(ask.base)),
         repo=ask.repo,
-        revision=hub_facts.revision if hub_facts else "",
-        commit=hub_facts.commit if hub_facts else "",
-        hub=hub_facts.to_dict() if hub_facts else None,
+        **_hub_fields(read),
         url=ask.url,
         served_model=ask.served_model,
         api=ask.api,
         provider=ask.provider,
+        **_verifier_fields(verifier, ask),
+        verifier_upload=_locked_upload(user, base_upload(ask.verifier)),
         protocol="" if ask.protocol == pair.protocol else ask.protocol,
         budget=budget.to_dict() if budget else None,
         sealed_keys=sealed_keys,
@@ -175,23 +135,49 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
     return submission
 
 
+def _hub_fields(read: HubFacts | UploadFacts | None) -> dict[str, Any]:
+    """Return the fields of a submission that are about a model on the hub."""
+    if not isinstance(read, HubFacts):
+        return {"revision": "", "commit": "", "hub": None}
+    facts = _without_base(read).to_dict()
+    return {"revision": read.revision, "commit": read.commit, "hub": facts}
+
+
+def _verifier_fields(verifier: HubFacts | UploadFacts | None, ask: Ask) -> dict[str, Any]:
+    """Return the fields of a submission that name its verifier."""
+    if not isinstance(verifier, HubFacts):
+        return {"verifier": ask.verifier, "verifier_hub": None}
+    name = f"{verifier.repo}@{verifier.commit}"
+    return {"verifier": name, "verifier_hub": verifier.to_dict()}
+
+
 def _store_statements(submission: Submission, ask: Ask) -> None:
-    """Store the author's statements, where there are any."""
+    """Store the author's statements and the embargo, where there are any."""
     stated = {name: getattr(ask, name) or None for name in STATEMENTS}
     if any(stated.values()):
         given = {name: value for name, value in stated.items() if value}
         Statements.objects.create(submission=submission, **given)
+    if ask.embargo_until:
+        ask_embargo(submission, date.fromisoformat(ask.embargo_until))
 
 
-def _locked_upload(user: User, ask: Ask) -> Upload | None:
-    """Return the upload, locked so that it cannot be deleted before its run is stored."""
-    if ask.kind != "upload":
+def _without_base(facts: HubFacts) -> HubFacts:
+    """Return the facts of an adapter without those of its base, which stand by themselves."""
+    if facts.adapter is None:
+        return facts
+    adapter = msgspec.structs.replace(facts.adapter, base=None)
+    return msgspec.structs.replace(facts, adapter=adapter)
+
+
+def _locked_upload(user: User, upload: str) -> Upload | None:
+    """Return an upload, locked so that it cannot be deleted before its run is stored."""
+    if not upload:
         return None
-    own = uploads_of(user).filter(state=Upload.State.COMPLETE, pk=ask.upload)
-    upload = own.select_for_update(of=("self",)).first()
-    if upload is None:
+    own = uploads_of(user).filter(state=Upload.State.COMPLETE, pk=upload)
+    found = own.select_for_update(of=("self",)).first()
+    if found is None:
         raise refuse(Refusal.UPLOAD_EXPIRED)
-    return upload
+    return found
 
 
 def _facts(
@@ -209,27 +195,27 @@ def _facts(
         model_is_ours=model is None or model.organisation == organisation,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=can_seal,
+        needs_verifier=pair is not None and has_verifier(ask.protocol or pair.protocol),
     )
 
 
 def seal_key(submission: Submission, api_key: str) -> None:
     """Seal another key or access token for a submission and store it. Raises ``no_evaluator``."""
-    bound_to = submission.url or token_binding(submission.repo)
-    sealed_keys = _sealed_keys(api_key, bound_to=bound_to)
+    models = (submission.hub_facts, submission.base_facts, submission.verifier_facts)
+    bound_to = submission.url or token_binding(_first_repo(*models))
+    sealed_keys = sealed_keys_of(api_key, bound_to=bound_to)
     if not sealed_keys:
         raise refuse(Refusal.NO_EVALUATOR)
     submission.sealed_keys = sealed_keys
     submission.save(update_fields=["sealed_keys"])
 
 
-def _sealed_keys(api_key: str, *, bound_to: str) -> dict[str, str]:
-    """Return a secret sealed to each evaluator of the pool, by its name; empty without one."""
-    if not api_key:
-        return {}
-    return {
-        evaluator.name: seal_secret(evaluator.host_pub, api_key, bound_to=bound_to)
-        for evaluator in Evaluator.objects.of_pool(settings.POOL)
-    }
+def _first_repo(*models: HubFacts | UploadFacts | None) -> str:
+    """Return the first of a system's models that is on the hub; a token is sealed to its name.
+
+    The models are in the order of a job, which has the sealed token with the same one.
+    """
+    return next((facts.repo for facts in models if isinstance(facts, HubFacts)), "")
 
 
 def _agrees(model: Model, ask: Ask) -> bool:

@@ -2,7 +2,8 @@
 
 - ``begin`` stores what will come, or finds the upload of equal files that a member of the
   organisation began before, from whichever machine;
-- ``put_list`` and ``put_chunk`` write to the site's disk, in any order, any number of times;
+- ``put_list`` and ``put_chunk`` write to the site's disk, in any order, any number of times; where
+  there is an object store, ``addresses`` signs where chunks are sent instead;
 - ``complete`` inspects the model as one on the hub is inspected;
 - ``expire`` deletes abandoned uploads, and what no run has needed for long.
 
@@ -12,7 +13,7 @@ The row of the organisation is locked while its uploads are made, completed or d
 import errno
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -21,7 +22,10 @@ from django.db import models, transaction
 from django.db.models.functions import Now
 
 from evaluator.artefacts import selection
+from evaluator.artefacts.adapters import PICKLE, is_adapter
 from evaluator.contract import canonical_json
+from evaluator.contract.adapters import UploadedAdapter
+from evaluator.contract.hub import AdapterFacts, ModelFacts
 from evaluator.contract.uploads import UploadedFile, UploadFacts, chunk_size, chunks_of
 from evaluator.errors import EvaluatorError
 from leaderboard.accounts.models import Organisation, User
@@ -29,6 +33,7 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import dispatch, hub
 from leaderboard.submissions.models import Run, Upload, UploadFile, seconds_from_now
 from leaderboard.submissions.models.uploads import UploadQuerySet
+from leaderboard.submissions.object_store import MOST_PARTS, Address, ObjectStore, StoreAway
 from leaderboard.submissions.states import FINAL
 from leaderboard.submissions.upload_store import (
     ChunkDiffers,
@@ -48,16 +53,21 @@ AT_ONCE = 100
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def store_of(organisation: Organisation) -> UploadStore:
+def store_of(organisation: Organisation) -> UploadStore | ObjectStore:
     """Return the files of an organisation."""
+    if settings.UPLOADS_BUCKET:
+        return ObjectStore(settings.UPLOADS_BUCKET, organisation.pk)
     return UploadStore(settings.UPLOADS, organisation.pk)
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
-    """Refuse with ``upload_no_space`` where the disk is full."""
+def reachable() -> Iterator[None]:
+    """Refuse with ``upload_store_away`` where the object store is, ``upload_no_space`` where the
+    disk is full."""
     try:
         yield
+    except StoreAway:
+        raise refuse(Refusal.UPLOAD_STORE_AWAY) from None
     except OSError as failure:
         if failure.errno in _FULL:
             raise refuse(Refusal.UPLOAD_NO_SPACE) from None
@@ -101,20 +111,34 @@ def _check(files: list[UploadedFile]) -> None:
     listing = {file.name: file for file in files}
     if len(listing) < len(files):
         raise refuse(Refusal.UPLOAD_BAD_NAME)
-    if not all(name in selection.OTHERS or name.endswith(".safetensors") for name in listing):
-        raise refuse(Refusal.UPLOAD_BAD_NAME)
+    _check_names(listing)
     _check_sizes(files)
     try:
-        selection.others(listing)
+        if is_adapter(listing):
+            selection.adapter_files(listing)
+        else:
+            selection.others(listing)
     except EvaluatorError as failure:
         raise refuse(failure.code, failure.detail) from None
+    if PICKLE in listing:
+        raise refuse(Refusal.UPLOAD_BAD_NAME)
+
+
+def _check_names(names: Collection[str]) -> None:
+    """Refuse files that no model has. A pickle is refused later, by a code of its own."""
+    wanted = selection.OF_ADAPTERS if is_adapter(names) else selection.OTHERS
+    for name in names:
+        if name not in wanted and name != PICKLE and not name.endswith(".safetensors"):
+            raise refuse(Refusal.UPLOAD_BAD_NAME)
 
 
 def _check_sizes(files: list[UploadedFile]) -> None:
     """Refuse more bytes than an upload may have, also of one file other than weights."""
+    if settings.UPLOADS_BUCKET and any(chunks_of(file.size) > MOST_PARTS for file in files):
+        raise refuse(Refusal.UPLOAD_TOO_LARGE, f"a file has at most {MOST_PARTS} chunks")
     if sum(file.size for file in files) > settings.UPLOAD_BYTES:
         raise refuse(Refusal.UPLOAD_TOO_LARGE, f"at most {settings.UPLOAD_BYTES >> 20} MiB")
-    others = [file for file in files if file.name in selection.OTHERS]
+    others = [file for file in files if not file.name.endswith(".safetensors")]
     if any(file.size > selection.MOST_OTHER_BYTES for file in others):
         most = selection.MOST_OTHER_BYTES >> 20
         raise refuse(Refusal.UPLOAD_TOO_LARGE, f"other than weights at most {most} MiB a file")
@@ -131,7 +155,9 @@ def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> N
         most = settings.UPLOADS_ORGANISATION_BYTES >> 20
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{most} MiB")
     total = Upload.objects.stored().aggregate(total=models.Sum("size"))["total"] or 0
-    if total + new > settings.UPLOADS_BYTES or new > free_bytes(settings.UPLOADS):
+    on_disk = not settings.UPLOADS_BUCKET
+    full = on_disk and new > free_bytes(settings.UPLOADS)
+    if full or total + new > settings.UPLOADS_BYTES:
         raise refuse(Refusal.UPLOAD_NO_SPACE)
 
 
@@ -164,7 +190,8 @@ def upload_of(user: User, upload: uuid.UUID) -> Upload:
 def progress(upload: Upload) -> list[tuple[UploadedFile, Progress]]:
     """Return the files of an upload, each with its progress."""
     store = store_of(upload.organisation)
-    return [(file, store.progress(file)) for file in upload.declared()]
+    with reachable():
+        return [(file, store.progress(file)) for file in upload.declared()]
 
 
 def open_file(user: User, upload: uuid.UUID, name: str) -> tuple[Upload, UploadedFile]:
@@ -181,7 +208,7 @@ def open_file(user: User, upload: uuid.UUID, name: str) -> tuple[Upload, Uploade
 def put_list(*, upload: Upload, file: UploadedFile, data: bytes) -> None:
     """Store the list of a file's chunks. Raises ``upload_list_differs``, ``upload_no_space``."""
     try:
-        with _disk():
+        with reachable():
             store_of(upload.organisation).put_list(file, data)
     except ListDiffers:
         raise refuse(Refusal.UPLOAD_LIST_DIFFERS) from None
@@ -191,13 +218,39 @@ def put_chunk(*, upload: Upload, file: UploadedFile, number: int, data: bytes) -
     """Store a chunk. Raises the refusals about chunks, and ``upload_no_space``."""
     if number >= chunks_of(file.size) or len(data) != chunk_size(file.size, number):
         raise refuse(Refusal.UPLOAD_CHUNK_SIZE)
+    store = store_of(upload.organisation)
+    if isinstance(store, ObjectStore):
+        raise refuse(Refusal.UPLOAD_DIRECT)
     try:
-        with _disk():
-            store_of(upload.organisation).put_chunk(file, number, data)
+        with reachable():
+            store.put_chunk(file, number, data)
     except NoList:
         raise refuse(Refusal.UPLOAD_NO_LIST) from None
     except ChunkDiffers:
         raise refuse(Refusal.UPLOAD_CHUNK_DIFFERS) from None
+    _touch(upload)
+
+
+def addresses(*, upload: Upload, file: UploadedFile, numbers: Sequence[int]) -> list[Address]:
+    """Return signed addresses for chunks, which end soon.
+
+    Raises ``upload_not_direct`` where chunks go to the site, ``upload_no_list``,
+    ``upload_chunk_size`` for a chunk that the file has not, ``upload_store_away``.
+    """
+    store = store_of(upload.organisation)
+    if not isinstance(store, ObjectStore):
+        raise refuse(Refusal.UPLOAD_NOT_DIRECT)
+    if not all(0 <= number < chunks_of(file.size) for number in numbers):
+        raise refuse(Refusal.UPLOAD_CHUNK_SIZE)
+    _touch(upload)
+    try:
+        with reachable():
+            return store.addresses(file, numbers)
+    except NoList:
+        raise refuse(Refusal.UPLOAD_NO_LIST) from None
+
+
+def _touch(upload: Upload) -> None:
     lately = seconds_from_now(-TOUCH_SECONDS)
     Upload.objects.filter(pk=upload.pk, touched__lt=lately).update(touched=Now())
 
@@ -206,8 +259,10 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
     """Inspect an upload whose files are all here, and have it ready for a submission.
 
     A model that is refused stays open, so that its author can read why; it expires as others do.
-    Raises ``upload_incomplete``, ``upload_expired``, the CHECKPOINT_* codes.
+    Raises ``upload_incomplete``, ``upload_expired``, ``upload_chunk_differs`` where what an object
+    store has put together is not what was declared, the CHECKPOINT_* codes.
     """
+    _finish(upload_of(user, upload))
     with transaction.atomic():
         _locked_organisation(user)
         found = upload_of(user, upload)
@@ -217,11 +272,14 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
             return found
         files = found.declared()
         store = store_of(found.organisation)
-        if not all(store.progress(file).complete for file in files):
-            raise refuse(Refusal.UPLOAD_INCOMPLETE)
-        folder = store.assemble(str(found.pk), files)
-    read = hub.inspect(folder)  # takes seconds: no lock is held meanwhile
-    facts = UploadFacts(upload=str(found.pk), files=tuple(files), **read.to_dict())
+        with reachable():
+            if not all(store.progress(file).complete for file in files):
+                raise refuse(Refusal.UPLOAD_INCOMPLETE)
+            store.assemble(str(found.pk), files)
+    # It takes seconds: no lock is held meanwhile.
+    with reachable(), store.reading(str(found.pk), files) as folder:
+        read = hub.inspect(folder)
+    facts = _facts(found, files, read)
     own = Upload.objects.filter(pk=found.pk, state=Upload.State.OPEN)
     if own.update(state=Upload.State.COMPLETE, facts=facts.to_dict(), touched=Now()) == 0:
         return complete(user=user, upload=upload)  # another request was first, or it has expired
@@ -232,30 +290,62 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
 # --- fetched by evaluators
 
 
-def chunk_for(*, ticket: str, upload: uuid.UUID, name: str, number: int) -> bytes:
+def chunk_for(*, ticket: str, upload: uuid.UUID, name: str, number: int) -> bytes | str:
     """Return a chunk to the evaluator that has the ticket of a live attempt.
+
+    Where there is an object store, the signed address of the whole file, which has the chunk.
 
     Raises ``unauthorized`` for any other, ``not_found`` for a chunk that there is not.
     """
     attempt = dispatch.attempt_of(ticket)
     if attempt is None:
         raise refuse(Refusal.UNAUTHORIZED)
-    run = (
-        Run.objects.filter(pk=attempt[0], token=attempt[1], submission__upload=upload)
-        .exclude(state__in=FINAL)
-        .select_related("submission__upload__organisation")
-        .first()
-    )
-    found = run.submission.upload if run else None
-    if found is None:
+    run = Run.objects.filter(_needs(upload), pk=attempt[0], token=attempt[1])
+    if not run.exclude(state__in=FINAL).exists():
         raise refuse(Refusal.UNAUTHORIZED)
+    found = Upload.objects.select_related("organisation").get(pk=upload)
     file = found.files.filter(name=name).first()
     if file is None or number >= chunks_of(file.size):
         raise refuse(Refusal.NOT_FOUND)
+    store = store_of(found.organisation)
     try:
-        return store_of(found.organisation).read_chunk(str(found.pk), file.declared(), number)
+        if isinstance(store, ObjectStore):
+            with reachable():
+                return store.address_of(file.declared())
+        return store.read_chunk(str(found.pk), file.declared(), number)
     except FileNotFoundError:
         raise refuse(Refusal.NOT_FOUND) from None
+
+
+def _finish(upload: Upload) -> None:
+    """Have an object store put the chunks of each file together, if it has them all."""
+    if upload.state != Upload.State.OPEN:
+        return
+    store = store_of(upload.organisation)
+    try:
+        with reachable():
+            for file in upload.declared():
+                store.finish(file)
+    except ChunkDiffers:
+        raise refuse(Refusal.UPLOAD_CHUNK_DIFFERS) from None
+
+
+def _facts(
+    upload: Upload, files: list[UploadedFile], read: ModelFacts | AdapterFacts
+) -> UploadFacts | UploadedAdapter:
+    """Return what is stored of an upload that was read."""
+    if isinstance(read, AdapterFacts):
+        return UploadedAdapter(upload=str(upload.pk), files=tuple(files), adapter=read)
+    return UploadFacts.of(str(upload.pk), files, read)
+
+
+def _needs(upload: uuid.UUID) -> models.Q:
+    """Return the condition of runs whose model, base model or verifier is an upload."""
+    return (
+        models.Q(submission__upload=upload)
+        | models.Q(submission__base_upload=upload)
+        | models.Q(submission__verifier_upload=upload)
+    )
 
 
 # --- deleted
@@ -294,12 +384,13 @@ def _delete(upload: Upload, due: models.Q | None = None) -> bool:
     The organisation is locked, and the upload's own row, which a submission locks too.
     """
     own = Upload.objects.select_for_update().filter(due or models.Q(), pk=upload.pk)
-    needed = Run.objects.filter(submission__upload=upload).exclude(state__in=FINAL)
+    needed = Run.objects.unended().filter(_needs(upload.pk))
     if own.first() is None or needed.exists():
         return False
     upload.state = Upload.State.EXPIRED
     upload.save(update_fields=["state"])
     left = UploadFile.objects.filter(upload__in=Upload.objects.of(upload.organisation).stored())
     wanted = list(left.values_list("digest", flat=True))
-    store_of(upload.organisation).remove(str(upload.pk), wanted)
+    with reachable():
+        store_of(upload.organisation).remove(str(upload.pk), wanted)
     return True

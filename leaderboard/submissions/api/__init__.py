@@ -3,11 +3,15 @@
 from ninja import Router
 
 from leaderboard.submissions.api import (
+    closes,
     naming,
     notifications,
     pairs,
+    practice,
+    probes,
     quotas,
     releases,
+    replies,
     rescorings,
     run_changes,
     runs,
@@ -24,10 +28,14 @@ for module in (
     run_changes,
     rescorings,
     pairs,
+    practice,
+    probes,
     quotas,
     releases,
     naming,
     notifications,
     uploads,
+    closes,
+    replies,
 ):
     router.add_router("", module.router)

@@ -58,6 +58,18 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     return run_facts(Run.objects.with_facts().get(pk=run_id))
 
 
+@router.delete(
+    "/runs/{uuid:run_id}/embargo",
+    auth=Bearer(Scope.SUBMIT),
+    response={200: RunOut, (401, 404): Problem},
+    summary="Lift an embargo",
+)
+def lift_embargo(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """End an embargo; for the run's submitter and owners of the organisation that has its model."""
+    actions.lift_embargo(run=run_id, by=token_user(request))
+    return run_facts(Run.objects.with_facts().get(pk=run_id))
+
+
 @router.post(
     "/runs/{uuid:run_id}/requeue",
     auth=Bearer(Scope.MANAGE),

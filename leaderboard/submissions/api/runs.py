@@ -7,11 +7,14 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
+from evaluator.contract.hub import HubFacts
+from evaluator.contract.uploads import UploadFacts
 from leaderboard.accounts.api import Problem, viewer
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
+from leaderboard.submissions.api.replies import ReplyOut
 from leaderboard.submissions.ladder import EXACT_TIERS
 from leaderboard.submissions.models import (
     COUNTS,
@@ -20,6 +23,7 @@ from leaderboard.submissions.models import (
     compare_graders,
     plan_facts,
     run_counts,
+    shown_from,
 )
 from leaderboard.submissions.states import RunState
 
@@ -49,10 +53,23 @@ class LikelihoodOut(Schema):
     standard_error: float | None
 
 
+class PassAtOut(Schema):
+    """pass@k: the share of items of which one of ``k`` answers is right, unbiased.
+
+    The answers to an item are a cluster in its standard error.
+    """
+
+    k: int
+    value: float
+    standard_error: float
+
+
 class CountsOut(Schema):
     """Outcomes of a run on one set, over its ``n`` assigned items. ``likelihood`` is of weights.
 
-    The score of a self-declared endpoint on a sealed set is published in steps, without ``votes``.
+    Where the score is the mean over ``samples`` answers to each item, ``samples_right`` of all are
+    right, and the counts are of the majority answers. The score of a self-declared endpoint on a
+    sealed set is published in steps, without ``votes``.
     """
 
     set: str
@@ -70,7 +87,15 @@ class CountsOut(Schema):
     votes: dict[str, Any] | None = Field(
         description="Aggregates over several samples of each item, if there were."
     )
+    candidates: dict[str, Any] | None = Field(
+        description="Of a system: accuracy by the number of candidates, and calibration."
+    )
     likelihood: LikelihoodOut | None
+    samples: int = 1
+    samples_right: int | None = None
+    pass_at: list[PassAtOut] = Field(
+        default_factory=list, description="pass@k, where the score is a mean over samples."
+    )
 
 
 class GraderOut(Schema):
@@ -106,6 +131,15 @@ class SourceOut(Schema):
     page: str
 
 
+class BaseOut(Schema):
+    """Base model that an adapter was merged into: a repository at a commit, or an upload."""
+
+    repo: str
+    commit: str
+    page: str
+    upload: str = Field(description="Id of the upload that it is, empty for a repository.")
+
+
 class StatementsOut(Schema):
     """Statements of a model's author, which the site does not check; empty where there is none."""
 
@@ -116,10 +150,12 @@ class StatementsOut(Schema):
 
 
 class WaitingOut(Schema):
-    """Reason why a queued run has not begun, and its place in the queue of its pool."""
+    """Reason why a queued run has not begun, and its place in the queue of its pool: the order in
+    which runs begin. ``until`` is when a run that is held up fails, if that lasts."""
 
     position: int
     reason: str
+    until: datetime | None = None
 
 
 class ExpectedOut(Schema):
@@ -152,6 +188,31 @@ class AdaptiveOut(Schema):
     asked: int
 
 
+class PartOut(Schema):
+    """Model of a system. ``tokens`` are those that it read and wrote, over all attempts, and
+    ``seconds`` those for which the last attempt served it."""
+
+    role: str
+    name: str = Field(description="As it was submitted: a checkpoint or a repository.")
+    artefact: str
+    weights: str
+    parameters: int
+    engine: str
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+
+
+class PracticeOut(Schema):
+    """Result of a practice run: its scores, their gap and its 95% interval, as fractions."""
+
+    first: float = Field(description="Score on the pair's first set.")
+    second: float = Field(description="Score on the pair's second set.")
+    gap: float
+    low: float
+    high: float
+
+
 class RunOut(Schema):
     """Run with its progress and counts.
 
@@ -159,7 +220,12 @@ class RunOut(Schema):
     - ``sets`` is empty until the run is graded, and lacks the sealed set until its cohort is
       closed.
     - ``source`` is where weights on the hub came from, null for others.
-    - ``artefact`` is the digest of the weights; ``record`` holds all else that moves a score.
+    - ``base`` is the base model of an adapter, which ``source`` is then.
+    - ``parts`` are the models of a system, empty for a single model.
+    - ``tokens_per_item`` is the mean over the public items of the tokens that all parts read and
+      wrote for all samples; null where they are not known.
+    - ``artefact`` is the digest of the weights, of a system that of its parts' digests; ``record``
+      holds all else that moves a score.
     - ``held_up`` is the reason that keeps a queued run from beginning; null where it only waits for
       its turn.
     - ``expected`` is null while it is held up, and until runs of its pool were measured.
@@ -167,7 +233,11 @@ class RunOut(Schema):
     - A run of weights that had a run already ends with the code ``same_weights`` in ``failure`` and
       without a fault; ``same_as`` is the earlier run once it is public.
     - ``adaptive`` is there for a run that is asked a part of the sealed items by a plan.
+    - ``written_percent`` is the share of its candidates that the generator of a system has written.
     - A run with a ``retraction`` has no rank and counts for no release.
+    - ``embargo_until`` is when the board shows the result of a run under embargo.
+    - ``reply`` is that of its model's organisation.
+    - ``practice`` is true for a run that is never ranked; ``practised`` is its result.
     """
 
     id: UUID
@@ -177,14 +247,18 @@ class RunOut(Schema):
     done: int
     total: int
     percent: int
+    written_percent: int | None
     attempts: int
     continued: int
     pair: str
     model: str
     protocol: str
     source: SourceOut | None
+    base: BaseOut | None
     statements: StatementsOut | None
     artefact: str
+    parts: list[PartOut]
+    tokens_per_item: float | None
     record: dict[str, Any] | None
     queued_at: datetime
     started_at: datetime | None
@@ -200,6 +274,18 @@ class RunOut(Schema):
     sets: list[CountsOut]
     graders: list[GraderOut]
     adaptive: AdaptiveOut | None
+    reply: ReplyOut | None
+    embargo_until: datetime | None
+    practice: bool
+    practised: PracticeOut | None
+
+
+def _base(facts: HubFacts | UploadFacts | None) -> dict[str, str] | None:
+    if isinstance(facts, UploadFacts):
+        return {"repo": "", "commit": "", "page": "", "upload": facts.upload}
+    if facts is None:
+        return None
+    return {"repo": facts.repo, "commit": facts.commit, "page": facts.page, "upload": ""}
 
 
 def _source(run: Run) -> dict[str, str] | None:
@@ -216,8 +302,8 @@ def _source(run: Run) -> dict[str, str] | None:
 
 @router.get("/runs", auth=None, summary="Every run and its state")
 def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
-    """Return the runs in order of their ids. Of an unranked run only id, pair, state and tier are
-    public.
+    """Return the runs in order of their ids, without practice. Of an unranked run only id, pair,
+    state and tier are public.
 
     ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its
     ``tally`` the SHA-256 of ``holdfast/tally/v1``, a line end, and the canonical JSON of all other
@@ -226,8 +312,12 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     ``plan`` is there for an adaptive run, from its submission on: the plan and its digest, which
     grants and exposures name.
     """
-    chosen = Run.objects.select_related(
-        "submission__model", "submission__pair", "evaluator", "plan"
+    chosen = Run.objects.official().select_related(
+        "submission__model",
+        "submission__pair",
+        "submission__embargo__because_of",
+        "evaluator",
+        "plan",
     )
     if query.pair:
         chosen = chosen.filter(submission__pair__slug=query.pair)
@@ -242,7 +332,10 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
 
 
 def public_facts(run: Run) -> dict[str, Any]:
-    """Return the facts of a run that are published: all of a ranked one, few of any other."""
+    """Return the facts of a run that are published: all of a ranked one, few of any other.
+
+    Of one under embargo also when it was queued, and when its result is shown.
+    """
     facts: dict[str, Any] = {
         "id": str(run.pk),
         "pair": run.submission.pair.slug,
@@ -258,6 +351,9 @@ def public_facts(run: Run) -> dict[str, Any]:
     plan = getattr(run, "plan", None)
     if plan:
         facts["plan"] = {"digest": plan.digest, "plan": plan.body}
+    if end := shown_from(run):
+        queued = run.queued_at.strftime(MOMENT)
+        facts |= {"queued_at": queued, "embargo_until": end.strftime(MOMENT)}
     if run.state == RunState.RANKED:
         facts |= {
             "model": run.submission.model.name,
@@ -287,7 +383,9 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 def run_facts(run: Run) -> dict[str, Any]:
     """Return the body of :class:`RunOut`."""
-    place = actions.queue_place(run)
+    forecast = actions.foresee(run.pool) if run.state == RunState.QUEUED else None
+    place = actions.queue_place(run, forecast)
+    held_up = bool(place and place.held_up_by)
     retraction = None
     if run.retracted:
         retraction = {
@@ -303,14 +401,18 @@ def run_facts(run: Run) -> dict[str, Any]:
         "done": run.total * run.percent // 100,
         "total": run.total,
         "percent": run.percent,
+        "written_percent": run.written_percent,
         "attempts": run.attempts,
         "continued": run.continued,
         "pair": run.submission.pair.slug,
         "model": run.submission.model.name,
         "protocol": run.submission.asked_by,
         "source": _source(run),
+        "base": _base(run.submission.base_facts),
         "statements": getattr(run.submission, "statements", None),
         "artefact": run.artefact,
+        "parts": run.named_parts() if run.is_graded else [],
+        "tokens_per_item": run.tokens_per_item if run.is_graded else None,
         "record": run.record if run.is_graded else None,
         "queued_at": run.queued_at,
         "started_at": run.started_at,
@@ -319,13 +421,17 @@ def run_facts(run: Run) -> dict[str, Any]:
         "failure": explain_code(run.ended_because),
         "fault": run.fault,
         "waiting": place,
-        "expected": actions.expected(run, held_up=bool(place and place.held_up_by)),
+        "expected": actions.expected(run, held_up=held_up, forecast=forecast),
         "likelihood_failed": explain_code(run.likelihood_failed),
         "retraction": retraction,
         "same_as": _same_as(run),
         "sets": [_counts(counts) for counts in run_counts(run)],
         "graders": _graders(run),
         "adaptive": plan_facts(run),
+        "embargo_until": shown_from(run),
+        "reply": run.reply.published() if hasattr(run, "reply") else None,
+        "practice": run.submission.pair.practice,
+        "practised": getattr(run, "practice_result", None),
     }
 
 
@@ -340,7 +446,16 @@ def _same_as(run: Run) -> dict[str, Any] | None:
 
 def _counts(counts: PublicCounts) -> dict[str, Any]:
     names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "step", "within")
-    body = {name: getattr(counts, name) for name in (*names, "reasons", "votes")}
+    body = {name: getattr(counts, name) for name in (*names, "reasons", "votes", "candidates")}
+    if counts.mean:
+        body |= {
+            "samples": counts.mean.samples,
+            "samples_right": counts.mean.right,
+            "pass_at": [
+                {"k": tries.k, "value": tries.value, "standard_error": tries.error}
+                for tries in counts.mean.pass_at
+            ],
+        }
     body["likelihood"] = None
     if counts.likelihood:
         measured = ("definition", "n", "per_character", "standard_error")

@@ -13,15 +13,27 @@ router = Router(tags=["submissions"])
 
 
 class PoolOut(Schema):
-    """Pool of evaluators, and the runs that wait for it."""
+    """Pool of evaluators, and the runs that wait for it.
+
+    Silent ones do not announce themselves and are not cordoned.
+    """
 
     name: str
     sentence: str
     registered: int
     in_service: int
+    cordoned: int
+    silent: int
     waiting: int
     running: int
     oldest: datetime | None
+
+
+class NextCloseOut(Schema):
+    """Moment at which the results of a benchmark that wait are published."""
+
+    pair: str
+    at: datetime
 
 
 class CheckResultOut(Schema):
@@ -40,6 +52,7 @@ class StatusOut(Schema):
     ok: bool
     beat: datetime | None
     pools: list[PoolOut]
+    closes: list[NextCloseOut]
     check_results: list[CheckResultOut] | None = None
 
 

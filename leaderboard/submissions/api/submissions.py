@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
-from evaluator.contract.hub import HubFacts, split_revision
+from evaluator.contract.hub import HubFacts, ModelFacts, split_revision
 from leaderboard.accounts import throttle
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
@@ -15,6 +15,7 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.preflight import Preflight
 
 router = Router(tags=["submissions"])
 
@@ -38,10 +39,16 @@ class SubmissionIn(Strict):
     hub_token: str = Field(
         "",
         max_length=400,
-        description="Access token to a gated repository; sealed to an evaluator on receipt, and"
-        " erased at the end.",
+        description="Access token to a gated repository, of the model, its base or its verifier;"
+        " sealed to an evaluator on receipt, and erased at the end.",
     )
     upload: str = Field("", max_length=36, description="Id of a complete upload.")
+    base: str = Field(
+        "",
+        max_length=300,
+        description="Base model of an adapter: organisation/name@revision, or an upload's id; empty"
+        " for the one that it names.",
+    )
     checkpoint: str = Field("", max_length=80)
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
@@ -64,6 +71,13 @@ class SubmissionIn(Strict):
     price_in: float | None = Field(None, description="Of a million tokens of prompts.")
     price_out: float | None = Field(None, description="Of a million tokens of answers.")
 
+    verifier: str = Field(
+        "",
+        max_length=300,
+        description="Checkpoint on the evaluators, organisation/name on the hub, with or without"
+        " @revision, or the id of an upload, that chooses among the model's candidates, where the"
+        " protocol has a verifier.",
+    )
     licence: str = Field("", max_length=80, description="As the author states it.")
     base_model: str = Field("", max_length=193)
     knowledge_cutoff: str = Field("", max_length=10, description="As YYYY-MM-DD.")
@@ -71,22 +85,81 @@ class SubmissionIn(Strict):
         "", description="Training on the benchmark's public set; with yes its row is marked."
     )
 
+    embargo_until: str = Field(
+        "",
+        max_length=10,
+        description="Day from which the board shows the result, as YYYY-MM-DD, at most 90 days"
+        " ahead. For weights only.",
+    )
+
+    public_only: bool = Field(
+        False,
+        description="Ask public items only: submit to the practice pair that asks the benchmark's"
+        " public set.",
+    )
+
     def ask(self) -> Ask:
-        """Return it as a request."""
-        fields = self.model_dump()
+        """Return it as a request. Raises ``no_public_run``."""
+        fields = self.model_dump(exclude={"public_only"})
         fields["repo"], fields["revision"] = split_revision(self.repo, self.revision)
-        return Ask(**fields)
+        ask = Ask(**fields)
+        return actions.public_only(ask) if self.public_only else ask
 
 
 class PreflightIn(Strict):
     """Model on the hub, or upload, that might be submitted to a pair."""
 
     pair: str = Field(max_length=80)
+    model: str = Field(
+        "checked", max_length=80, description="Its name on the board, for a check of its row."
+    )
     repo: str = Field("", max_length=300)
     revision: str = Field("", max_length=100)
     hub_token: str = Field("", max_length=400, description="As of a submission; it is not stored.")
     upload: str = Field("", max_length=36, description="Id of a complete upload, instead of repo.")
+    base: str = Field("", max_length=300, description="As of a submission.")
+    verifier: str = Field("", max_length=300, description="As of a submission.")
     protocol: str = Field("", max_length=80)
+
+
+class AdapterOut(Schema):
+    """Adapter, and the base model at a commit that it is merged into."""
+
+    rank: int
+    modules: int = Field(description="Matrices of the base model that it changes.")
+    base: str = Field(description="Repository of the base, empty for an upload.")
+    base_commit: str
+    base_page: str
+
+
+def _adapter(facts: ModelFacts) -> dict[str, Any] | None:
+    if facts.adapter is None:
+        return None
+    base = facts.adapter.base
+    return {
+        "rank": facts.adapter.rank,
+        "modules": facts.adapter.modules,
+        "base": base.repo if base else "",
+        "base_commit": base.commit if base else "",
+        "base_page": base.page if base else "",
+    }
+
+
+class VerifierOut(Schema):
+    """Second model of a system, on the hub at a commit or an upload."""
+
+    repo: str = ""
+    commit: str = ""
+    upload: str = ""
+    architecture: str
+    parameters: int
+    gpu_memory: int = Field(description="Bytes of GPU memory that it takes, about.")
+
+
+def _verifier(checked: Preflight) -> dict[str, Any] | None:
+    if checked.verifier is None:
+        return None
+    return checked.verifier.to_dict() | {"gpu_memory": checked.verifier_need}
 
 
 class CheckOut(Schema):
@@ -97,6 +170,15 @@ class CheckOut(Schema):
     sentence: str
     code: str = Field(description="Reason of a refusal or a warning, else empty.")
     advice: str = Field(description="The next step.")
+
+
+class PromptOut(Schema):
+    """First public item as the model is sent it, with the special tokens around a text."""
+
+    prompt: str
+    tokens: int | None
+    before: list[str]
+    after: list[str]
 
 
 class PreflightOut(Schema):
@@ -115,11 +197,19 @@ class PreflightOut(Schema):
     licence: str
     files: int
     bytes: int = Field(description="Bytes that are fetched.")
-    gpu_memory: int = Field(description="Bytes of GPU memory that it takes, about.")
+    gpu_memory: int = Field(
+        description="Bytes of GPU memory that it takes, about: of a system those of the larger"
+        " part, since its parts are loaded in turn."
+    )
     engines: list[str]
+    adapter: AdapterOut | None
+    verifier: VerifierOut | None = Field(description="Null for a checkpoint, and for none.")
     refused: bool = Field(description="A check refuses it: no run would be queued.")
     checks: list[CheckOut]
     waiting: int = Field(description="Runs that wait for an evaluator.")
+    expected_start: datetime | None = Field(description="Of a run that is submitted now.")
+    expected_end: datetime | None
+    prompt: PromptOut | None = Field(description="Null where it cannot be rendered.")
 
 
 class SubmissionOut(Schema):
@@ -159,12 +249,14 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
     repo, revision = split_revision(order.repo, order.revision)
     ask = Ask(
         pair=order.pair,
-        model="checked",
+        model=order.model,
         kind="upload" if order.upload else "hub",
         repo=repo,
         revision=revision,
         hub_token=order.hub_token,
         upload=order.upload,
+        base=order.base,
+        verifier=order.verifier,
         protocol=order.protocol,
     )
     throttle.charge_submission(token_user(request))
@@ -173,13 +265,18 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
     return {
         **facts.to_dict(),
         "page": facts.page if isinstance(facts, HubFacts) else "",
+        "adapter": _adapter(facts),
+        "verifier": _verifier(checked),
         "files": len(facts.files),
         "bytes": facts.model.size,
         "gpu_memory": checked.need,
         "engines": checked.engines,
         "refused": checked.refused,
         "checks": [check.to_dict() for check in checked.checks],
-        "waiting": checked.waiting,
+        "waiting": checked.prospect.position - 1,
+        "expected_start": checked.prospect.start,
+        "expected_end": checked.prospect.end,
+        "prompt": checked.prompt.to_dict() if checked.prompt else None,
     }
 
 
@@ -222,7 +319,8 @@ class OwnRunOut(Schema):
 def own_runs(request: HttpRequest, query: Query[OwnRunsQuery]) -> list[dict[str, Any]]:
     """List the runs that the token's holder submitted, as the page of one's submissions does."""
     own = Run.objects.filter(submission__submitted_by=token_user(request)).with_facts()
-    closes = actions.next_closes()
+    page = list(own.order_by("-queued_at", "pk")[query.offset : query.offset + query.limit])
+    closes, forecasts = actions.next_closes(), actions.foresee_of(page)
     return [
         {
             "run": run.pk,
@@ -234,9 +332,9 @@ def own_runs(request: HttpRequest, query: Query[OwnRunsQuery]) -> list[dict[str,
             "fault": run.fault,
             "queued_at": run.queued_at,
             "ended_at": run.ended_at,
-            "next": actions.next_step(run, closes),
+            "next": actions.next_step(run, closes, forecasts),
         }
-        for run in own.order_by("-queued_at", "pk")[query.offset : query.offset + query.limit]
+        for run in page
     ]
 
 

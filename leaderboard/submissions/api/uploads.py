@@ -5,7 +5,9 @@ with the ticket of a run.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -83,8 +85,23 @@ class UploadOut(Schema):
     state: str
     size: int
     chunk: int = Field(description="Bytes of every chunk but a file's last.")
+    direct: bool = Field(description="Chunks go to an object store, by signed addresses.")
     created: datetime
     files: list[FileOut]
+
+
+class AddressesIn(Strict):
+    """Chunks that are to be sent, counted from 0."""
+
+    numbers: list[int] = Field(min_length=1, max_length=100)
+
+
+class AddressOut(Schema):
+    """Address to which a chunk is sent by PUT, with these headers, within some minutes."""
+
+    number: int
+    url: str
+    headers: dict[str, str]
 
 
 class UploadRow(Schema):
@@ -158,19 +175,41 @@ def put_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> 
     return Status(204, None)
 
 
+@router.post(
+    "/uploads/{uuid:upload_id}/files/{name}/addresses",
+    auth=AUTHOR,
+    response={200: list[AddressOut], (400, 401, 403, 404, 409, 422, 503): Problem},
+    summary="Addresses for chunks",
+)
+def chunk_addresses(
+    request: HttpRequest, upload_id: UUID, name: str, order: AddressesIn
+) -> list[dict[str, Any]]:
+    """Return signed addresses of the object store, where there is one. Each takes one chunk."""
+    found, file = actions.open_file(token_user(request), upload_id, name)
+    signed = actions.upload_addresses(upload=found, file=file, numbers=order.numbers)
+    return [asdict(address) for address in signed]
+
+
 @router.get(
     "/uploads/{uuid:upload_id}/files/{name}/chunks/{int:number}",
     auth=None,
-    response={200: None, (401, 404): Problem},
+    response={200: None, 307: None, (401, 404, 503): Problem},
     summary="Chunk, for an evaluator",
 )
 def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> HttpResponse:
-    """Return a chunk to the evaluator of a live run, by ``Authorization: Ticket TICKET``."""
+    """Return a chunk to the evaluator of a live run, by ``Authorization: Ticket TICKET``.
+
+    Where there is an object store, a redirect to a signed address of the file: the range of the
+    request is the chunk.
+    """
     kind, _, ticket = request.headers.get("Authorization", "").partition(" ")
     if kind != "Ticket":
         raise refuse(Refusal.UNAUTHORIZED)
     data = actions.chunk_for(ticket=ticket, upload=upload_id, name=name, number=number)
-    response = HttpResponse(data, "application/octet-stream")
+    response = HttpResponse(b"" if isinstance(data, str) else data, "application/octet-stream")
+    if isinstance(data, str):
+        response.status_code = HTTPStatus.TEMPORARY_REDIRECT
+        response.headers["Location"] = data
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -217,6 +256,7 @@ def _upload(upload: Upload) -> dict[str, Any]:
         "state": upload.state,
         "size": upload.size,
         "chunk": CHUNK,
+        "direct": actions.store_of(upload.organisation).direct,
         "created": upload.created,
         "files": [
             {**file.to_dict(), "listed": done.listed, "missing": _stretches(done.missing)}

@@ -1,5 +1,8 @@
 """Models, submissions and runs. No column here could hold the text of an item."""
 
+from leaderboard.submissions.models.closes import PlannedClose
+from leaderboard.submissions.models.embargoes import Embargo, is_decided, shown_from
+from leaderboard.submissions.models.letters import Letter
 from leaderboard.submissions.models.messages import Decline, Outbox, Receipt
 from leaderboard.submissions.models.monitoring import (
     BEAT,
@@ -24,6 +27,7 @@ from leaderboard.submissions.models.outcomes import (
     COUNTED,
     UNASSIGNED,
     PackedOutcomes,
+    PassAt,
     PublicCounts,
     RunOutcomes,
     SampleMean,
@@ -32,8 +36,11 @@ from leaderboard.submissions.models.outcomes import (
     sealed_selection,
 )
 from leaderboard.submissions.models.plans import RunPlan, plan_facts
+from leaderboard.submissions.models.practice import PracticeResult, Transcript
+from leaderboard.submissions.models.probes import Probe, PublicPrompt
 from leaderboard.submissions.models.published_scores import published_in_steps, run_counts
 from leaderboard.submissions.models.quotas import QuotaEntry
+from leaderboard.submissions.models.replies import Reply
 from leaderboard.submissions.models.rescoring import (
     COUNTS,
     CountsByGrader,
@@ -45,6 +52,8 @@ from leaderboard.submissions.models.rescoring import (
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.statements import (
     Statements,
+    adapters_of_runs,
+    base_models,
     statements_of_runs,
     trained_on_public,
 )
@@ -73,19 +82,27 @@ __all__ = [
     "CountsByGrader",
     "Decline",
     "Delivery",
+    "Embargo",
     "FormerIdentity",
     "GraderComparison",
     "Heartbeat",
+    "Letter",
     "Lineage",
     "LineageRecord",
     "MailChoice",
     "Model",
     "Outbox",
     "PackedOutcomes",
+    "PassAt",
+    "PlannedClose",
+    "PracticeResult",
+    "Probe",
     "PublicCounts",
+    "PublicPrompt",
     "QuotaEntry",
     "Receipt",
     "RefusedReport",
+    "Reply",
     "RescoredOutcomes",
     "Rescoring",
     "Run",
@@ -96,12 +113,16 @@ __all__ = [
     "Statements",
     "Submission",
     "TensorList",
+    "Transcript",
     "Transfer",
     "Upload",
     "UploadFile",
     "Webhook",
+    "adapters_of_runs",
+    "base_models",
     "blocks_asked",
     "compare_graders",
+    "is_decided",
     "names_of",
     "owners_so_far",
     "plan_facts",
@@ -110,6 +131,7 @@ __all__ = [
     "runs_asked",
     "sealed_selection",
     "seconds_from_now",
+    "shown_from",
     "statements_of_runs",
     "trained_on_public",
 ]

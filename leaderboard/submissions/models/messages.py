@@ -41,6 +41,24 @@ class OutboxQuerySet(models.QuerySet["Outbox"]):
         """Those whose (next) dispatch is due by the database's clock."""
         return self.queued().filter(due__lte=Now())
 
+    def official(self) -> "OutboxQuerySet":
+        """Those of all runs but practice, which waits for the others."""
+        return self.filter(run__submission__pair__practice=False)
+
+    def practice(self) -> "OutboxQuerySet":
+        """Those of practice runs."""
+        return self.filter(run__submission__pair__practice=True)
+
+    def sent(self) -> "OutboxQuerySet":
+        """Those whose message is with the evaluators, in the order in which they were sent."""
+        sent = self.queued().filter(sent_at__isnull=False, due__gt=Now(), run__waiting="")
+        return sent.order_by("due", "pk")
+
+    def paused(self) -> "OutboxQuerySet":
+        """Those that are not sent yet because an attempt before them failed, by their moment."""
+        paused = self.queued().filter(sent_at__isnull=True, due__gt=Now(), run__waiting="")
+        return paused.order_by("due", "pk")
+
 
 class Outbox(models.Model):
     """Job specification of one attempt, written in the transaction that made the attempt.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from statistics import pstdev
+from statistics import fmean, pstdev
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from django.db import models
 from msgspec.structs import replace
 
 from evaluator.contract import Outcome, OutcomeCounts, SetCounts, SetLikelihood
+from evaluator.grading import voting
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.submissions.ladder import (
     EXACT_TIERS,
@@ -41,39 +42,66 @@ def check_cell_size(n: int, cell: int) -> None:
 
 
 @dataclass(frozen=True)
+class PassAt:
+    """pass@k: the share of items of which one of ``k`` answers is right, and its standard error.
+
+    The answers to an item are a cluster. Both are rounded, as the error of a mean is.
+    """
+
+    k: int
+    value: float
+    error: float
+
+    @classmethod
+    def of(cls, rights: Sequence[int], samples: int, k: int) -> "PassAt":
+        """Return pass@k over items with so many right answers of ``samples`` each."""
+        chances = [float(voting.pass_at(right, samples, k)) for right in rights]
+        return cls(k, round(fmean(chances), PLACES), _error(chances))
+
+
+@dataclass(frozen=True)
 class SampleMean:
     """Score that is the mean over ``samples`` answers to each item, of which ``right`` are right.
 
     ``error`` is its standard error, with the answers to an item as a cluster. It is rounded, since
-    a finer one would be a second exact number about the items.
+    a finer one would be a second exact number about the items. ``pass_at`` is what more than one
+    try gives.
     """
 
     samples: int
     right: int
     error: float
+    pass_at: tuple[PassAt, ...] = ()
 
     @classmethod
     def of(cls, rights: Sequence[int], samples: int) -> "SampleMean":
         """Return the mean over items with so many right answers each, two items or more."""
-        spread = pstdev(right / samples for right in rights)
-        error = spread / sqrt(max(len(rights) - 1, 1))
-        return cls(samples, sum(rights), round(error, PLACES))
+        shares = [right / samples for right in rights]
+        tries = tuple(PassAt.of(rights, samples, k) for k in voting.ladder(samples))
+        return cls(samples, sum(rights), _error(shares), tries)
+
+
+def _error(values: Sequence[float]) -> float:
+    """Return the rounded standard error of a mean over items; 0 for a single one."""
+    return round(pstdev(values) / sqrt(max(len(values) - 1, 1)), PLACES)
 
 
 class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
     """Counts of one run on one set that may be published, over ``n`` items.
 
     ``n`` is 0 or at least the set's minimum ``cell``: raises ValueError for a smaller one. Pages,
-    the API, evidence and rankings are made of these and see no row. ``votes``, ``likelihood`` and
-    ``reasons`` are as in :class:`RunOutcomes`. ``step`` is that of a score published in steps
-    (:mod:`leaderboard.submissions.ladder`), which is at most ``within`` items from the exact one;
-    both are 0 for an exact score. ``mean`` is the score where it is a mean over samples.
+    the API, evidence and rankings are made of these and see no row. ``votes``, ``candidates``,
+    ``likelihood`` and ``reasons`` are as in :class:`RunOutcomes`. ``step`` is that of a score
+    published in steps (:mod:`leaderboard.submissions.ladder`), which is at most ``within`` items
+    from the exact one; both are 0 for an exact score. ``mean`` is the score where it is a mean over
+    samples.
     """
 
     set: str
     sealed: bool
     cell: int
     votes: dict[str, Any] | None = None
+    candidates: dict[str, Any] | None = None
     likelihood: SetLikelihood | None = None
     reasons: dict[str, int] | None = None
     step: int = 0
@@ -106,6 +134,7 @@ class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
             step=step_of(self.n),
             within=score.within,
             votes=None,
+            candidates=None,
         )
 
 
@@ -216,7 +245,8 @@ class RunOutcomes(PackedOutcomes):
 
     ``blocks`` are those of a sealed set that the run is scored on (its item selection), empty for
     the whole set; items outside them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of
-    several samples an item, where there is one, and ``likelihood`` the ``contract.SetLikelihood``
+    several samples an item, where there is one, ``candidates`` the ``contract.Candidates`` of a
+    system, and ``likelihood`` the ``contract.SetLikelihood``
     of weights. ``reasons`` count why an endpoint gave no answer, over the whole item selection;
     None where that is not known. Where the score is a mean over ``samples``, ``samples_right`` has
     a byte for each item, the number of its right samples; else it is None.
@@ -225,6 +255,9 @@ class RunOutcomes(PackedOutcomes):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
     blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
     votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    candidates: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
     )
     likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
@@ -303,6 +336,7 @@ class RunOutcomes(PackedOutcomes):
         return replace(
             counts,
             votes=self.votes,
+            candidates=self.candidates,
             likelihood=self.measured_likelihood,
             reasons=self.reasons,
             mean=self._mean(retired),

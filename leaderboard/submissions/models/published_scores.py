@@ -5,6 +5,7 @@ from uuid import UUID
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore
+from leaderboard.submissions.models.embargoes import is_decided
 from leaderboard.submissions.models.outcomes import (
     PackedOutcomes,
     PublicCounts,
@@ -20,12 +21,14 @@ def run_counts(run: Run) -> list[PublicCounts]:
     """Return the counts of a run that may be shown, set by set; none before it is graded.
 
     Those of a sealed set are shown once its cohort is closed, also to its submitter: a submitter
-    who saw a score earlier could adapt the next submission to it.
+    who saw a score earlier could adapt the next submission to it. Who may see a run under embargo
+    is decided elsewhere (``RunQuerySet.visible_to``).
     """
     if not run.is_graded:
         return []
     rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
-    shown = [row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed]
+    decided = is_decided(run)
+    shown = [row for row in rows if decided or not row.item_set.sealed]
     published: dict[UUID, PublishedScore] = {}
     if any(row.in_steps for row in shown):
         published = published_in_steps(run.submission.pair)

@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from leaderboard.accounts.models import User
+from evaluator import protocols
+from leaderboard.accounts.models import Organisation, User
 from leaderboard.ledger.models import Evaluator
 from leaderboard.state_machine import LostStep, check_step
 from leaderboard.submissions.models.systems import Submission
@@ -50,19 +51,41 @@ class RunQuerySet(models.QuerySet["Run"]):
         late = models.Q(state__in=[RunState.QUEUED, *LIVE], deadline__lt=Now())
         return self.filter(lost | late)
 
+    def undecided(self) -> "RunQuerySet":
+        """Graded runs whose cohort is still open; one under embargo is decided and stays graded."""
+        graded = self.official().filter(state=RunState.GRADED)
+        return graded.filter(submission__embargo__decided_at=None)
+
     def waiting(self, *, older_than_seconds: float) -> "RunQuerySet":
         """Runs that were graded longer ago and whose cohort is still open."""
         before = seconds_from_now(-older_than_seconds)
-        return self.filter(state=RunState.GRADED, ended_at__lt=before)
+        return self.undecided().filter(ended_at__lt=before)
+
+    def unended(self) -> "RunQuerySet":
+        """Runs to which something happens yet, as ``Run.is_final`` denies it."""
+        practised = models.Q(state=RunState.GRADED, submission__pair__practice=True)
+        return self.exclude(state__in=FINAL).exclude(practised)
+
+    def official(self) -> "RunQuerySet":
+        """Runs on pairs that are ranked: all but practice."""
+        return self.filter(submission__pair__practice=False)
 
     def visible_to(self, user: User | None) -> "RunQuerySet":
-        """Runs that a user may see: ranked ones, and their own; maintainers see all."""
+        """Runs that a user may see: ranked ones, and their own; maintainers see all.
+
+        A practice run is seen by every member of its model's organisation.
+        """
         ranked = models.Q(state=RunState.RANKED)
         if user is None:
             return self.filter(ranked)
         if user.is_staff:
             return self
-        return self.filter(ranked | models.Q(submission__submitted_by=user))
+        theirs = models.Q(submission__submitted_by=user)
+        practice = models.Q(
+            submission__pair__practice=True,
+            submission__model__organisation__in=Organisation.objects.filter(members=user),
+        )
+        return self.filter(ranked | theirs | practice)
 
     def owned_by(self, user: User) -> "RunQuerySet":
         """Runs that a user may change: their own; maintainers may change all."""
@@ -96,6 +119,8 @@ class RunQuerySet(models.QuerySet["Run"]):
             "evaluator",
             "retracted_by",
             "same_as__submission__model__organisation",
+            "reply__organisation",
+            "submission__embargo__because_of",
         )
 
 
@@ -110,7 +135,8 @@ class Run(models.Model):
     - ``continued`` counts how often its author continued it after a failure.
     - Lease and deadline are by the database's clock.
     - ``artefact`` is the digest of the weights' files, ``weights`` that of their tensors
-      (``TensorList``), ``likelihood_failed`` the code for which their likelihoods are missing.
+      (``TensorList``); of a system both are of all ``parts`` together (``contract.Part``).
+      ``likelihood_failed`` is the code for which their likelihoods are missing.
     - ``layers`` is as in ``contract.Identified``; ``same_as`` is the earlier run of the same
       weights, where there is one: then this one was ended before it was shown an item.
     - ``record`` is the ``contract.Record`` of the last attempt.
@@ -155,6 +181,7 @@ class Run(models.Model):
     phase = models.CharField(max_length=7, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField()
+    written = models.PositiveIntegerField(null=True)
     stale_reports = models.PositiveIntegerField(default=0)
     protocol_digest = models.CharField(max_length=64, blank=True)
     tier = models.CharField(max_length=2, default="T0")
@@ -166,6 +193,10 @@ class Run(models.Model):
         null=True
     )
     likelihood_failed = models.CharField(max_length=40, blank=True)
+    parts: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField(
+        default=list
+    )
+    tokens_per_item = models.FloatField(null=True)
     retracted_at = models.DateTimeField(null=True)
     retracted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     retracted_why = models.CharField(max_length=20, blank=True, choices=Retraction.choices)
@@ -251,13 +282,30 @@ class Run(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Return True if nothing more happens by itself."""
-        return self.state in FINAL
+        """Return True if nothing more happens by itself. A graded practice run is never ranked."""
+        return self.state in FINAL or self.has_practised
+
+    @property
+    def has_practised(self) -> bool:
+        """Return True for a practice run with a result."""
+        return self.state == RunState.GRADED and self.submission.pair.practice
 
     @property
     def is_graded(self) -> bool:
         """True once every item has an outcome."""
         return self.state in (RunState.GRADED, RunState.RANKED)
+
+    def named_parts(self) -> list[dict[str, Any]]:
+        """Return the parts of a system (``contract.Part``), each with its name as submitted."""
+        names = {"generator": self.submission.asked_name, "verifier": self.submission.verifier}
+        return [{"name": names[part["role"]], **part} for part in self.parts]
+
+    def part_totals(self) -> dict[str, float]:
+        """Return parameters, tokens and seconds of all parts together; empty for a single model."""
+        counted = ("parameters", "tokens_in", "tokens_out", "seconds")
+        if not self.parts:
+            return {}
+        return {name: sum(part[name] for part in self.parts) for name in counted}
 
     @property
     def ended_because(self) -> str:
@@ -279,6 +327,19 @@ class Run(models.Model):
     def percent(self) -> int:
         """Progress in steps of ten percent: finer ones would reveal the time of single items."""
         return self.done * 10 // self.total * 10
+
+    @property
+    def candidates(self) -> int:
+        """Number of candidates that the generator of a system writes in all."""
+        return self.total * protocols.get(self.submission.asked_by).samples
+
+    @property
+    def written_percent(self) -> int | None:
+        """Share of a system's candidates that are written, in steps of ten percent.
+
+        None for a single model, and before the first report of it.
+        """
+        return None if self.written is None else self.written * 10 // self.candidates * 10
 
     def move(self, new: RunState, **changes: Any) -> None:
         """Take one step of the table, by an update that names the old state.

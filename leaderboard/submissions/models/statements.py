@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from django.db import models
+from django.db.models import Q
 
 from leaderboard.submissions.models.runs import Run
-from leaderboard.submissions.models.systems import Submission
+from leaderboard.submissions.models.systems import Model, Submission
 
 LICENCE = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$"
 BASE_MODEL = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$"
@@ -57,6 +58,24 @@ def trained_on_public(submission: Submission) -> bool:
     """Return True where its author states that the model was trained on the public set."""
     stated: Statements | None = getattr(submission, "statements", None)
     return stated is not None and stated.trained_on_public == Statements.Trained.YES
+
+
+def adapters_of_runs(runs: Iterable[str]) -> dict[str, Submission]:
+    """Return the submissions of these runs that are adapters, by run."""
+    of_adapters = ~Q(submission__base=None, submission__base_upload=None)
+    found = Run.objects.filter(of_adapters, pk__in=list(runs))
+    related = ("submission__upload", "submission__base_upload")
+    return {str(run.pk): run.submission for run in found.select_related(*related)}
+
+
+def base_models(model: Model) -> set[str]:
+    """Return the names of its base models, stated by its author or recorded by maintainers."""
+    stated = Statements.objects.filter(submission__model=model)
+    names = {
+        *stated.values_list("base_model", flat=True),
+        *model.lineage_records.values_list("base_model", flat=True),
+    }
+    return names - {""}
 
 
 def statements_of_runs(runs: Iterable[str]) -> dict[str, Statements]:

@@ -7,9 +7,10 @@ from django.db.models.functions import Cast, Lower
 from django.db.models.lookups import Regex
 
 from evaluator import policy
-from evaluator.contract import Provider
-from evaluator.contract.hub import HubFacts
-from evaluator.contract.uploads import UploadFacts
+from evaluator.contract import Checkpoint, Provider
+from evaluator.contract.adapters import UploadedAdapter
+from evaluator.contract.hub import HubFacts, HubModel
+from evaluator.contract.uploads import UploadFacts, UploadModel
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
 from leaderboard.submissions.ladder import Party
@@ -25,8 +26,8 @@ NO_URL: dict[str, Any] = {
     "provider": "",
     "budget__isnull": True,
 }
-NO_ENDPOINT: dict[str, Any] = {**NO_URL, "sealed_keys": {}}
 NO_UPLOAD: dict[str, Any] = {"upload__isnull": True}
+NO_BASE: dict[str, Any] = {"base__isnull": True, "base_upload__isnull": True}
 NO_REPO: dict[str, Any] = {"repo": "", "revision": "", "commit": "", "hub__isnull": True}
 REPO = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
@@ -141,6 +142,8 @@ class Submission(models.Model):
 
     - ``repo`` on the hub was asked at ``revision``, which was resolved to ``commit`` once. ``hub``
       are the ``contract.hub.HubFacts`` of that commit.
+    - ``base`` are the ``HubFacts`` of an adapter's base model on the hub, or ``base_upload`` is it.
+      Facts of an adapter are those of the model that it makes of its base.
     - ``sealed_keys`` holds the endpoint's API key, or the access token of a gated repository,
       HPKE-sealed to each evaluator of the pool, by the evaluator's name. It is erased when the run
       ends, or after a grace time where the run may be continued. ``keyed``: there was one.
@@ -151,6 +154,9 @@ class Submission(models.Model):
     - ``protocol`` is empty for the pair's own: only such a run is ranked and counts for a release.
     - ``provider`` is empty for an API like OpenAI's own, else a name of ``contract.Provider``.
     - ``budget`` is a ``contract.Budget``.
+    - ``verifier`` chooses among the model's candidates: a checkpoint, ``repo@commit`` on the hub,
+      whose ``HubFacts`` are ``verifier_hub``, or the id of ``verifier_upload``; empty for a single
+      model.
     """
 
     class Kind(models.TextChoices):
@@ -176,6 +182,12 @@ class Submission(models.Model):
     upload = models.ForeignKey(
         Upload, on_delete=models.PROTECT, null=True, related_name="submissions"
     )
+    base: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    base_upload = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, null=True, related_name="adapted_by"
+    )
     url = models.CharField(max_length=2000, blank=True)
     served_model = models.CharField(max_length=200, blank=True)
     api = models.CharField(max_length=11, blank=True)
@@ -186,6 +198,13 @@ class Submission(models.Model):
     )
     sealed_keys: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField(default=dict)
     keyed = models.BooleanField(default=False)
+    verifier = models.CharField(max_length=240, blank=True)
+    verifier_hub: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = (
+        models.JSONField(null=True)
+    )
+    verifier_upload = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, null=True, related_name="verified_by"
+    )
     idempotency_key = models.CharField(max_length=100)
     fingerprint = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
@@ -199,7 +218,13 @@ class Submission(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    kind="checkpoint", checkpoint__regex=NAME, **NO_REPO, **NO_ENDPOINT, **NO_UPLOAD
+                    models.Q(sealed_keys={}) | models.Q(verifier_hub__isnull=False),
+                    kind="checkpoint",
+                    checkpoint__regex=NAME,
+                    **NO_REPO,
+                    **NO_URL,
+                    **NO_UPLOAD,
+                    **NO_BASE,
                 )
                 | models.Q(
                     kind="hub",
@@ -215,19 +240,24 @@ class Submission(models.Model):
                     checkpoint="",
                     upload__isnull=False,
                     **NO_REPO,
-                    **NO_ENDPOINT,
+                    **NO_URL,
                 )
                 | models.Q(
                     kind="endpoint",
                     checkpoint="",
                     **NO_REPO,
                     **NO_UPLOAD,
+                    **NO_BASE,
                     url__regex="^https?://",
                     served_model__regex=SERVED_NAME,
                     api__in=["completions", "chat"],
                     provider__in=get_args(Provider),
                 ),
                 name="submission_is_one_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(base__isnull=True) | models.Q(base_upload__isnull=True),
+                name="submission_has_one_base",
             ),
             models.CheckConstraint(
                 condition=Regex(Cast("sealed_keys", models.TextField()), SEALED_KEYS),
@@ -239,6 +269,21 @@ class Submission(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    verifier="", verifier_hub__isnull=True, verifier_upload__isnull=True
+                )
+                | models.Q(
+                    ~models.Q(kind="endpoint"), verifier__regex=NAME, verifier_hub__isnull=True
+                )
+                | models.Q(
+                    ~models.Q(kind="endpoint"),
+                    verifier__regex=f"{REPO[:-1]}@[0-9a-f]{{40}}$",
+                    verifier_hub__isnull=False,
+                    verifier_upload__isnull=True,
+                ),
+                name="submission_verifier_is_of_weights",
             ),
         )
 
@@ -256,14 +301,43 @@ class Submission(models.Model):
         return HubFacts.from_dict(self.hub) if self.hub else None
 
     @property
-    def upload_facts(self) -> UploadFacts | None:
-        """Return the facts of an uploaded model, None for any other."""
+    def verifier_facts(self) -> HubFacts | UploadFacts | None:
+        """Return the facts of a verifier on the hub or of an upload, None for any other."""
+        if self.verifier_hub:
+            return HubFacts.from_dict(self.verifier_hub)
+        found = self.verifier_upload.inspected() if self.verifier_upload else None
+        return found if isinstance(found, UploadFacts) else None
+
+    @property
+    def verifier_model(self) -> Checkpoint | HubModel | UploadModel:
+        """Return the verifier as a job names it. Only for a system."""
+        facts = self.verifier_facts
+        return facts.model if facts else Checkpoint(name=self.verifier)
+
+    @property
+    def upload_facts(self) -> UploadFacts | UploadedAdapter | None:
+        """Return the facts of an uploaded model or adapter, None for any other."""
         return self.upload.inspected() if self.upload else None
+
+    @property
+    def base_facts(self) -> HubFacts | UploadFacts | None:
+        """Return the facts of an adapter's base model, None for a whole model."""
+        if self.base:
+            return HubFacts.from_dict(self.base)
+        found = self.base_upload.inspected() if self.base_upload else None
+        return found if isinstance(found, UploadFacts) else None
 
     @property
     def has_key(self) -> bool:
         """Return True if its sealed API key is still stored."""
         return bool(self.sealed_keys)
+
+    @property
+    def asked_name(self) -> str:
+        """Return the name by which its model was submitted; of an upload its id."""
+        if self.upload_id:
+            return str(self.upload_id)
+        return self.checkpoint or self.repo or self.served_model
 
     @property
     def asked_by(self) -> str:

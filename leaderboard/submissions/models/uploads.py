@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
+from evaluator.contract.adapters import UploadedAdapter
 from evaluator.contract.uploads import UploadedFile, UploadFacts
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32
@@ -29,7 +30,8 @@ class Upload(models.Model):
 
     - ``fingerprint`` is the digest of its list of files: an organisation has one open or complete
       upload of equal files, which any member continues from any machine.
-    - ``facts`` is the ``contract.uploads.UploadFacts`` of a complete one.
+    - ``facts`` is the ``contract.uploads.UploadFacts`` of a complete one, for an adapter the
+      ``contract.adapters.UploadedAdapter``.
     - ``touched`` is the time of the last chunk or of the completion.
     """
 
@@ -81,9 +83,12 @@ class Upload(models.Model):
         """Return its files, by name."""
         return [file.declared() for file in self.files.order_by("name")]
 
-    def inspected(self) -> UploadFacts | None:
-        """Return the facts of its model, None before it is complete."""
-        return UploadFacts.from_dict(self.facts) if self.facts else None
+    def inspected(self) -> UploadFacts | UploadedAdapter | None:
+        """Return the facts of its model or its adapter, None before it is complete."""
+        if self.facts is None:
+            return None
+        kind = UploadFacts if "architecture" in self.facts else UploadedAdapter
+        return kind.from_dict(self.facts)
 
 
 class UploadFile(models.Model):

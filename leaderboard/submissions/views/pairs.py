@@ -17,6 +17,7 @@ from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.benchmarks import charts
 from leaderboard.benchmarks.forms import PairForm, WithdrawalForm
 from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.overlaps import overlaps_of
 from leaderboard.errors import SiteError
 from leaderboard.submissions import actions
 from leaderboard.submissions.views.release import (
@@ -34,6 +35,14 @@ REASONS = {
     "duplicate": "it is a duplicate",
 }
 """Reasons of the maintainers' notices."""
+KINDS: dict[str, str] = {
+    "number": "a number",
+    "expression": "a mathematical expression",
+    "choice": "the letter of a choice",
+    "program": "a value that a Python program returns",
+    "tests": "a Python program that passes hidden unit tests",
+}
+"""Answer to an item of each kind."""
 
 
 @require_safe
@@ -41,7 +50,7 @@ def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a pair's commitment, its retired blocks and items, and the release rule's progress."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
-    context = pair_context(pair) | {"manifest": manifest}
+    context = pair_context(pair) | {"manifest": manifest, "overlaps": overlaps_of(pair.public)}
     if manifest:
         context |= evidence_context(pair, manifest)
         context |= commitment_context(pair.private, manifest)
@@ -142,6 +151,7 @@ def commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
             cosigned = {}
     return {
         "digest": manifest.digest(),
+        "kind": KINDS[manifest.item_kind()],
         "signers": [party.name for party in manifest.maintainers if party.name in signatures],
         "cosigned": [
             (name, datetime.fromtimestamp(seen, UTC)) for name, seen in sorted(cosigned.items())

@@ -16,22 +16,32 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
-from evaluator.contract import Votes
+from evaluator.contract import Candidates, Votes
 from leaderboard.accounts.models import User
 from leaderboard.accounts.views import maintainers_only, reader, signed_in_user
 from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.continuation import is_continuable
-from leaderboard.submissions.forms import ContinueForm, GraderForm, RetractionForm
+from leaderboard.submissions.forms import (
+    ContinueForm,
+    GraderForm,
+    HideReplyForm,
+    ReplyForm,
+    RetractionForm,
+)
 from leaderboard.submissions.models import (
     GraderComparison,
     PublicCounts,
+    Reply,
     Run,
     compare_graders,
+    is_decided,
     plan_facts,
     run_counts,
+    shown_from,
 )
 from leaderboard.submissions.states import RunState
+from leaderboard.submissions.views.practice import practice_context
 
 STATES = {
     RunState.QUEUED: ("Queued.", "It begins as soon as an evaluator is free."),
@@ -42,7 +52,11 @@ STATES = {
         "Every item has an outcome. The score on the sealed set is published when the cohort is "
         "closed, together with those of all other runs of the cohort.",
     ),
-    RunState.RANKED: ("Ranked.", "Every item has an outcome, and the run is on the board."),
+    RunState.RANKED: (
+        "Ranked.",
+        "Every item has an outcome, and the scores are published. The first official run of a "
+        "model has its row on the board.",
+    ),
     RunState.FAILED: ("Failed.", "It has no score and is not ranked."),
     RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
 }
@@ -60,6 +74,14 @@ POST_RELEASE = (
 SAME_WEIGHTS = (
     "The same weights.",
     "Another run of these weights counts on this benchmark, so this one has no rank.",
+)
+EMBARGOED = (
+    "Decided, under embargo.",
+    "Its cohort is closed. Until the embargo ends, only you and the maintainers see its scores.",
+)
+PRACTISED = (
+    "Practised.",
+    "Every item has an outcome. Both sets are public, so this is the result; it is not ranked.",
 )
 RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts for no release.")
 
@@ -108,17 +130,26 @@ def _context(run: Run, user: User | None) -> dict[str, Any]:
         "likelihood_problem": explain_code(run.likelihood_failed),
         "hub": run.submission.hub_facts,
         "upload": run.submission.upload_facts,
+        "base": run.submission.base_facts,
+        "verifier": run.submission.verifier_facts,
+        "verifier_name": run.submission.verifier,
         "record": run.record if run.is_graded else None,
         "graders": comparisons_by_grader(run),
+        "parts": run.named_parts() if run.is_graded else [],
+        "part_totals": run.part_totals(),
         "adaptive": plan_facts(run),
+        "reply": getattr(run, "reply", None),
     }
     context |= counts_context(run_counts(run)) | run_forms(run, user)
+    if run.submission.pair.practice:
+        context |= practice_context(run, user)
     return context | _progress_context(run)
 
 
 def _progress_context(run: Run) -> dict[str, Any]:
     """Return the part of a run's page that changes while it runs, and the digest of its text."""
-    place = actions.queue_place(run)
+    forecast = actions.foresee(run.pool) if run.state == RunState.QUEUED else None
+    place = actions.queue_place(run, forecast)
     held_up = explain_code(place.held_up_by) if place else None
     facts = {
         "run": run,
@@ -127,7 +158,8 @@ def _progress_context(run: Run) -> dict[str, Any]:
         "place": place,
         "held_up": held_up,
         "results_on": results_on(run),
-        "expected": actions.expected(run, held_up=held_up is not None),
+        "embargo_ends": shown_from(run),
+        "expected": actions.expected(run, held_up=held_up is not None, forecast=forecast),
     }
     text = render_to_string("submissions/progress.html", facts)
     seen = sha256(text.encode()).hexdigest()[:16]
@@ -139,7 +171,7 @@ def results_on(run: Run) -> str:
 
     A run that is not graded yet takes part in the next close only if it is graded by then.
     """
-    if run.is_final:
+    if run.is_final or is_decided(run):
         return ""
     close = actions.next_closes().get(run.submission.pair_id)
     if run.state == RunState.GRADED:
@@ -156,8 +188,12 @@ def _is_on_board(run: Run) -> bool:
 
 def state_words(run: Run) -> tuple[str, str]:
     """Return the state of a run and the sentence that explains it."""
+    if run.has_practised:
+        return PRACTISED
     if run.same_as_id:
         return SAME_WEIGHTS
+    if run.state == RunState.GRADED and is_decided(run):
+        return EMBARGOED
     if run.state != RunState.RANKED or _is_on_board(run):
         return STATES[RunState(run.state)]
     if run.retracted:
@@ -174,13 +210,24 @@ def first_of_weights(run: Run, user: User | None) -> Run | None:
 
 
 def counts_context(sets: Sequence[PublicCounts]) -> dict[str, Any]:
-    """Return the public counts, set by set, with the votes and likelihoods that some have."""
+    """Return the public counts, set by set, with the aggregates that some have."""
     votes: list[tuple[PublicCounts, SafeString]] = []
     for counts in sets:
         if counts.votes:
             votes.append((counts, charts.calibration(Votes.from_dict(counts.votes))))
+    candidates = [
+        charts.CandidatesFigure.of(Candidates.from_dict(counts.candidates), sealed=counts.sealed)
+        for counts in sets
+        if counts.candidates
+    ]
     likelihoods = [counts.likelihood for counts in sets if counts.likelihood]
-    return {"sets": sets, "votes": votes, "likelihoods": likelihoods}
+    return {
+        "sets": sets,
+        "means": [counts for counts in sets if counts.mean],
+        "votes": votes,
+        "candidates": candidates,
+        "likelihoods": likelihoods,
+    }
 
 
 def comparisons_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
@@ -196,22 +243,37 @@ def comparisons_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
 def run_forms(run: Run, user: User | None) -> dict[str, Any]:
     """Return the forms of a run's page, for a user who may see the run.
 
-    Only its author and maintainers see a run that is not ranked, so that every user who sees it may
-    cancel or continue it.
+    Its author and maintainers may change it; other members of the organisation see a practice run.
     """
     if user is None:
         return {}
     goes_on = run.state == RunState.FAILED and is_continuable(run.code)
-    forms: dict[str, Any] = {"may_cancel": run.is_cancellable}
+    if run.submission.pair.practice and not Run.objects.owned_by(user).filter(pk=run.pk).exists():
+        return {}
+    forms: dict[str, Any] = {"may_cancel": run.is_cancellable, **_reply_forms(run, user)}
+    forms["may_lift"] = shown_from(run) is not None and actions.may_lift(run, user)
     if goes_on and run.continued < settings.MAX_CONTINUES:
         forms["continue_form"] = ContinueForm()
     if not user.is_staff:
         return forms
     forms["may_requeue"] = run.state == RunState.FAILED
+    if run.submission.pair.practice:
+        return forms
     if run.is_graded:
         forms["grader_form"] = GraderForm()
     if not run.retracted:
         forms["retraction_form"] = RetractionForm()
+    return forms
+
+
+def _reply_forms(run: Run, user: User) -> dict[str, Any]:
+    """Return the forms by which a reply is written and hidden."""
+    reply: Reply | None = getattr(run, "reply", None)
+    forms: dict[str, Any] = {}
+    if actions.may_reply(run, user) and not (reply and reply.is_hidden):
+        forms["reply_form"] = ReplyForm(initial={"text": reply.text if reply else ""})
+    if reply and user.is_staff:
+        forms["hide_reply_form"] = HideReplyForm(initial={"why": reply.hidden_why})
     return forms
 
 
@@ -230,6 +292,14 @@ def continue_run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     api_key = form.cleaned_data["api_key"] if form.is_valid() else ""
     action = partial(actions.continue_run, by=signed_in_user(request), api_key=api_key)
     return _change(request, run_id, action, done="The run goes on with the items that are left.")
+
+
+@login_required
+@require_POST
+def lift_embargo(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """End the embargo of a run of the user's own."""
+    action = partial(actions.lift_embargo, by=signed_in_user(request))
+    return _change(request, run_id, action, done="The embargo is lifted.")
 
 
 @maintainers_only

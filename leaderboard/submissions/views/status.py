@@ -14,6 +14,7 @@ def status(request: HttpRequest) -> HttpResponse:
     """Show the pools, and to maintainers every check result and every evaluator."""
     user = reader(request)
     is_maintainer = user is not None and user.is_staff
-    evaluators = Evaluator.objects.order_by("pk") if is_maintainer else ()
+    rows = actions.with_condition(Evaluator.objects.order_by("pk")) if is_maintainer else ()
+    evaluators = [(row, actions.condition(row)) for row in rows]
     context = {"status": actions.status(), "evaluators": evaluators}
     return render(request, "submissions/status.html", context)

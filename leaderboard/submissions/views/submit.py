@@ -1,5 +1,7 @@
 """Submitting a model; the user's own submissions and commitments."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -9,17 +11,20 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from evaluator.artefacts import selection
+from evaluator.contract import RunId, fits
 from leaderboard.accounts import throttle
 from leaderboard.accounts.views import carry_out, signed_in_user
-from leaderboard.errors import SiteError
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import ListedEndpoint
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.models import Probe, Run
 from leaderboard.submissions.models.runs import RunQuerySet
-from leaderboard.submissions.preflight import Preflight
+from leaderboard.submissions.preflight import EndpointPreflight, Preflight
 from leaderboard.submissions.states import RunState
+from leaderboard.submissions.views.probes import probe_context
 
 PAGE_LENGTH = 50
 SHOWN = {
@@ -40,7 +45,7 @@ def submit(request: HttpRequest) -> HttpResponse:
     With ``check`` nothing is submitted: the form comes again, with the facts of the model.
     """
     if request.method != "POST":
-        return _form_page(request, SubmissionForm.blank(upload=request.GET.get("upload", "")))
+        return _form_page(request, _blank(request))
     form = SubmissionForm(request.POST.dict())
     if not form.is_valid():
         return _form_page(request, form, status=422)
@@ -48,14 +53,45 @@ def submit(request: HttpRequest) -> HttpResponse:
     try:
         if "check" in request.POST:
             throttle.charge_submission(user)
+            if ask.kind == "endpoint":
+                checked = actions.preflight_of_endpoint(ask, user=user)
+                shown = probe_context(checked.probe) | {"public_only": checked.public_only}
+                return _form_page(request, form, preflight=checked, **shown)
             return _form_page(request, form, preflight=actions.preflight_of(ask, user=user))
+        if "public_only" in request.POST:
+            ask = actions.public_only(ask)
         submission = actions.submit(user=user, key=form.cleaned_data["key"], ask=ask)
     except SiteError as failure:
         field = failure.detail if failure.detail in form.fields else None
         form.add_error(field, failure.advised())
         wait = failure.retry_after if failure.again else None
-        return _form_page(request, form, status=failure.status, retry_after=wait)
+        pair: SetPair = form.cleaned_data["pair"]
+        offered = pair.public_only() if failure.code is Refusal.PUBLIC_ONLY else None
+        return _form_page(
+            request, form, status=failure.status, retry_after=wait, public_only=offered
+        )
     return redirect(submission.runs.get())
+
+
+def _blank(request: HttpRequest) -> SubmissionForm:
+    """Return the form for what the address names: an upload, a pair, a probe, or a practice run.
+
+    That of a practice run is filled in for the official run of the same model.
+    """
+    user = signed_in_user(request)
+    named = {name: str(value) for name, value in request.GET.items() if fits(value, RunId)}
+    if "run" in named:
+        runs = Run.objects.visible_to(user).with_facts()
+        run = runs.filter(pk=named["run"], submission__pair__practice=True).first()
+        if run is not None:
+            return SubmissionForm.official(run.submission)
+    if "probe" in named:
+        probe = Probe.objects.visible_to(user).filter(pk=named["probe"]).first()
+        if probe is not None:
+            return SubmissionForm.probed(probe)
+    return SubmissionForm.blank(
+        upload=request.GET.get("upload", ""), pair=request.GET.get("pair", "")
+    )
 
 
 def _form_page(
@@ -63,16 +99,18 @@ def _form_page(
     form: SubmissionForm,
     *,
     status: int = 200,
-    preflight: Preflight | None = None,
+    preflight: Preflight | EndpointPreflight | None = None,
     retry_after: int | None = None,
+    **shown: Any,
 ) -> HttpResponse:
     if preflight is not None:  # what was looked at is what will be submitted
         form.data = {**form.data, **preflight.looked_at()}
     context = {
+        **shown,
         "preflight": preflight,
         "form": form,
         "listed": ListedEndpoint.objects.all(),
-        "uploaded_names": " ".join(selection.OTHERS),
+        "uploaded_names": " ".join({*selection.OTHERS, *selection.OF_ADAPTERS}),
         "site": request.build_absolute_uri("/").rstrip("/"),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
@@ -93,10 +131,10 @@ def mine(request: HttpRequest) -> HttpResponse:
     chosen = own.filter(state__in=SHOWN[states]) if states in SHOWN else own
     paginator = Paginator(chosen.with_facts().order_by("-queued_at"), PAGE_LENGTH)
     page = paginator.get_page(request.GET.get("page"))
-    closes = actions.next_closes()
+    closes, forecasts = actions.next_closes(), actions.foresee_of(page)
     context = {
         "page": page,
-        "rows": [(run, actions.next_step(run, closes)) for run in page],
+        "rows": [(run, actions.next_step(run, closes, forecasts)) for run in page],
         "filters": _filters(own, states),
         "query": f"show={states}&" if states in SHOWN else "",
         "section": "mine",

@@ -96,7 +96,7 @@ def cells(row: Row) -> tuple[str, ...]:
     lo, hi = (formats.points(end) for end in row.interval)
     return (
         str(best) if best == worst else f"{best}–{worst}",
-        row.model,
+        row.model if row.tries == 1 else f"{row.model} (1 of {row.tries} runs)",
         f"{formats.percent(row.private.accuracy)}%",
         row.private.fraction,
         f"{formats.percent(row.public.accuracy)}%",

@@ -2,12 +2,13 @@
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board.comparison import compare
+from leaderboard.board.comparison import Comparison, compare
 from leaderboard.board.lookup import Board, find_row
 
 
@@ -32,16 +33,24 @@ class Command(BaseCommand):
         names = options["models"]
         rows = [find_row(board.snapshot, name) for name in names]
         first, second = rows
-        if first is None or second is None:
+        if board.snapshot is None or first is None or second is None:
             missing = [name for name, row in zip(names, rows, strict=True) if row is None]
             raise CommandError(f"not ranked on {pair.slug}: {', '.join(missing)}")
-        comparison = compare(pair, first, second)
+        comparison = compare(board.snapshot, first, second)
         if options["json"]:
             self.stdout.write(json.dumps(comparison.to_dict()))
-            return
+        else:
+            self._print(comparison, names)
+
+    def _print(self, comparison: Comparison, names: Sequence[str]) -> None:
+        """Print one sentence for each set, for each group of items, and for the gaps."""
         if comparison.private:
             self.stdout.write(f"sealed set: {comparison.private.conclusion(*names)}")
         else:
             self.stdout.write(f"sealed set: {comparison.why_not}")
         if comparison.public:
             self.stdout.write(f"public set: {comparison.public.conclusion(*names)}")
+        for group in comparison.difficulty:
+            self.stdout.write(f"{group.name} items: {group.result.conclusion(*names)}")
+        if comparison.gap:
+            self.stdout.write(comparison.gap.conclusion(*names))

@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 **{name: options[name] for name in ("source", "url", "equally_hard", "ran_by")},
             )
         except SiteError as failure:
-            raise CommandError(str(failure)) from None
+            raise CommandError(f"{failure} {tables.hints(failure.detail)}".strip()) from None
         self.stdout.write(
             f"{published.slug}: {'known already, ' if known else ''}{len(table.lines)} models, "
             f"public {table.public_name}, private {table.private_name}, "

@@ -1,17 +1,24 @@
 """``manage.py doctor``."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from leaderboard.errors import SiteError, quiet_database
 from leaderboard.submissions import actions
+from leaderboard.submissions.actions.checks import CheckResult
 
 
 class Command(BaseCommand):
     """Prints one line a fault, with advice. Ends with 1 if one of them keeps runs from ending."""
 
-    help = "Check the site, its broker and its evaluators, and advise what to do."
+    help = "Check the site, its host, its broker and its evaluators, and advise what to do."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add ``--json``."""
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, print, end."""
@@ -19,10 +26,18 @@ class Command(BaseCommand):
             with quiet_database():
                 check_results = actions.examine()
         except SiteError as failure:
-            self.stdout.write(f"problem: {failure}")
-            raise SystemExit(1) from None
-        for result in check_results:
-            self.stdout.write(str(result))
-        if any(result.problem for result in check_results):
+            explained = failure.to_dict()
+            check_results = (
+                CheckResult(str(failure.code), explained["message"], explained["advice"]),
+            )
+        ok = not any(result.problem for result in check_results)
+        if options["json"]:
+            findings = [asdict(result) for result in check_results]
+            self.stdout.write(json.dumps({"ok": ok, "findings": findings}))
+        else:
+            for result in check_results:
+                self.stdout.write(str(result))
+            if ok:
+                self.stdout.write("ok: nothing keeps runs from ending")
+        if not ok:
             raise SystemExit(1)
-        self.stdout.write("ok: nothing keeps runs from ending")

@@ -12,7 +12,7 @@ from leaderboard.submissions import actions
 class Command(BaseCommand):
     """Deletes rows that are no longer read, as the housekeeping does every hour."""
 
-    help = "Delete old receipts, job specifications and counts of refused reports."
+    help = "Delete old receipts, job specifications, counts of refused reports, and transcripts."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--dry-run."""

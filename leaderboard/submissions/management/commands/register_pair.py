@@ -37,6 +37,11 @@ class Command(BaseCommand):
             help="ask listed endpoints only as many sealed items as their verdict needs",
         )
         parser.add_argument(
+            "--practice",
+            action="store_true",
+            help="both sets are public: results are shown at once and are never ranked",
+        )
+        parser.add_argument(
             "--grader", help="the grader that the runs are graded by (default: the protocol's)"
         )
 
@@ -46,7 +51,8 @@ class Command(BaseCommand):
             known = options["protocol"] in protocols.ids()
             default = protocols.get(options["protocol"]).grader if known else grading.HEADLINE
             options["grader"] = default
-        names = ("slug", "title", "public", "private", "protocol", "also", "grader", "adaptive")
+        facts = ("slug", "title", "public", "private", "protocol", "also", "grader")
+        names = (*facts, "adaptive", "practice")
         try:
             validate_slug(options["slug"])
             pair = register_pair(**{name: options[name] for name in names})
@@ -55,6 +61,8 @@ class Command(BaseCommand):
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{pair.slug}: {pair.public} and {pair.private}, {pair.protocol}")
+        if pair.practice:
+            return
         verdict = forecast(pair).verdict
         if verdict is not None and verdict.met:
             grounds = "by its date"

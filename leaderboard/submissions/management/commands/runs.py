@@ -39,8 +39,8 @@ class Command(BaseCommand):
         elif options["requeue"]:
             action = actions.requeue
         runs = matching_runs(options, must_choose=action is not None)
-        closes = actions.next_closes()
-        rows = [act_on(run, action) if action else facts_of(run, closes) for run in runs]
+        closes, forecasts = actions.next_closes(), {} if action else actions.foresee_of(runs)
+        rows = [act_on(run, action) if action else facts_of(run, closes, forecasts) for run in runs]
         for row in rows:
             line = " ".join(str(value) for value in row.values() if value)
             self.stdout.write(json.dumps(row) if options["json"] else line)
@@ -69,11 +69,13 @@ def matching_runs(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
     return runs
 
 
-def facts_of(run: Run, closes: Mapping[int, datetime]) -> dict[str, Any]:
+def facts_of(
+    run: Run, closes: Mapping[int, datetime], forecasts: Mapping[str, actions.Forecast]
+) -> dict[str, Any]:
     """Return the facts of a run that are listed."""
-    place = actions.queue_place(run)
+    place = actions.queue_place(run, forecasts.get(run.pool))
     lack = place.held_up_by if place else None
-    next_step = actions.next_step(run, closes)
+    next_step = actions.next_step(run, closes, forecasts)
     return {
         "run": str(run.pk),
         "state": run.state,

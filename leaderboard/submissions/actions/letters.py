@@ -1,0 +1,51 @@
+"""Mails to single users: written with what they are about, sent by the worker of notifications."""
+
+from collections.abc import Iterable
+from smtplib import SMTPException
+
+from allauth.account.models import EmailAddress
+from django.core.mail import EmailMessage
+from django.db import transaction
+
+from leaderboard.accounts.models import User
+from leaderboard.submissions.actions.deliveries import CLAIM_SECONDS, settle
+from leaderboard.submissions.models import Letter, seconds_from_now
+
+MOST_AT_ONCE = 50
+
+
+def write_letters(*, users: Iterable[User], key: str, subject: str, text: str) -> None:
+    """Write a mail to each user, in the caller's transaction; to none who has one with this key."""
+    one_line = " ".join(subject.split())[:200]
+    Letter.objects.bulk_create(
+        [Letter(user=user, key=key, subject=one_line, text=text) for user in users],
+        ignore_conflicts=True,
+    )
+
+
+def send_letters() -> int:
+    """Send the mails that are due. Returns how many were tried."""
+    with transaction.atomic():
+        due = Letter.objects.select_for_update(of=("self",), skip_locked=True).due()
+        claimed = list(due.select_related("user").order_by("due")[:MOST_AT_ONCE])
+        claim = seconds_from_now(CLAIM_SECONDS)
+        Letter.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+    for letter in claimed:
+        settle([letter], *_send(letter))
+    return len(claimed)
+
+
+def _send(letter: Letter) -> tuple[bool, str]:
+    confirmed = EmailAddress.objects.filter(user=letter.user, verified=True, primary=True).first()
+    if confirmed is None:
+        return False, "no_address"
+    mail = EmailMessage(letter.subject, letter.text, to=[confirmed.email])
+    mail.extra_headers = {
+        "Message-ID": f"<letter-{letter.pk}@holdfast>",
+        "Auto-Submitted": "auto-generated",
+    }
+    try:
+        mail.send()
+    except (SMTPException, OSError):
+        return False, "mail_away"
+    return True, "sent"

@@ -1,0 +1,108 @@
+"""Looking at the weights of a submission: on the hub, of an upload, of an adapter and its base."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from evaluator.artefacts.config import LANGUAGE_MODELS, VERIFIERS
+from evaluator.contract.adapters import Base, BaseInFolder, BaseOnHub, UploadedAdapter, base_upload
+from evaluator.contract.hub import DEFAULT_REVISION, HubFacts, is_repo
+from evaluator.contract.uploads import UploadFacts
+from evaluator.errors import Code
+from leaderboard.accounts.models import User
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import hub
+from leaderboard.submissions.actions.uploads import reachable, store_of, uploads_of
+from leaderboard.submissions.admission import Ask
+from leaderboard.submissions.models import Upload
+
+
+def facts_of_weights(user: User, ask: Ask) -> HubFacts | UploadFacts:
+    """Return the facts of a model on the hub, at the commit of its revision, or of an upload.
+
+    Those of an adapter are of the model that it makes of its base. Raises the HUB_* and
+    CHECKPOINT_* codes, ``upload_unknown``, ``upload_expired``, ``upload_incomplete``.
+    """
+    with _stated_base(user, ask) as base:
+        return _facts_with(base, user, ask)
+
+
+def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
+    """Return the facts of a verifier on the hub, at a commit, or of an upload.
+
+    None for a checkpoint and for none. Raises as ``facts_of_weights``.
+    """
+    repo, _, revision = ask.verifier.partition("@")
+    if is_repo(repo):
+        return hub.look(repo, revision or DEFAULT_REVISION, ask.hub_token, verifier=True)
+    if not base_upload(ask.verifier):
+        return None
+    facts = _complete_upload(user, ask.verifier).inspected()
+    if not isinstance(facts, UploadFacts):
+        raise refuse(Code.CHECKPOINT_NO_CONFIG, "an adapter is no verifier")
+    return _with_architecture(facts, VERIFIERS)
+
+
+def _facts_with(base: Base | None, user: User, ask: Ask) -> HubFacts | UploadFacts:
+    if ask.kind == "hub":
+        return hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token, base)
+    upload = _complete_upload(user, ask.upload)
+    facts = upload.inspected()
+    if facts is None:
+        raise refuse(Refusal.UPLOAD_INCOMPLETE)
+    if isinstance(facts, UploadFacts):
+        if base is not None:
+            raise refuse(Code.CHECKPOINT_ADAPTER_NONE)
+        return _with_architecture(facts, LANGUAGE_MODELS)
+    base = base or _named_base(facts)
+    store = store_of(upload.organisation)
+    with reachable(), store.reading(ask.upload, upload.declared()) as folder:
+        merged = hub.inspect_adapter(folder, base, ask.hub_token)
+    return UploadFacts.of(ask.upload, facts.files, merged)
+
+
+def _with_architecture(facts: UploadFacts, endings: tuple[str, ...]) -> UploadFacts:
+    """Return the facts of an upload, which may be a model or a verifier.
+
+    Raises ``checkpoint_bad_config`` unless its architecture has one of the ``endings``.
+    """
+    if not facts.architecture.endswith(endings):
+        raise refuse(Code.CHECKPOINT_BAD_CONFIG, "architectures")
+    return facts
+
+
+def _complete_upload(user: User, upload: str) -> Upload:
+    """Return a complete upload of the user's organisation."""
+    found = uploads_of(user).select_related("organisation").filter(pk=upload).first()
+    if found is None:
+        raise refuse(Refusal.UPLOAD_UNKNOWN)
+    if found.state == Upload.State.EXPIRED:
+        raise refuse(Refusal.UPLOAD_EXPIRED)
+    if found.state != Upload.State.COMPLETE:
+        raise refuse(Refusal.UPLOAD_INCOMPLETE)
+    return found
+
+
+@contextmanager
+def _stated_base(user: User, ask: Ask) -> Iterator[Base | None]:
+    """Give the base that the author stated, None for none, until the block ends."""
+    if not ask.base:
+        yield None
+        return
+    if not base_upload(ask.base):
+        repo, _, revision = ask.base.partition("@")
+        yield BaseOnHub(repo=repo, revision=revision or DEFAULT_REVISION)
+        return
+    upload = _complete_upload(user, ask.base)
+    if isinstance(upload.inspected(), UploadedAdapter):
+        raise refuse(Code.CHECKPOINT_ADAPTER_STACKED)
+    store = store_of(upload.organisation)
+    with reachable(), store.reading(ask.base, upload.declared()) as folder:
+        yield BaseInFolder(folder=str(folder.absolute()))
+
+
+def _named_base(facts: UploadedAdapter) -> Base:
+    """Return the base that an uploaded adapter names itself."""
+    adapter = facts.adapter
+    if not adapter.named:
+        raise refuse(Code.CHECKPOINT_ADAPTER_NO_BASE)
+    return BaseOnHub(repo=adapter.named, revision=adapter.named_revision or DEFAULT_REVISION)

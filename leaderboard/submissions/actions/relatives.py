@@ -1,0 +1,74 @@
+"""Hints that a model was made of another, for maintainers: tensors and tokenizers in common."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evaluator.contract import Weights
+from leaderboard.submissions.models import Model, Run, Submission, TensorList
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Relative:
+    """Another model with tensors or the tokenizer of a model.
+
+    ``shared`` is the share of the bytes which the smaller of both lists that the other lists too:
+    0 where they list no tensor alike, or where one of them lists none.
+    """
+
+    model: str
+    shared: float
+    same_tokenizer: bool
+
+
+def relatives_of(model: Model) -> list[Relative]:
+    """Return the models that share tensors or the tokenizer with a model, the closest first.
+
+    A whole fine-tune shares the tokenizer alone, a partial one or a merge some tensors. Only the
+    largest tensors of weights are listed (``contract.Weights``), and tokenizers are compared within
+    the hub and within uploads. It reads every list: a matter of seconds.
+    """
+    shared = _shares(model)
+    alike = _same_tokenizer(model)
+    others = Model.objects.filter(pk__in=shared.keys() | alike).exclude(pk=model.pk)
+    names = dict(others.values_list("pk", "name"))
+    found = [Relative(name, shared.get(pk, 0.0), pk in alike) for pk, name in names.items()]
+    return sorted(found, key=lambda one: (-one.shared, not one.same_tokenizer, one.model))
+
+
+def _shares(model: Model) -> dict[int, float]:
+    """Return the largest share of tensors in common, by model."""
+    owners: dict[str, set[int]] = {}
+    known = Run.objects.exclude(weights="").values_list("weights", "submission__model")
+    for digest, owner in known.distinct():
+        owners.setdefault(digest, set()).add(owner)
+    own_digests = [digest for digest, found in owners.items() if model.pk in found]
+    own = [Weights.from_dict(row.data) for row in TensorList.objects.filter(digest__in=own_digests)]
+    shares: dict[int, float] = {}
+    for row in TensorList.objects.filter(digest__in=owners).iterator(chunk_size=20) if own else ():
+        other = Weights.from_dict(row.data)
+        share = max(one.shared_with(other) for one in own)
+        for owner in owners[row.digest] if share else ():
+            shares[owner] = max(share, shares.get(owner, 0.0))
+    return shares
+
+
+def _same_tokenizer(model: Model) -> set[int]:
+    """Return the models whose submissions have the tokenizer of one of this model's."""
+    own = set(_tokenizers(model.submissions.all()))
+    others = Submission.objects.exclude(model=model) if own else Submission.objects.none()
+    return {
+        submission.model_id
+        for submission in others.filter(kind__in=("hub", "upload"))
+        if own.intersection(_tokenizers([submission]))
+    }
+
+
+def _tokenizers(submissions: Iterable[Submission]) -> Iterable[tuple[str, str, str]]:
+    """Yield kind, file and digest of each tokenizer of submissions."""
+    for submission in submissions:
+        facts = submission.hub_facts or submission.upload_facts
+        for file in facts.files if facts else ():
+            if file.name in TOKENIZERS:
+                yield submission.kind, file.name, file.digest

@@ -1,0 +1,86 @@
+"""``manage.py evaluators [--cordon|--pause|--resume NAME] [--why TEXT --by USER] [--wait S]``."""
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from leaderboard.accounts.actions import person, record_act
+from leaderboard.errors import SiteError
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import actions
+from leaderboard.submissions.models import Run
+from leaderboard.submissions.states import LIVE
+
+LOOK_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    """Prints the evaluators; cordons, pauses or resumes one."""
+
+    help = (
+        "Print each evaluator with its state, the age of its heartbeat and its last error. "
+        "--cordon: it takes no new run, and those that it holds finish. --pause: they go to "
+        "others. --resume ends both. --wait waits until a cordoned one holds no run."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take one evaluator at most, with a reason and a maintainer."""
+        which = parser.add_mutually_exclusive_group()
+        for act in ("cordon", "pause", "resume"):
+            which.add_argument(f"--{act}", metavar="NAME")
+        parser.add_argument("--why", default="", metavar="TEXT", help="stays in the audit log")
+        parser.add_argument("--by", default="", metavar="USER", help="a maintainer")
+        parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Act on one and print it, or print all."""
+        for act in ("cordon", "pause", "resume"):
+            if name := options[act]:
+                self._act(act, name, why=options["why"], by=options["by"])
+                if act != "resume" and options["wait"]:
+                    self._wait(name, seconds=options["wait"])
+                self._print(name=name)
+                return
+        self._print()
+
+    def _act(self, act: str, name: str, *, why: str, by: str) -> None:
+        try:
+            user = person(username=by)
+            if not user.is_staff:
+                raise CommandError("--by names a maintainer")
+            if not why.strip():
+                raise CommandError("--why is needed: it stays in the audit log")
+            record_act(actor=user.username, act=f"{act} evaluator", subject=name, why=why)
+            if act == "resume":
+                actions.resume(name=name)
+            else:
+                actions.cordon(name=name, why=why, by=user.username, pause=act == "pause")
+        except SiteError as failure:
+            raise CommandError(failure.advised()) from None
+
+    def _wait(self, name: str, *, seconds: float) -> None:
+        """Wait until an evaluator holds no run. Raises CommandError after ``seconds``."""
+        end = time.monotonic() + seconds
+        live = Run.objects.filter(state__in=LIVE, evaluator__name=name)
+        while live.exists():
+            if time.monotonic() >= end:
+                raise CommandError(f"{name} still holds a run. It takes no new one.")
+            time.sleep(LOOK_SECONDS)
+
+    def _print(self, **which: str) -> None:
+        for row in actions.with_condition(Evaluator.objects.filter(**which).order_by("pk")):
+            parts = [row.name, row.pool, actions.condition(row), _heartbeat(row)]
+            if row.cordon:
+                parts.append(f"by {row.cordoned_by} since {row.cordoned_at:%Y-%m-%d %H:%M} UTC")
+                parts.append(row.cordon_reason)
+            if row.last_error:
+                parts.append(f"last error {row.last_error}")
+            self.stdout.write("  ".join(parts))
+
+
+def _heartbeat(evaluator: Evaluator) -> str:
+    if evaluator.last_seen is None:
+        return "never seen"
+    return f"seen {(timezone.now() - evaluator.last_seen).total_seconds():.0f} s ago"

@@ -1,0 +1,50 @@
+"""Practice: the page of all practice pairs, and what a practice run's page shows besides."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from evaluator.contract import MOST_TRANSCRIPTS, Transcripts
+from evaluator.contract import Transcript as ItemTranscript
+from leaderboard.accounts.models import User
+from leaderboard.accounts.views import reader
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.submissions import actions
+from leaderboard.submissions.models import PracticeResult, Run, Transcript
+
+
+@require_safe
+def practice(request: HttpRequest) -> HttpResponse:
+    """List the practice pairs, newest first, and what the user's organisation has left."""
+    user = reader(request)
+    organisation = user.organisation() if user else None
+    pairs = SetPair.with_practice.filter(practice=True).select_related("public", "private")
+    context = {
+        "pairs": pairs.order_by("-pk"),
+        "use": actions.practice_use(organisation) if organisation else None,
+        "per_day": settings.PRACTICE_PER_DAY,
+        "most": MOST_TRANSCRIPTS,
+        "days": settings.PRACTICE_DAYS,
+    }
+    return render(request, "submissions/practice.html", context)
+
+
+def practice_context(run: Run, user: User | None) -> dict[str, Any]:
+    """Return the result of a practice run, and its transcripts for members of the organisation."""
+    result = PracticeResult.objects.filter(run=run).first()
+    stored = Transcript.objects.visible_to(user, run)
+    return {
+        "practice": True,
+        "result": result.percentages() if result else None,
+        "official": run.submission.pair.official(),
+        "transcripts": [(row.item_set, with_outcomes(row.facts())) for row in stored],
+        "days": settings.PRACTICE_DAYS,
+    }
+
+
+def with_outcomes(transcripts: Transcripts) -> list[tuple[ItemTranscript, str]]:
+    """Return each item with its outcome in words."""
+    return [(item, item.outcome.name.lower().replace("_", " ")) for item in transcripts.items]
