@@ -68,7 +68,7 @@ FINDINGS = {
     # 2. Sealed sets
     "manifest_differs": "{slug}: the registered set is not that of the manifest",
     "leaves_differ": "{name}: the root is not that of the leaves",
-    "manifest_invalid": "{name}: blocks, seasons, stages, cap or signers do not fit together",
+    "manifest_invalid": "{name}: kind, blocks, seasons, stages, cap or signers do not fit together",
     "terms_differ": "{slug}: protocol or grader is not what the manifest commits to",
     "set_twice": "{name} has two manifests",
     "pairs_differ": "{slug}: another pair over the same sealed set has other facts about it",
@@ -143,6 +143,7 @@ BLOCKS_OF_TIER = {"T0": ("exposed", "local"), "T1": ("exposed",), "T2": ("season
 JAIL = "jail"  # recipient of tier T0: weights that the evaluator runs itself, without a network
 
 OUTCOMES = ("right", "wrong", "no_answer", "truncated")
+KINDS = {"number", "expression", "choice", "program", "tests"}  # of items
 USUAL_CELL = (
     100  # smallest number of items that anything is published over, unless a manifest names it
 )
@@ -484,6 +485,11 @@ def stages_fit(manifest: Json) -> bool:
     return sorted(staged) == sorted(exposed_blocks(manifest))
 
 
+def kind_fits(manifest: Json) -> bool:
+    """Return True where the manifest names a known kind of items, from version 4 on."""
+    return manifest.get("kind") in (KINDS if manifest.get("version", 2) >= 4 else {None})
+
+
 def signers_fit(manifest: Json) -> bool:
     """Return True where parties have different names and keys, and enough are maintainers."""
     parties = manifest["maintainers"] + manifest["witnesses"]
@@ -655,7 +661,7 @@ class Visit:
         leaves = manifest["leaves"]
         self.need(len(leaves) == n and roots(leaves, {n})[n] == root, "leaves_differ", name=name)
         fits = blocks_cover(manifest) and seasons_fit(manifest) and stages_fit(manifest)
-        fits = fits and signers_fit(manifest)
+        fits = fits and signers_fit(manifest) and kind_fits(manifest)
         self.need(fits, "manifest_invalid", name=name)
         terms = manifest["terms"] or pair
         as_committed = all(terms[field] == pair[field] for field in ("protocol", "grader"))

@@ -65,6 +65,7 @@ FINDINGS = {
     "manifest_not_given": "the manifest is not the one given by --manifest",
     # 2. Manifest
     "root_differs": "the root is not its leaves'",
+    "kind_misfit": "the manifest names an unknown kind of items, or one that its version lacks",
     "blocks_uncovered": "the blocks do not cover the set",
     "block_twice": "two blocks have one name",
     "stratum_unknown": "a block has an unknown stratum",
@@ -84,6 +85,7 @@ FINDINGS = {
     "seed_differs": "the seed is another one",
     "items_missing": "items are missing or too many",
     "item_misplaced": "item {index} is out of place",
+    "kind_differs": "item {index} is not of the kind that the manifest names",
     "salt_differs": "item {index} has a salt that is not the seed's",
     "item_differs": "item {index} is not the one that was committed to",
     "deal_differs": "the items lie where the seed did not deal them",
@@ -120,6 +122,7 @@ REQUIRED = {
 }
 OPTIONAL = re.compile(r"completions/[0-9a-f-]{36}\.jsonl|notices\.jsonl")
 STRATA = {"exposed", "local", "spare"}
+KINDS = {"number", "expression", "choice", "program", "tests"}  # of items
 USUAL_CELL = 100  # smallest number of items that anything is published over, unless a manifest says
 GENESIS = "0" * 64  # stands for the hash of the line before the first
 RIGHT = 1  # outcome of an item
@@ -394,6 +397,8 @@ def check_manifest(manifest: Json) -> str:
     need(len(leaves) == manifest["n"], "root_differs")
     root = tree_root(unhex(leaf, 32, "a leaf") for leaf in leaves)
     need(root == manifest["root"], "root_differs")
+    kinds = KINDS if manifest.get("version", 2) >= 4 else {None}
+    need(manifest.get("kind") in kinds, "kind_misfit")
     check_blocks(manifest)
     check_seasons(manifest)
     check_parties(manifest)
@@ -522,8 +527,10 @@ def check_items(items: list[Json], manifest: Json, seed: bytes) -> None:
     seed_hash = sha256(b"holdfast/seed/v1\n" + seed).hexdigest()
     need(seed_hash == manifest["seed_hash"], "seed_differs")
     need(len(items) == manifest["n"], "items_missing")
+    kind = manifest.get("kind", "number")
     for index, item in enumerate(items):
-        need(item["index"] == index and len(item) == 4, "item_misplaced", index=index)
+        need(item["index"] == index, "item_misplaced", index=index)
+        need(item.get("kind", "number") == kind, "kind_differs", index=index)
         info = {"domain": "holdfast/salt/v1", "set": manifest["name"], "index": index}
         salt = hmac.digest(seed, canonical(info) + b"\x01", "sha256")  # HKDF-Expand, RFC 5869
         need(item["salt"] == salt.hex(), "salt_differs", index=index)
@@ -535,14 +542,14 @@ def check_items(items: list[Json], manifest: Json, seed: bytes) -> None:
 def check_deal(items: list[Json], blocks: list[Json], seed: bytes) -> None:
     """Check that each item lies where the committed seed dealt it.
 
-    Items are sorted by kind, then by a keyed hash, and dealt out like cards: a block of n items
+    Items are sorted by class, then by a keyed hash, and dealt out like cards: a block of n items
     takes its k-th one at the fraction (2k + 1) / 2n of the deck. In a block they lie in the order
     of their hashes.
     """
     deck = []
     for item in items:
         key = hmac.digest(seed, record_of(item), "sha256")
-        deck.append((kind_of(item), key, item["index"]))
+        deck.append((class_of(item), key, item["index"]))
     places = []
     for block in blocks:
         n = block["n"]
@@ -555,12 +562,18 @@ def check_deal(items: list[Json], blocks: list[Json], seed: bytes) -> None:
 
 
 def record_of(item: Json) -> bytes:
-    """Return the canonical JSON of an item's question and answer, which its leaf commits to."""
-    return canonical({"question": item["question"], "answer": item["answer"]})
+    """Return the canonical JSON of an item without index and salt, which its leaf commits to."""
+    return canonical({name: item[name] for name in item if name not in ("index", "salt")})
 
 
-def kind_of(item: Json) -> tuple[int, int]:
-    """Return the number of steps in an answer, and of digits before the point of its result."""
+def class_of(item: Json) -> tuple[int, int]:
+    """Return the class of an item by which it is dealt.
+
+    For a number: the steps of its answer, and the digits before the point of its result. For other
+    kinds: the line ends of its answer.
+    """
+    if item.get("kind", "number") != "number":
+        return item["answer"].count("\n"), 1
     steps = item["answer"].count("<<")
     result = item["answer"].split("####")[-1].strip().replace(",", "")
     before_point = result.lstrip("-\u2212").partition(".")[0]
