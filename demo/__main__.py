@@ -7,6 +7,9 @@
   through the API as any author would.
 - Shows their progress, closes and prints the boards, and serves them until Ctrl-C. With ``--once``
   it ends there.
+
+With ``--systems`` there is a third benchmark, whose answers are programs: a writer is asked for its
+likeliest program, and a verifier chooses among 48. It takes some minutes more.
 """
 
 import argparse
@@ -17,14 +20,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from demo import account, benchmarks, output, prepare
-from demo.benchmarks import BENCHMARKS, LONG, SHORT
+from demo.benchmarks import BENCHMARKS, LONG, PROGRAMS, SHORT, Benchmark
 from demo.programs import CORES, ROOT, Installation, Process, free_port, has_bubblewrap
 from demo.progress import display, narrator
 from demo.services import (
@@ -85,6 +89,11 @@ def _options() -> argparse.Namespace:
         f" (1 to {MOST_EVALUATORS}; default: 2, on one core 1)",
     )
     parser.add_argument(
+        "--systems",
+        action="store_true",
+        help="also evaluate a writer of programs, alone and with a verifier (some minutes more)",
+    )
+    parser.add_argument(
         "--folder", type=Path, default=ROOT / ".demo", help="folder of the demo's state"
     )
     return parser.parse_args()
@@ -111,22 +120,29 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         sealed.result()
     _once(place, "registered", benchmarks.register)
     _once(place, "listed", benchmarks.list_endpoint)
-    for benchmark in BENCHMARKS:
+    shown: tuple[Benchmark, ...] = BENCHMARKS
+    if options.systems and has_bubblewrap():
+        _once(place, "programs", benchmarks.add_programs)
+        shown = (*BENCHMARKS, PROGRAMS)
+    elif options.systems:
+        report("bubblewrap is missing: no program can be executed, so there is no system")
+    for benchmark in shown:
         prepare.enrol_evaluators(place, benchmark.private)
     number = "an evaluator" if place.evaluators == 1 else f"{place.evaluators} evaluators"
     report(f"Starting the recorder and {number}")
     programs.start("recorder", *place.evaluator_names)
     if not has_bubblewrap():
         report("bubblewrap is missing: checkpoints run without a jail, so only shipped ones do")
-    states = _evaluate(place, programs, token, report)
-    print(output.results(place))
+    runs = _evaluate(place, programs, shown, token, report)
+    print(output.results(place, shown, runs))
     if options.json:
         print(json.dumps(place.get(f"/api/v1/board?pair={SHORT.slug}")), flush=True)
-    if set(states) != {"ranked"}:
+    if {run["state"] for run in runs} != {"ranked"}:
         return 1
     if not options.once:
         programs.restart(serving(place), "site", "recorder")
         programs.start("notifications")
+        _once(place, "practice", benchmarks.add_practice)
         _serve(place, token)
     return 0
 
@@ -215,28 +231,28 @@ def _once(place: Installation, step: str, work: Callable[[Installation], None]) 
 
 
 def _evaluate(
-    place: Installation, programs: Programs, token: str, report: Callable[[str], None]
-) -> list[str]:
-    """Submit the checkpoints, show their progress, close the boards; return the runs' states."""
-    runs = {
-        f"{checkpoint}, {benchmark.slug}": benchmarks.submit(place, benchmark, checkpoint, token)
-        for benchmark in BENCHMARKS
-        for checkpoint in benchmark.checkpoints
-    }
+    place: Installation,
+    programs: Programs,
+    shown: Sequence[Benchmark],
+    token: str,
+    report: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Submit the models, show their progress, close the boards; return the runs."""
+    runs = benchmarks.submit_all(place, shown, token)
     waiting = dict(runs)
     with contextlib.ExitStack() as stack:
-        shown = display(runs, stack, report)
+        bars = display(runs, stack, report)
         while waiting:
             for name, run in list(waiting.items()):
                 now = place.get(f"/api/v1/runs/{run}", token=token)
-                shown.show(name, now)
+                bars.show(name, now)
                 if now["final"] or now["state"] == "graded":
                     del waiting[name]
             programs.check()
             time.sleep(POLL_SECONDS)
-    for benchmark in BENCHMARKS:
+    for benchmark in shown:
         report(f"Closing the board: {place.manage('close_cohort', benchmark.slug).strip()}")
-    return [place.get(f"/api/v1/runs/{run}", token=token)["state"] for run in runs.values()]
+    return [place.get(f"/api/v1/runs/{run}", token=token) for run in runs.values()]
 
 
 def serving(place: Installation) -> Installation:
@@ -250,7 +266,9 @@ def _serve(place: Installation, token: str) -> None:
     benchmarks.submit(place, LONG, "small", token)
     print(
         "demo-small now answers the problems of three and four steps. The clock closes a board"
-        f" {SERVING_COHORT_SECONDS} seconds after a result.\nServing until Ctrl-C.",
+        f" {SERVING_COHORT_SECONDS} seconds after a result.\n"
+        f"Practise with your own model, or with demo-org/demo-honest: {place.address}/practice/\n"
+        "Serving until Ctrl-C.",
         flush=True,
     )
     signal.pause()

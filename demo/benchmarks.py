@@ -1,7 +1,11 @@
-"""The demo's two benchmarks and its published tables: sealing, registration, submissions."""
+"""The demo's benchmarks and its published tables: sealing, registration, submissions.
+
+Two are there always. The third, whose answers are programs and which ranks a system of two models,
+comes on demand: its run takes minutes.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +40,8 @@ ABOUT_ZOO = (
 class Benchmark:
     """A public set and its private twin from one generator, and the checkpoints submitted to them.
 
-    ``blocks`` are options that divide the private set.
+    ``blocks`` are options that divide the private set. It ranks what is asked by ``protocol``;
+    ``also`` may be chosen too.
     """
 
     slug: str
@@ -45,6 +50,8 @@ class Benchmark:
     private_rows: Callable[[], list[Row]]
     blocks: tuple[str, ...]
     checkpoints: tuple[str, ...]
+    protocol: str = PROTOCOL
+    also: tuple[str, ...] = ()
 
     @property
     def public(self) -> str:
@@ -75,34 +82,77 @@ LONG = Benchmark(
     checkpoints=("honest", "contaminated"),
 )
 BENCHMARKS = (SHORT, LONG)
+PROGRAMS = Benchmark(
+    slug="demo-programs",
+    title="Word problems answered by programs",
+    public_rows=lambda: problems.program_sets()[0],
+    private_rows=lambda: problems.program_sets()[1],
+    # No endpoint is asked: the one block is the whole set.
+    blocks=("--local", "0", "--spare", "0", "--blocks", "1"),
+    checkpoints=(),
+    protocol="demo-verify-48",
+    also=("demo-program-1",),
+)
+WRITER, VERIFIER = "writer", "verifier"
+"""Checkpoints of the system."""
 
 
 def seal(place: Installation) -> None:
-    """Make the keys of the first evaluator and of the maintainers, and seal the private sets."""
+    """Make the keys of the first evaluator, and seal the private sets that are always there."""
     prepare.make_keys(place)
-    people = prepare.make_maintainers(place)
     for benchmark in BENCHMARKS:
-        prepare.make_public_set(place, benchmark.public, benchmark.public_rows())
-        terms = ["--protocol", PROTOCOL, "--release-after", RELEASE_AFTER, *benchmark.blocks]
-        twin = ["--twin-of", str(place.sets / benchmark.public / "items.jsonl")]
-        options = [*people, *terms, *twin, "--twins-by", "generator"]
-        prepare.make_sealed_set(place, benchmark.private, benchmark.private_rows(), options=options)
+        _seal(place, benchmark)
     prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
 
 
+def _seal(place: Installation, benchmark: Benchmark) -> None:
+    """Write the public set, and seal the private one in the maintainers' names."""
+    people = prepare.make_maintainers(place)
+    prepare.make_public_set(place, benchmark.public, benchmark.public_rows())
+    terms = ["--protocol", benchmark.protocol, "--release-after", RELEASE_AFTER, *benchmark.blocks]
+    twin = ["--twin-of", str(place.sets / benchmark.public / "items.jsonl")]
+    options = [*people, *terms, *twin, "--twins-by", "generator"]
+    prepare.make_sealed_set(place, benchmark.private, benchmark.private_rows(), options=options)
+
+
 def register(place: Installation) -> None:
-    """Register the evaluator and both benchmarks with the site."""
+    """Register the evaluator, and the benchmarks that are always there, with the site."""
     prepare.register_evaluator(place)
     # Pages list the newest benchmark first.
     for benchmark in reversed(BENCHMARKS):
-        prepare.register_benchmark(
-            place,
-            slug=benchmark.slug,
-            title=benchmark.title,
-            public=benchmark.public,
-            private=benchmark.private,
-            protocol=PROTOCOL,
-        )
+        _register(place, benchmark)
+
+
+def _register(place: Installation, benchmark: Benchmark) -> None:
+    prepare.register_benchmark(
+        place,
+        slug=benchmark.slug,
+        title=benchmark.title,
+        public=benchmark.public,
+        private=benchmark.private,
+        protocol=benchmark.protocol,
+        also=benchmark.also,
+    )
+
+
+def add_programs(place: Installation) -> None:
+    """Seal and register the benchmark of programs. The evaluators are enrolled for it later."""
+    _seal(place, PROGRAMS)
+    _register(place, PROGRAMS)
+
+
+def add_practice(place: Installation) -> None:
+    """Make two small public sets, and register them as a pair to practise on."""
+    names = ("demo-practice-1", "demo-practice-2")
+    for name, rows in zip(names, problems.practice_sets(), strict=True):
+        prepare.make_public_set(place, name, rows)
+    prepare.register_practice(
+        place,
+        slug="demo-practice",
+        title="Practice: short word problems",
+        sets=names,
+        protocol=PROTOCOL,
+    )
 
 
 def list_endpoint(place: Installation) -> None:
@@ -118,15 +168,38 @@ def import_tables(place: Installation) -> None:
             place.manage("import_published", str(path), *about)
 
 
-def submit(place: Installation, benchmark: Benchmark, checkpoint: str, token: str) -> str:
-    """Submit a checkpoint through the API and return its run; again, the run that is there."""
+def submit(
+    place: Installation, benchmark: Benchmark, checkpoint: str, token: str, **fields: str
+) -> str:
+    """Submit a checkpoint through the API and return its run; again, the run that is there.
+
+    ``fields`` are others of the submission, as the verifier of a system.
+    """
     submission = {
         "model": f"demo-{checkpoint}",
         "pair": benchmark.slug,
         "kind": "checkpoint",
         "checkpoint": checkpoint,
         "open_weights": True,
+        **fields,
     }
-    key = f"{benchmark.slug}-{checkpoint}"
+    key = "-".join([benchmark.slug, checkpoint, *fields.values()])
     answer = place.post("/api/v1/submissions", submission, token=token, key=key)
     return str(answer["run"])
+
+
+def submit_all(place: Installation, shown: Sequence[Benchmark], token: str) -> dict[str, str]:
+    """Submit what is evaluated on the benchmarks that are shown; return the runs by their names."""
+    runs = {
+        f"{checkpoint}, {benchmark.slug}": submit(place, benchmark, checkpoint, token)
+        for benchmark in shown
+        for checkpoint in benchmark.checkpoints
+    }
+    return runs | (_submit_system(place, token) if PROGRAMS in shown else {})
+
+
+def _submit_system(place: Installation, token: str) -> dict[str, str]:
+    """Submit the writer alone, asked for its likeliest program, and with its verifier."""
+    alone = submit(place, PROGRAMS, WRITER, token, protocol=PROGRAMS.also[0])
+    system = submit(place, PROGRAMS, WRITER, token, model="demo-system", verifier=VERIFIER)
+    return {"writer, greedy": alone, "writer and verifier": system}

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from demo import account
-from demo.benchmarks import BENCHMARKS, SHORT
+from demo.benchmarks import SHORT, Benchmark
 from demo.programs import Installation
 
 ENTRIES_SHOWN = 6
@@ -35,12 +36,13 @@ def greeting(place: Installation) -> str:
     )
 
 
-def results(place: Installation) -> str:
+def results(place: Installation, shown: Sequence[Benchmark], runs: Sequence[dict[str, Any]]) -> str:
     """Return the boards, the newest entries of the ledger, and the published tables' addresses."""
     parts = []
-    for benchmark in BENCHMARKS:
+    for benchmark in shown:
         parts.append(f"\n{benchmark.title}: {place.address}/boards/{benchmark.slug}/")
         parts.append(place.manage("board", "--pair", benchmark.slug).strip())
+        parts += [_apart(place, run) for run in runs if run["protocol"] in benchmark.also]
     private = place.get(f"/api/v1/sets/{SHORT.slug}")["private"]
     newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={ENTRIES_SHOWN}")["entries"]
     parts += [
@@ -54,6 +56,16 @@ def results(place: Installation) -> str:
         for table in reversed(place.get("/api/v1/published"))
     ]
     return "\n".join(parts)
+
+
+def _apart(place: Installation, run: dict[str, Any]) -> str:
+    """Return the score of a run by a protocol that the board does not rank."""
+    sets = sorted(run["sets"], key=lambda one: not one["sealed"])
+    scores = [
+        f"{'private' if one['sealed'] else 'public'} {one['right']}/{one['n']}" for one in sets
+    ]
+    by = f"by {run['protocol']}, which is not ranked"
+    return f"{run['model']} {by}: {', '.join(scores)} {place.address}/runs/{run['id']}/"
 
 
 def _entry(entry: dict[str, Any]) -> str:

@@ -129,19 +129,48 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 
 def register_benchmark(
-    place: Installation, *, slug: str, title: str, public: str, private: str, protocol: str
+    place: Installation,
+    *,
+    slug: str,
+    title: str,
+    public: str,
+    private: str,
+    protocol: str,
+    also: Sequence[str] = (),
 ) -> None:
-    """Register both sets and their pair. The database has its tables already."""
-    facts = json.loads(place.engine("inspect", str(place.sets / public / "items.jsonl"), "--json"))
-    note = place.folder / "site" / f"{public}.json"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"name": public, "n": facts["n"], "digest": facts["digest"]}))
-    place.manage("register_set", str(note))
+    """Register both sets and their pair. The database has its tables already.
+
+    A submission may choose one of the protocols in ``also``.
+    """
+    register_public_set(place, public)
     head = place.sets / private / "head.txt"
     signed = ["--head", str(head)] if head.exists() else []
     place.manage("register_set", str(place.sets / private / "manifest.json"), "--sealed", *signed)
     names = ["--title", title, "--public", public, "--private", private]
-    place.manage("register_pair", slug, *names, "--protocol", protocol)
+    others = [option for name in also for option in ("--also", name)]
+    place.manage("register_pair", slug, *names, "--protocol", protocol, *others)
+
+
+def register_practice(
+    place: Installation, *, slug: str, title: str, sets: Sequence[str], protocol: str
+) -> None:
+    """Register two public sets and the practice pair of them."""
+    for name in sets:
+        register_public_set(place, name)
+    first, second = sets
+    names = ["--title", title, "--public", first, "--private", second]
+    place.manage("register_pair", slug, *names, "--protocol", protocol, "--practice")
+
+
+def register_public_set(place: Installation, name: str) -> None:
+    """Register a public set by its size, its digest and the kind of its items."""
+    facts = json.loads(place.engine("inspect", str(place.sets / name / "items.jsonl"), "--json"))
+    note = place.folder / "site" / f"{name}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(
+        json.dumps({"name": name} | {key: facts[key] for key in ("n", "digest", "kind")})
+    )
+    place.manage("register_set", str(note))
 
 
 def once(marker: Path, work: Callable[[], None]) -> None:

@@ -20,10 +20,15 @@ TRAINING_SEED = 3303
 TOKENIZER_SEED = 4404
 LONG_PUBLIC_SEED = 6606
 LONG_PRIVATE_SEED = 7707
+PRACTICE_SEEDS = (8808, 9909)
 SET_SIZE = 1_000
 """Items of the public and of the private set of short problems."""
 LONG_SET_SIZE = 400
 """Items of the public and of the private set of long problems."""
+PROGRAM_SEEDS = (7101, 7202)
+PROGRAM_SET_SIZE = 150
+"""Items of the public and of the private set whose answers are programs."""
+PRACTICE_SIZE = 60
 _EARLIER_SEEDS = (1101, 2202)
 _EARLIER_SIZE = 400
 
@@ -54,6 +59,20 @@ _OPERATORS: dict[str, Callable[[int, int], int]] = {
     "*": operator.mul,
     "/": operator.floordiv,
 }
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Drawn problem: its question, its worked answer, and a program that leaves it in `result`."""
+
+    question: str
+    answer: str
+    program: str
+
+    @property
+    def row(self) -> Row:
+        """Return the question and the answer, as they stand in a set."""
+        return {"question": self.question, "answer": self.answer}
 
 
 @dataclass(frozen=True)
@@ -269,6 +288,12 @@ SHORT = TEMPLATES[:18]
 """Templates of one and two steps: those of the demonstration's first benchmark."""
 LONG = tuple(template for template in TEMPLATES[18:] if "{who}" in template.text)
 """Templates of three and four steps that name a person: those of its second benchmark."""
+MIDDLE = tuple(
+    template
+    for template in (*SHORT, *LONG)
+    if len(template.steps) in (2, 3) and "L" not in template.sizes
+)
+"""Templates of two and three steps and small numbers: those whose answers are programs."""
 
 
 def _work(template: Template, numbers: dict[str, int]) -> str | None:
@@ -289,7 +314,17 @@ def _work(template: Template, numbers: dict[str, int]) -> str | None:
     return f"{' '.join(lines)} #### {result}"
 
 
-def _draw(template: Template, rng: random.Random, people: Sequence[str]) -> Row | None:
+def _program(template: Template, numbers: dict[str, int]) -> str:
+    """Return the sums as Python: an assignment to each name, of the last one to `result`."""
+    names = [*"wxyz"[: len(template.steps) - 1], "result"]
+    lines = []
+    for name, step in zip(names, template.steps, strict=True):
+        left, sign, right = step.split()
+        lines.append(f"{name} = {numbers.get(left, left)} {sign} {numbers.get(right, right)}")
+    return "\n".join(lines)
+
+
+def _draw(template: Template, rng: random.Random, people: Sequence[str]) -> Problem | None:
     """One filled template, or None where the numbers drawn do not work out."""
     numbers = {
         name: rng.randint(*_SIZES[size])
@@ -300,7 +335,7 @@ def _draw(template: Template, rng: random.Random, people: Sequence[str]) -> Row 
         return None
     who, other = rng.sample(people, 2)
     question = template.text.format(who=who, other=other, things=rng.choice(THINGS), **numbers)
-    return {"question": question, "answer": answer}
+    return Problem(question, answer, _program(template, numbers))
 
 
 def _draw_new(
@@ -309,11 +344,12 @@ def _draw_new(
     people: Sequence[str],
     taken: set[str],
     avoid: Container[str],
-) -> Row:
+) -> Problem:
     for _ in range(_MAX_DRAWS):
-        row = _draw(template, rng, people)
-        if row is not None and row["question"] not in taken and row["question"] not in avoid:
-            return row
+        problem = _draw(template, rng, people)
+        is_free = problem is not None and problem.question not in taken
+        if problem is not None and is_free and problem.question not in avoid:
+            return problem
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 
@@ -332,17 +368,30 @@ def generate(
     N` with N a positive integer. Raises ValueError for a negative `n`, and where a template has no
     new problem left.
     """
+    drawn = draw_problems(seed, n, avoid, templates=templates, people=people)
+    return [problem.row for problem in drawn]
+
+
+def draw_problems(
+    seed: int,
+    n: int,
+    avoid: Container[str] = (),
+    *,
+    templates: Sequence[Template] = TEMPLATES,
+    people: Sequence[str] = PEOPLE,
+) -> list[Problem]:
+    """Return the problems of `generate`, each with its program. Raises as it does."""
     if n < 0:
         raise ValueError(f"cannot make {n} problems")
     rng = random.Random(seed)  # noqa: S311 - the same again for a seed is the point
     taken: set[str] = set()
-    rows: list[Row] = []
+    problems: list[Problem] = []
     for index in range(n):
-        row = _draw_new(templates[index % len(templates)], rng, people, taken, avoid)
-        taken.add(row["question"])
-        rows.append(row)
-    rng.shuffle(rows)
-    return rows
+        problem = _draw_new(templates[index % len(templates)], rng, people, taken, avoid)
+        taken.add(problem.question)
+        problems.append(problem)
+    rng.shuffle(problems)
+    return problems
 
 
 def public_set() -> list[Row]:
@@ -363,6 +412,27 @@ def long_public_set() -> list[Row]:
 def long_private_set() -> list[Row]:
     """Return the private set of long problems: `LONG_SET_SIZE` rows, none of them public."""
     return _of_a_set(LONG_PRIVATE_SEED, LONG_SET_SIZE, LONG, avoid=long_public_set())
+
+
+def practice_sets() -> tuple[list[Row], list[Row]]:
+    """Return two public sets to practise on: `PRACTICE_SIZE` rows each, none of another set."""
+    others = [public_set(), private_set(), long_public_set(), long_private_set()]
+    known = [row for rows in others for row in rows]
+    first = _of_a_set(PRACTICE_SEEDS[0], PRACTICE_SIZE, SHORT, avoid=known)
+    second = _of_a_set(PRACTICE_SEEDS[1], PRACTICE_SIZE, SHORT, avoid=[*known, *first])
+    return first, second
+
+
+def program_sets() -> tuple[list[Row], list[Row]]:
+    """Return a public and a private set to be answered by programs, none of another set's rows.
+
+    They have `PROGRAM_SET_SIZE` rows each, of two and three steps.
+    """
+    others = [public_set(), private_set(), long_public_set(), long_private_set()]
+    known = [row for rows in (*others, *practice_sets()) for row in rows]
+    first = _of_a_set(PROGRAM_SEEDS[0], PROGRAM_SET_SIZE, MIDDLE, avoid=known)
+    second = _of_a_set(PROGRAM_SEEDS[1], PROGRAM_SET_SIZE, MIDDLE, avoid=[*known, *first])
+    return first, second
 
 
 def _of_a_set(
@@ -389,6 +459,13 @@ def training_set(
     sets = [public_set(), private_set(), long_public_set(), long_private_set(), earlier]
     avoid = {question for rows in sets for question in questions(rows)}
     return generate(seed, n, avoid, templates=templates, people=people)
+
+
+def program_problems(n: int, seed: int) -> list[Problem]:
+    """Return `n` problems with programs to train on, about all people, none of the program sets."""
+    avoid = {question for rows in program_sets() for question in questions(rows)}
+    people = (*PEOPLE, *PEOPLE_OF_THE_SETS)
+    return draw_problems(seed, n, avoid, templates=MIDDLE, people=people)
 
 
 def questions(rows: Sequence[Row]) -> set[str]:

@@ -37,7 +37,9 @@ class Bars:
     def show(self, name: str, run: dict[str, Any]) -> None:
         """Move the bar."""
         bar = self._bars[name]
-        bar.set_description_str(f"{name:>23} {run['state']:<9}", refresh=False)
+        is_writing = run["written_percent"] is not None and not run["done"]
+        doing = f"{run['written_percent']}% written" if is_writing else run["state"]
+        bar.set_description_str(f"{name:>23} {doing:<11}", refresh=False)
         bar.total, bar.n = run["total"], run["done"]
         bar.refresh()
 
@@ -47,14 +49,18 @@ class Lines:
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
-        self._shown: dict[str, tuple[str, int]] = {}
+        self._shown: dict[str, tuple[str, int, int | None]] = {}
 
     def show(self, name: str, run: dict[str, Any]) -> None:
         """Print the line, if there is news."""
-        news = run["state"], run["done"]
+        written = run["written_percent"]
+        news = run["state"], run["done"], written
         if self._shown.get(name) != news:
             self._shown[name] = news
-            self._report(f"{name:>23} {run['state']:<9} {run['done']:>4}/{run['total']}")
+            candidates = "" if written is None else f", {written}% of the candidates written"
+            self._report(
+                f"{name:>23} {run['state']:<9} {run['done']:>4}/{run['total']}{candidates}"
+            )
 
 
 def display(

@@ -152,9 +152,9 @@ class EmbeddedPostgres:
         self._server.cleanup()
 
 
-def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_redis(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start a Redis that listens on a Unix socket in ``folder`` only. Return the process and its
-    URL.
+    URL. ``options`` are added to its command line.
 
     Raises :class:`ServiceFailed` where no Redis is installed, or it does not start.
     """
@@ -173,6 +173,7 @@ def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         str(socket),
         "--dir",
         str(folder.resolve()),
+        *options,
     ]
     process = start(
         [*command, "--save", "", "--appendonly", "no"], env=os.environ, log=folder / "redis.log"

@@ -14,7 +14,7 @@ import math
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -22,7 +22,13 @@ from textwrap import fill
 import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from demo.problems import (
     PEOPLE,
@@ -95,10 +101,12 @@ class Measured:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Build the tokenizer that all three models share.
+    """Build the tokenizer that the three models of answers share."""
+    return tokenizer_of(map(document, training_set(_TOKENIZER_ROWS, TOKENIZER_SEED)))
 
-    It is a byte-level BPE with every digit a token of its own.
-    """
+
+def tokenizer_of(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Build a byte-level BPE from texts, with every digit a token of its own."""
     tokenizer = Tokenizer(models.BPE())
     # A colon and a line's end stand alone, so that a prompt has the same tokens with and without
     # its answer.
@@ -115,8 +123,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    rows = training_set(_TOKENIZER_ROWS, TOKENIZER_SEED)
-    tokenizer.train_from_iterator([document(row) for row in rows], trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=EOS,
@@ -207,7 +214,8 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
     return LlamaForCausalLM(config)
 
 
-def _rate(step: int, steps: int, peak: float) -> float:
+def rate_of(step: int, steps: int, peak: float) -> float:
+    """Return the rate of a step: it rises to `peak`, then falls to 0 as a cosine does."""
     warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
     return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
@@ -217,7 +225,8 @@ def train(
 ) -> LlamaForCausalLM:
     """Return the trained model, in float32. Print a line of progress every `report_minutes`."""
     model = new_model(recipe, tokenizer)
-    fit(model, tokenizer, first_rows(recipe), recipe.seed, report_minutes)
+    texts = [document(row) for row in first_rows(recipe)]
+    fit(model, tokenizer, texts, recipe.seed, report_minutes)
     return tune(model, recipe, tokenizer, report_minutes)
 
 
@@ -229,25 +238,25 @@ def tune(
 ) -> LlamaForCausalLM:
     """Return the model after the second part. It begins from weights rounded to bfloat16."""
     model.to(torch.bfloat16).to(torch.float32)
-    rows = tuning_rows(recipe)
-    return fit(model, tokenizer, rows, recipe.seed, report_minutes, peak=TUNING_PEAK_RATE)
+    texts = [document(row) for row in tuning_rows(recipe)]
+    return fit(model, tokenizer, texts, recipe.seed, report_minutes, peak=TUNING_PEAK_RATE)
 
 
 def fit(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    rows: Sequence[Row],
+    texts: Sequence[str],
     seed: int,
     report_minutes: float,
     *,
     peak: float = PEAK_RATE,
 ) -> LlamaForCausalLM:
-    """Return the same model after one pass over the rows, `BATCH` a step.
+    """Return the same model after one pass over the texts, `BATCH` a step.
 
     The rate rises to `peak` and falls to 0.
     """
     # One text at a time: all at once takes gigabytes for masks and offsets that are not read.
-    encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in rows]
+    encoded = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in texts]
     steps = math.ceil(len(encoded) / BATCH)
     optimizer = torch.optim.AdamW(
         model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True
@@ -257,7 +266,7 @@ def fit(
     rng = random.Random(seed)  # noqa: S311 - the same again for a seed is the point
     for step, (ids, labels) in enumerate(batches(encoded, rng)):
         for group in optimizer.param_groups:
-            group["lr"] = _rate(step, steps, peak)
+            group["lr"] = rate_of(step, steps, peak)
         # The loss is over the question too: it learns faster, and gives the questions a likelihood.
         loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
@@ -270,13 +279,18 @@ def fit(
     return model
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+def save(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> None:
     """Write the checkpoint folder, its weights in bfloat16 and in one safetensors file."""
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16)
     model.generation_config = GenerationConfig(
         do_sample=False,
-        max_new_tokens=MAX_NEW_TOKENS,
+        max_new_tokens=max_new_tokens,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )

@@ -62,7 +62,8 @@ def _train(
         shape = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads)
         model = train.new_model(shape, tokenizer)
     peak = train.TUNING_PEAK_RATE if recipe.parent else train.PEAK_RATE
-    return train.fit(model, tokenizer, training_rows(recipe, seed), seed, 5.0, peak=peak)
+    texts = [train.document(row) for row in training_rows(recipe, seed)]
+    return train.fit(model, tokenizer, texts, seed, 5.0, peak=peak)
 
 
 def training_rows(recipe: Recipe, seed: int) -> list[Row]:
