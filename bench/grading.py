@@ -130,7 +130,7 @@ def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
         "n": len(recorded),
         "labelled right": sum(a.label for a in recorded),
     }
-    for grader in grading.ids():
+    for grader in grading.alternatives(grading.HEADLINE):
         begin = time.perf_counter()
         rights = [is_right(grader, answer)[0] for answer in recorded]
         seconds = time.perf_counter() - begin
@@ -181,12 +181,12 @@ def _disagreement_line(found: Disagreement) -> str:
 def _print_table(records: Sequence[dict[str, Any]]) -> None:
     """One line for each system: n, and of each grader how often it agrees with the label and how
     fast it is."""
-    columns = "".join(f"{grader:>30}" for grader in grading.ids())
+    columns = "".join(f"{grader:>30}" for grader in grading.alternatives(grading.HEADLINE))
     print(f"{'system':30}{'n':>6}{columns}   theirs/ours/ambiguous/unread")
     for record in records:
         cells = "".join(
             f"{c['agrees']:>10} {c['agrees'] / record['n']:6.1%} {c['answers_per_second']:>7}/s  "
-            for c in (record[grader] for grader in grading.ids())
+            for c in (record[grader] for grader in grading.alternatives(grading.HEADLINE))
         )
         classes = "/".join(str(count) for count in record["disagreements"].values())
         print(f"{record['system']:30}{record['n']:>6}{cells}   {classes}")
