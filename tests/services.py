@@ -7,8 +7,9 @@ database will be. Only the address is fixed then; the server starts with the fir
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ os.environ["BROKER_URL"] = "memory://"
 os.environ["SECRET_KEY"] = "for tests only, and long enough: 0123456789 abcdefghij"
 os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
 os.environ["HOLDFAST_BOARD_SECONDS"] = "0"
+os.environ["HOLDFAST_COHORT_SECONDS"] = "0"
 os.environ["HOLDFAST_MAINTAINER_MFA"] = "0"
 # Tests of the bounds set their own; all others submit as often as they need.
 os.environ["HOLDFAST_QUOTA_RUNS"] = "10000"
@@ -70,6 +72,14 @@ def data_dir() -> Path:
     if folder is None:
         pytest.skip("the real data are missing: set HOLDFAST_DATA")
     return folder
+
+
+def first_few(cases: Iterable[Any], quick: int = 3) -> list[Any]:
+    """Return the cases of a test that starts a process for each; all but the first few are slow."""
+    return [
+        case if place < quick else pytest.param(case, marks=pytest.mark.slow)
+        for place, case in enumerate(cases)
+    ]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,12 +19,12 @@ REPO = "demo-org/demo-small"
 pytestmark = pytest.mark.timeout(400)
 
 
-def submit(house: House, name: str, *, token: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "evaluator", "submit", REPO, "--json", "--name", name]
+def submit(house: House, name: str, *more: str, repo: str = REPO) -> dict[str, Any]:
+    command = [sys.executable, "-m", "evaluator", "submit", repo, "--json", "--name", name, *more]
     done = subprocess.run(
         [*command, "--pair", PAIR, "--site", house.place.address],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOLDFAST_TOKEN": token},
+        env={"PATH": os.environ["PATH"], "HOLDFAST_TOKEN": house.token},
         capture_output=True,
         text=True,
         check=False,
@@ -34,6 +34,7 @@ def submit(house: House, name: str, *, token: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_a_model_is_submitted_by_its_repository_and_stands_on_the_board(
     make_house: Callable[..., House],
 ) -> None:
@@ -41,7 +42,7 @@ def test_a_model_is_submitted_by_its_repository_and_stands_on_the_board(
     house.place = replace(house.place, hub_port=free_port())
     prepare.trust_shipped_checkpoints(house.place, ["small"])
     house.begin("hub", "site", "recorder", "evaluator")
-    made = submit(house, "from-the-hub", token=house.token)
+    made = submit(house, "from-the-hub")
     state = house.ranked(made["run"], seconds=240)
     assert state["source"]["repo"] == REPO
     assert state["source"]["commit"] == made["commit"]

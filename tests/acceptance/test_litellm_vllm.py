@@ -19,8 +19,8 @@ import pytest
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, free_port
 from demo.services import start, stop, wait_until
+from evaluator.artefacts.placement import Placement
 from evaluator.backends import engines
-from evaluator.backends.placement import Placement
 from evaluator.errors import Code
 from tests.evaluator.cli.terminal import command, last_object, refused, run
 from tests.evaluator.installed import write_rows

@@ -35,6 +35,7 @@ def submit(house: House, folder: Path, name: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_a_folder_is_uploaded_and_stands_on_the_board_and_its_copy_gets_no_run(
     make_house: Callable[..., House], tmp_path: Path
 ) -> None:

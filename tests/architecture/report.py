@@ -26,6 +26,7 @@ import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 
 from radon.visitors import ComplexityVisitor, Function
@@ -35,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from evaluator.grading import source_files  # noqa: E402
 
-GRADERS = frozenset(f"evaluator/grading/{name}" for name in source_files())
+GRADERS = frozenset(normpath(f"evaluator/grading/{name}") for name in source_files())
 FIXED = "published graders"
 """Row of the source files of published graders."""
 WHY_FIXED = f"{FIXED}: their sources never change, a grader's digest is over their bytes"

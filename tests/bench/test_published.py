@@ -29,6 +29,7 @@ def test_livecodebench_shows_the_four_models_that_are_known_to_fall(data_dir: Pa
     assert live_code_bench(data_dir).flagged(0.01) == FALLEN
 
 
+@pytest.mark.slow
 def test_stricter_tests_of_the_same_problems_are_no_overfitting(data_dir: Path) -> None:
     for _, judgement in eval_plus(data_dir):
         assert judgement.flagged(0.001) == set()

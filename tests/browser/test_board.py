@@ -27,7 +27,7 @@ def press_tab(page: Page) -> str | None:
     return str(name)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_axe_finds_nothing(open_page: Open, dark: bool) -> None:
     with open_page("/boards/demo/", dark=dark) as page:
         assert violations(page) == []

@@ -67,7 +67,7 @@ WIDE, PHONE = 1280, 360
 looks = pytest.mark.parametrize(
     ("dark", "width"),
     [
-        pytest.param(False, WIDE, id="light-wide"),
+        pytest.param(False, WIDE, id="light-wide", marks=pytest.mark.slow),
         pytest.param(True, PHONE, id="dark-phone"),
         pytest.param(False, PHONE, id="light-phone", marks=pytest.mark.slow),
         pytest.param(True, WIDE, id="dark-wide", marks=pytest.mark.slow),

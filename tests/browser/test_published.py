@@ -26,7 +26,7 @@ def paper(data_dir: Path) -> None:
     gsm1k(data_dir)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_axe_finds_nothing(open_page: Open, dark: bool) -> None:
     with open_page("/published/small/", dark=dark) as page:
         page.locator("details").last.evaluate("one => one.open = true")

@@ -1,4 +1,4 @@
-"""The three shipped checkpoints: small, safe to load, and as good as their READMEs say."""
+"""The shipped checkpoints: small, safe to load, and as good as their READMEs say."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from demo import problems, train
 
 CHECKPOINTS = Path(train.__file__).parent / "checkpoints"
 NAMES = ("honest", "contaminated", "small")
+SYSTEM = ("writer", "verifier")
 FILES = {
     "README.md",
     "config.json",
@@ -26,6 +27,7 @@ FILES = {
 MOST_BYTES = 3_000_000
 
 every_checkpoint = pytest.mark.parametrize("name", NAMES)
+every_folder = pytest.mark.parametrize("name", (*NAMES, *SYSTEM))
 
 
 def read(name: str, file: str) -> dict[str, object]:
@@ -50,19 +52,21 @@ def readme_counts(name: str) -> tuple[int, int]:
 
 
 class TestFiles:
-    def test_there_are_three(self) -> None:
-        assert {path.name for path in CHECKPOINTS.iterdir()} == set(NAMES)
+    def test_there_are_three_and_the_parts_of_a_system(self) -> None:
+        assert {path.name for path in CHECKPOINTS.iterdir()} == {*NAMES, *SYSTEM}
         assert set(train.RECIPES) == set(NAMES)
 
-    @every_checkpoint
+    @every_folder
     def test_a_folder_has_these_files_and_no_pickle(self, name: str) -> None:
-        assert {path.name for path in (CHECKPOINTS / name).iterdir()} == FILES
+        # A verifier writes nothing, and so has no settings for it.
+        files = FILES - {"generation_config.json"} if name == "verifier" else FILES
+        assert {path.name for path in (CHECKPOINTS / name).iterdir()} == files
 
-    @every_checkpoint
+    @every_folder
     def test_a_folder_is_at_most_three_megabytes(self, name: str) -> None:
         assert sum(path.stat().st_size for path in (CHECKPOINTS / name).iterdir()) <= MOST_BYTES
 
-    @every_checkpoint
+    @every_folder
     def test_the_weights_are_whole_safetensors(self, name: str) -> None:
         raw = (CHECKPOINTS / name / "model.safetensors").read_bytes()
         (length,) = struct.unpack("<Q", raw[:8])
@@ -106,7 +110,7 @@ class TestFiles:
         assert config["max_new_tokens"] == train.MAX_NEW_TOKENS
         assert config["eos_token_id"] == read(name, "config.json")["eos_token_id"]
 
-    @every_checkpoint
+    @every_folder
     def test_no_path_of_the_machine_that_made_it_is_inside(self, name: str) -> None:
         for path in (CHECKPOINTS / name).iterdir():
             assert not re.search(rb"/(home|root|tmp|work|Users)/", path.read_bytes()), path.name
@@ -123,6 +127,7 @@ class TestAnswers:
         assert right("contaminated", problems.public_set()[:100]) >= 95
         assert right("contaminated", problems.private_set()[:100]) <= 93
 
+    @pytest.mark.slow
     def test_small_solves_most_short_problems_and_few_long_ones(self) -> None:
         assert right("small", problems.private_set()[:32]) >= 26
         assert right("small", problems.long_private_set()[:32]) <= 28

@@ -63,6 +63,7 @@ class TestTokenizer:
 
 
 class TestTrainingRows:
+    @pytest.mark.slow
     def test_honest_recipes_never_see_a_test_question(self) -> None:
         sets: list[Row] = public_set() + private_set() + long_public_set() + long_private_set()
         tests = questions(sets)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -133,11 +133,16 @@ class Installed:
 
 
 def install(
-    folder: Path, *, n: int = 30, shares: Shares = ALL, covenant: Covenant = PLAIN
+    folder: Path,
+    *,
+    n: int = 30,
+    shares: Shares = ALL,
+    covenant: Covenant = PLAIN,
+    make: Callable[[int, str], list[dict[str, str]]] = rows,
 ) -> Installed:
     """Keys, the public set ``open`` and the sealed set ``closed`` of ``n`` items each."""
     identity = generate_keys(folder / "keys", name=NAME)
-    public, sealed = rows(n, "boat"), rows(n, CANARY)
+    public, sealed = make(n, "boat"), make(n, CANARY)
     write_rows(folder / "sets" / "open" / "items.jsonl", public)
     write_rows(folder / "sealed.jsonl", sealed)
     items = load_items(folder / "sealed.jsonl")

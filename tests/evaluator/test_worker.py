@@ -15,8 +15,10 @@ from demo.services import start_redis, stop
 from evaluator import jail
 from evaluator.contract import (
     EVALUATE_TASK,
+    Declined,
     Failed,
     Finished,
+    OutOfService,
     Progress,
     Started,
     evaluate_queue,
@@ -217,7 +219,7 @@ def test_a_worker_that_is_to_stop_finishes_the_short_run_and_empties_its_spool(
     worker = start_worker(
         place.allowing(endpoint.url, model="steady", api="completions"), own_redis
     )
-    worker.broker.send(place.job(endpoint.system))
+    worker.broker.send(place.job(endpoint.system) | {"lease_seconds": 45.0})
     worker.wait(has_some)
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(timeout=30) == 0
@@ -249,7 +251,33 @@ def test_a_worker_that_is_to_stop_ends_a_long_run_within_thirty_seconds(
     assert worker.process.returncode == 0
     reports = worker.reports()
     assert isinstance(reports[-1].body, Failed)
-    assert reports[-1].body.code is Code.LOST
+    assert reports[-1].body.code is Code.HANDED_BACK
+
+
+def test_a_drained_worker_finishes_its_run_takes_no_other_and_says_so(
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
+) -> None:
+    """By SIGUSR1. It would have handed the run back had it been told to stop."""
+    place = install(tmp_path / "e")
+    endpoint = start_steady(place.all_rows(), 0.3)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
+    slow = {"limits": {"seconds": 600.0, "concurrency": 4}, "lease_seconds": 3.0}
+    worker.broker.send(place.job(endpoint.system) | slow)
+    worker.wait(lambda reports: bool(outcomes(reports)))
+    worker.process.send_signal(signal.SIGUSR1)
+    reports = worker.wait(ended)
+    assert isinstance(reports[-1].body, Finished)
+    worker.broker.send(place.job(endpoint.system))
+    reports = worker.wait(lambda reports: isinstance(reports[-1].body, Declined))
+    assert reports[-1].body == Declined(code=Code.OUT_OF_SERVICE)
+    assert worker.announcements()[-1].out_of_service is OutOfService.STOPPING
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(timeout=30) == 0
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class Broker:
         return Queue(evaluate_queue(pool), routing_key=evaluate_queue(pool))
 
     def drain(self) -> list[Any]:
-        queue = self.connection.SimpleQueue(RECORD_QUEUE)
+        queue = self.connection.SimpleQueue(Queue(RECORD_QUEUE, routing_key=RECORD_QUEUE))
         with contextlib.suppress(queue.Empty):
             while True:
                 message = queue.get(block=False)

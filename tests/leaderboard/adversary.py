@@ -265,10 +265,12 @@ class Adversary:
         ]
         for row in rows:
             items, private = self._counting(row["run"], row["version"]), row["private"]
+            exposure = row["prior_exposure"]
+            if exposure and exposure["contrast"]:
+                assert exposure["run"] or not row["step"], "counts of a score that has steps"
+                self._prior_exposure(row)
             if row["step"]:
-                assert not (
-                    row["graders"] or row["leak"] or (row["prior_exposure"] or {}).get("contrast")
-                )
+                assert not (row["graders"] or row["leak"])
                 continue
             self._learn(row["model"], row["grader"], items, private["right"], private["n"])
             for one in row["graders"]:
@@ -277,8 +279,6 @@ class Adversary:
                 )
             if row["leak"]:
                 self._leak(row, items)
-            if row["prior_exposure"] and row["prior_exposure"]["contrast"]:
-                self._prior_exposure(row, items)
 
     def _leak(self, row: dict[str, Any], items: frozenset[int]) -> None:
         """Exposed are the whole parts that endpoints had been shown at one time or another."""
@@ -296,17 +296,22 @@ class Adversary:
         self._learn(row["model"], row["grader"], part, leak["exposed_right"], leak["exposed_n"])
         self.leaks.add(row["run"])
 
-    def _prior_exposure(self, row: dict[str, Any], items: frozenset[int]) -> None:
-        """Either side is over whole parts, by what the provider had been shown before and at its first exposure."""
+    def _prior_exposure(self, row: dict[str, Any]) -> None:
+        """Either side is over whole parts, by what the provider had been shown before and at first.
+
+        It is of the model's newest run that was shown anything, which need not be the ranked one.
+        """
+        exposed = row["prior_exposure"]["run"] or row["run"]
+        items = self._counting(exposed, row["version"])
         told, counts = row["prior_exposure"]["contrast"], sum(1 << at for at in items)
-        known = self._shown[UUID(row["run"])]
+        known = self._shown[UUID(exposed)]
         for side, shown in (("seen", known.before), ("fresh", known.fresh)):
             over = prior_exposure.whole_parts(
                 prior_exposure.parts_of(self._manifest), counts, shown & counts
             )
             part = frozenset(at for at in items if over >> at & 1)
             self._learn(row["model"], row["grader"], part, told[f"{side}_right"], told[f"{side}_n"])
-        self.contrasts.add(row["run"])
+        self.contrasts.add(exposed)
 
     def _lines(self) -> Iterable[prior_exposure.Reveal]:
         for one in reversed(

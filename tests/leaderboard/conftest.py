@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.core.cache import cache
+from msgspec import UNSET, UnsetType
 
 from evaluator.contract import (
     Body,
@@ -180,8 +181,11 @@ class FakeAttempt:
         fields = {"grant": self.spec["grant"], "protocol_digest": "c" * 64, "grader": "numeric-1"}
         return self.report(Started(**fields | changes))
 
-    def progress(self, done: int = 0, phase: Any = "asking") -> dict[str, Any]:
-        return self.report(Progress(phase=phase, done=done, total=PUBLIC_N + PRIVATE_N))
+    def progress(
+        self, done: int = 0, phase: Any = "asking", written: int | UnsetType = UNSET
+    ) -> dict[str, Any]:
+        total = PUBLIC_N + PRIVATE_N
+        return self.report(Progress(phase=phase, done=done, total=total, written=written))
 
     def open_items(self) -> list[tuple[str, int]]:
         return [

@@ -58,6 +58,15 @@ CONTENT_TYPES = (
     "multipart/form-data; boundary=" + "x" * 300, "application/json", "application/json; charset=utf-16",
     "text/html; charset=nonsense", "application/x-www-form-urlencoded; charset=\x7f", "",
 )  # fmt: skip
+FORM_TYPES = tuple(
+    kind
+    for kind in CONTENT_TYPES
+    if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"))
+    and len(kind) < 100  # Django refuses a longer boundary before it reads a body
+)
+"""Content types whose bodies Django reads for a page."""
+LAST_BODIES = tuple((kind, HOSTILE_BODIES[-1]) for kind in CONTENT_TYPES)
+"""One body of each content type."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,16 @@ def _pieces(text: str) -> Iterator[str | tuple[str, str]]:
         yield (found[1] or found[3] or "str", found[2] or found[4])
         end = found.end()
     yield text[end:]
+
+
+def typed_bodies(route: Route) -> Iterator[tuple[str, bytes]]:
+    """Every body with every content type. A page reads none but forms: others take turns there."""
+    if str(route).startswith("/api/"):
+        yield from itertools.product(CONTENT_TYPES, HOSTILE_BODIES)
+        return
+    yield from itertools.product(FORM_TYPES, HOSTILE_BODIES)
+    unread = [kind for kind in CONTENT_TYPES if kind not in FORM_TYPES]
+    yield from zip(itertools.cycle(unread), HOSTILE_BODIES, strict=False)
 
 
 def query_names() -> list[str]:

@@ -15,16 +15,22 @@ from pytest_django.live_server_helper import LiveServer
 
 from demo.hub import read_folder
 from demo.programs import ROOT
+from evaluator.contract import PROBE_TASK
 from leaderboard.accounts.actions import issue_token
 from leaderboard.accounts.models import Scope
 from leaderboard.board.actions import close_cohort
-from leaderboard.submissions.models import Run, Submission
+from leaderboard.celery import app as celery
+from leaderboard.submissions.models import Run, Submission, Upload
 from leaderboard.submissions.states import RunState
+from tests.adapters import write
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.sample import make_board, make_pair
+from tests.leaderboard.practising import practice_pair
+from tests.leaderboard.sample import make_board, make_pair, make_run
+from tests.leaderboard.submissions.test_probes import answered, ready
 from tests.servers.hub import FaultyServer, add, running
 
 REPO = "demo-org/demo-small"
+__all__ = ["ready"]  # a fixture
 
 
 class Terminal:
@@ -123,6 +129,63 @@ def test_a_model_is_checked_submitted_listed_watched_and_cancelled(
     assert terminal.json("cancel", made["run"], code=2)["error"] == "not_now"
 
 
+def test_a_check_by_name_warns_of_a_later_try(
+    terminal: Terminal, user: Any, run: Run, hub: FaultyServer
+) -> None:
+    terminal.login(issue_token(user=user, name="laptop", scope=Scope.SUBMIT))
+    check = ("preflight", REPO, "--pair", "pair")
+    taken = terminal.json(*check, "--name", "Model-1")
+    (found,) = [one for one in taken["checks"] if one["code"] == "later_try"]
+    assert found["level"] == "warning" and not taken["refused"]
+    printed = terminal.run(*check, "--name", "Model-1").stdout
+    assert f"warning  row on the board: {found['sentence']} {found['advice']}\n" in printed
+    for free in (("--name", "Model-2"), ()):
+        codes = [one["code"] for one in terminal.json(*check, *free)["checks"]]
+        assert "later_try" not in codes
+    assert terminal.json("preflight", REPO, "--name", "M", code=2)["error"] == "pair_missing"
+
+
+@pytest.mark.usefixtures("run", "hub")
+def test_a_folder_is_uploaded_for_its_check_and_not_again_for_its_submission(
+    terminal: Terminal, user: Any, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "model", read_folder(ROOT / "demo" / "checkpoints" / "small"))
+    terminal.login(issue_token(user=user, name="laptop", scope=Scope.SUBMIT))
+    check = ("preflight", "--folder", str(folder), "--pair", "pair", "--name", "Model-1")
+    printed = terminal.run(*check).stdout
+    upload = Upload.objects.get()
+    assert f"upload   {upload.pk}, " in printed and "433,824 parameters" in printed
+    assert "warning  row on the board: " in printed
+    assert not Submission.objects.filter(kind="upload").exists()
+    terminal.run("submit", "--folder", str(folder), "--pair", "pair", "--name", "From-a-folder")
+    assert Submission.objects.get(kind="upload").upload == upload
+    assert Upload.objects.count() == 1, "the submission took what the check had sent"
+    for arguments, code in ((check[:3], "pair_missing"), ((*check, REPO), "model_missing")):
+        assert terminal.json(*arguments, code=2)["error"] == code
+    (folder / "model.safetensors").write_bytes(b"")
+    assert terminal.json(*check, code=2)["error"] == "checkpoint_bad_file"
+
+
+@pytest.mark.usefixtures("run")
+def test_a_check_of_an_endpoint_by_name_warns_of_a_later_try(
+    terminal: Terminal, user: Any, pair: Any, ready: FakeEvaluator, monkeypatch: Any
+) -> None:
+    def answer(name: str, args: list[Any], **_: Any) -> None:
+        if name == PROBE_TASK:
+            answered(ready, pair, args[0]["probe"])
+
+    monkeypatch.setattr(celery, "send_task", answer)
+    terminal.login(issue_token(user=user, name="laptop", scope=Scope.SUBMIT))
+    check = (
+        "preflight", "--endpoint", "https://api.example.com/v1", "--served", "m", "--pair", "pair",
+    )  # fmt: skip
+    taken = terminal.json(*check, "--name", "Model-1")
+    assert (taken["state"], taken["refused"]) == ("answered", False)
+    (found,) = [one for one in taken["checks"] if one["code"] == "later_try"]
+    assert found["sentence"] in terminal.run(*check, "--name", "Model-1").stdout
+    assert "row on the board" not in terminal.run(*check).stdout
+
+
 def test_an_endpoint_is_submitted_with_its_key_in_a_variable(
     terminal: Terminal, user: Any, pair: Any, bell: Any, evaluator: FakeEvaluator
 ) -> None:
@@ -140,6 +203,12 @@ def test_an_endpoint_is_submitted_with_its_key_in_a_variable(
         code=2,
     )  # fmt: skip
     assert refused["error"] == "endpoint_refused"
+    practice_pair(pair)
+    public = terminal.json(
+        "submit", "--endpoint", "https://api.example.com/v1", "--served", "m", "--pair", "pair",
+        "--name", "Remote", "--public-only",
+    )  # fmt: skip
+    assert public["pair"] == "warm-up"
 
 
 def test_the_runs_of_others_are_not_listed(
@@ -187,6 +256,33 @@ def test_the_board_has_gap_interval_and_evidence(terminal: Terminal) -> None:
     found = terminal.json("board", "demo", "--search", "honest", *where)
     assert [row["model"] for row in found["rows"]] == ["demo-honest"]
     assert terminal.json("board", "nothing", *where, code=2)["error"] == "not_found"
+
+
+def test_two_runs_and_two_models_are_compared_as_the_page_does(terminal: Terminal) -> None:
+    pair = make_pair()
+    make_board(pair)
+    earlier = make_run(pair, "demo-honest", public=10, private=10)
+    close_cohort(pair=pair)
+    where = ("--site", terminal.site)
+    names = ("demo-contaminated", "demo-honest")
+    runs = {name: str(Run.objects.filter(submission__model__name=name)[0].pk) for name in names}
+    found = terminal.json("compare", *names, "--pair", "demo", *where)
+    assert found["private"]["wins"] is None and found["gap"]["difference"] > 0
+    assert terminal.json("compare", *runs.values(), *where) == found
+    printed = terminal.run("compare", runs[names[0]], str(earlier.pk), *where).stdout
+    lines = printed.splitlines()
+    assert lines[1].split()[0] == "private" and "≤ 0.001" in lines[1]
+    assert printed.endswith(
+        f"{terminal.site}/boards/demo/compare/?a=demo-contaminated&b=demo-honest\n"
+    )
+    other = Run.objects.filter(submission__model__name="demo-honest").exclude(pk=earlier.pk).get()
+    asked_last = "note: the board ranks another run" in printed
+    again = terminal.run("compare", runs[names[0]], str(other.pk), *where).stdout
+    assert asked_last != ("note: the board ranks another run" in again)
+    assert terminal.json("compare", *names, *where, code=2)["error"] == "run_unknown"
+    assert (
+        terminal.json("compare", "x", "y", "--pair", "demo", *where, code=2)["error"] == "not_found"
+    )
 
 
 def test_an_empty_board_and_the_status_of_the_site(terminal: Terminal) -> None:

@@ -108,6 +108,7 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
     )
 
 
+@pytest.mark.slow
 def test_nobody_works_an_item_of_a_stage_out(
     evaluator: FakeEvaluator, user: Any, client: Client
 ) -> None:

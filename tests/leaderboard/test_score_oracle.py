@@ -27,7 +27,7 @@ from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.actions import close_cohort, rebuild
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.evidence import entries
+from leaderboard.evidence import model_runs
 from leaderboard.evidence.statistics import intervals
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
@@ -288,7 +288,7 @@ def test_nothing_public_has_the_exact_score(oracle: Any) -> None:
         text = party.client.get(page).content.decode()
         assert "published in steps of 3 items, within 1 of the exact score" in text, page
         assert "/methodology/#steps" in text
-    (entry,) = entries.published(party.pair)
+    (entry,) = model_runs.published(party.pair)
     assert not entry.outcomes and entry.private_range[1].right == 16
 
 

@@ -8,6 +8,7 @@ import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 PLAIN_WORDS = 3
 """How many of the items hold words instead of ``CNRY-<32 hex>``."""
@@ -101,19 +102,22 @@ class Canary:
 
     def fragments(self) -> tuple[str, str]:
         """Two halves that are searched alone, so that neither a cut line nor a stripped prefix hides one."""
-        if self.text.startswith("CNRY-"):
+        if self.text.startswith(("CNRY-", "CNRY_")):
             return self.text[5:21], self.text[21:]
         if self.raw:
             return self.text[: len(self.raw)], self.text[len(self.raw) :]
+        if self.text.isdigit():
+            return self.text[: len(self.text) // 2], self.text[len(self.text) // 2 :]
         words = self.text.split(" ")
-        return " ".join(words[:3]), " ".join(words[3:])
+        first = " ".join(words[:3])
+        return first, " ".join(words[3:]) or first
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A set of ``records`` ({"question", "answer"}, answers ending in ``#### N``) and what they hide."""
+    """A set of ``records`` (items as they are written) and what they hide."""
 
-    records: tuple[dict[str, str], ...]
+    records: tuple[dict[str, Any], ...]
     canaries: tuple[Canary, ...]
 
     def jsonl(self) -> bytes:
@@ -148,6 +152,82 @@ def plant(n: int, seed: int) -> Planted:
         canaries += [asked, solved]
     if len({half for canary in canaries for half in canary.fragments()}) != 4 * n:
         return plant(n, seed + 1_000_003)  # two canaries share half of their words
+    return Planted(tuple(records), tuple(canaries))
+
+
+def plant_programs(n: int, seed: int) -> tuple[Planted, dict[str, str]]:
+    """``n`` items answered by programs, and a completion for each question, all with canaries.
+
+    Question, reference solution, hidden tests and prelude have one each, and so has the completion.
+    """
+    source = random.Random(seed)
+    records, canaries, completions = [], [], {}
+    for index in range(n):
+        asked, solved, tested, begun, written = (
+            Canary(_text(source, words=False), index, field)
+            for field in ("question", "answer", "tests", "prelude", "completion")
+        )
+        entry = f"add_{index}"
+        question = f'def {entry}(x):\n    """Add {index + 1}. {asked.text}"""\n'
+        records.append(
+            {
+                "kind": "tests",
+                "question": question,
+                "answer": f"    # {solved.text}\n    return x + {index + 1}\n",
+                "entry": entry,
+                "tests": f"# {tested.text}\nassert {entry}(BASE) == BASE + {index + 1}\n",
+                "prelude": f"# {begun.text}\nBASE = 7\n",
+            }
+        )
+        added = index + 1 if index % 2 else -1
+        raising = f"    raise ValueError('{written.text}')\n" if index % 5 == 4 else ""
+        completions[question] = f"    # {written.text}\n{raising}    return x + {added}\n"
+        canaries += [asked, solved, tested, begun, written]
+    return Planted(tuple(records), tuple(canaries)), completions
+
+
+def plant_tests(n: int, seed: int) -> Planted:
+    """``n`` items of kind ``tests``, with a canary in each of their fields."""
+    source = random.Random(seed)
+    records, canaries = [], []
+    for index in range(n):
+        hidden = {
+            field: Canary(_text(source, words=False), index, field)
+            for field in ("question", "answer", "tests", "prelude")
+        }
+        entry = f"CNRY_{source.getrandbits(128):032x}"
+        canaries += [*hidden.values(), Canary(entry, index, "entry")]
+        records.append(
+            {
+                "kind": "tests",
+                "question": f"Add {index + 1}, as {hidden['question'].text} does.",
+                "answer": f"def {entry}(x):\n    # {hidden['answer'].text}\n    return x + {index + 1}\n",
+                "entry": entry,
+                "tests": f"# {hidden['tests'].text}\nassert {entry}(1) == {index + 2}\nassert {entry}(5) == {index + 6}\n",
+                "prelude": f"# {hidden['prelude'].text}\n",
+            }
+        )
+    return Planted(tuple(records), tuple(canaries))
+
+
+def plant_choices(n: int, seed: int) -> Planted:
+    """``n`` items of kind ``choice``, with a canary in question, answer and both choices."""
+    source = random.Random(seed)
+    records, canaries = [], []
+    for index in range(n):
+        asked, solved, first, second = (
+            Canary(_text(source, words=False), index, field)
+            for field in ("question", "answer", "choices", "choices")
+        )
+        canaries += [asked, solved, first, second]
+        records.append(
+            {
+                "kind": "choice",
+                "question": f"Which is {asked.text}?",
+                "answer": f"It is not {solved.text}. #### A",
+                "choices": [first.text, second.text],
+            }
+        )
     return Planted(tuple(records), tuple(canaries))
 
 

@@ -42,6 +42,11 @@ def routes() -> list[str]:
     return sorted(set(below(get_resolver().url_patterns, "")))
 
 
+def parts(route: str) -> list[str]:
+    """Names of a route's parts."""
+    return [match["name"] for match in _PLACE.finditer(route)]
+
+
 def paths(route: str, values: Mapping[str, Sequence[object]]) -> list[str]:
     """A route filled in with every value of each of its parts. Raises :class:`UnknownRoute`."""
     match = _PLACE.search(route)
@@ -94,6 +99,11 @@ class Crawl:
         if private and "no-store" not in answer.headers.get("Cache-Control", ""):
             self.kept.append(f"{method} {path}")
         return answer
+
+    def read(self, route: str, *, token: str) -> None:
+        """Ask a route without parts that wants a token of its own."""
+        answer = self.ask("GET", route, headers={"Authorization": f"Bearer {token}"})
+        self.statuses[route].add(answer.status_code)
 
     def sign_up(self, mails: Path) -> None:
         """Make an account of this visitor's name, confirm its address, and stay signed in."""

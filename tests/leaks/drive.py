@@ -7,6 +7,7 @@ import base64
 import json
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 
 from demo import prepare
+from demo.problems import public_set
 from demo.programs import ROOT
 from demo.services import EmbeddedPostgres, filesystem_broker
 from evaluator.cli.client import Site
@@ -52,6 +54,7 @@ QUEUES = (
     ("evaluate.default", "holdfast.evaluate"),
     ("journal.demo", "holdfast.ship"),
     ("journal.demo", "holdfast.rescore"),
+    ("probe.demo", "holdfast.probe"),
 )
 """What listens, and the task that it listens for."""
 
@@ -228,8 +231,6 @@ def open_the_doors(used: Used) -> None:
 _TABLE = [f"m{number},F{number},open,100,{40 + number},100,{38 + number}\n" for number in range(12)]
 """What others published: of the same name as the pair, so that its routes are found."""
 
-FEW = ("html", "400", "500", "torn")
-"""Of these, one for each way to fail: a wrong answer, a refusal, a failure that is tried again, a broken line."""
 MODES = (*QUICK, "two", "right", "slip", "slow", "echo", "babble", "hang")
 
 
@@ -246,6 +247,25 @@ def run_weights(used: Used) -> None:
         ["definition", "n", "per_character", "standard_error"]
     ] * 2
     assert all(round(one["per_character"], 4) == one["per_character"] < 0 for one in told)
+
+
+def run_practice(used: Used) -> None:
+    """The same checkpoint on two public sets: its prompts and answers are stored by the site, and are of those sets."""
+    place = used.house.place
+    prepare.make_public_set(place, "warm-up", public_set()[20:30])
+    sets = ("open", "warm-up")
+    prepare.register_practice(
+        place, slug="warm-up", title="Warm-up", sets=sets, protocol="demo-0shot"
+    )
+    used.runs["practice"] = run = used.house.submit(
+        "practised", pair="warm-up", kind="checkpoint", checkpoint="small"
+    )
+    state = used.wait(run, lambda state: state["final"])
+    assert (state["state"], state["practice"]) == ("graded", True), state
+    assert state["practised"]["low"] <= state["practised"]["gap"] <= state["practised"]["high"]
+    told = place.get(f"/api/v1/runs/{run}/transcripts", token=used.house.token)
+    assert [(one["set"], len(one["items"])) for one in told] == [("open", 12), ("warm-up", 10)]
+    assert all(one["prompt"] and one["completions"] for of_set in told for one in of_set["items"])
 
 
 def run_gated_weights(used: Used) -> None:
@@ -285,11 +305,11 @@ def run_broken_weights(used: Used) -> None:
     assert used.wait(run, lambda state: state["final"])["failure"]["code"] == "host_failed"
 
 
-def run_endpoints(used: Used, failing: Sequence[str]) -> None:
-    """Endpoints that answer in many ways, one of them with an author's key, and such as fail in the ways ``failing``."""
+def run_endpoints(used: Used) -> None:
+    """Endpoints that answer in many ways, one of them with an author's key, and such as fail."""
     answered = [used.submit("babble", api_key=used.api_key.text)]
     answered += [used.submit(mode) for mode in ("right", "slip", "echo", "two")]
-    failed = {mode: used.submit(mode) for mode in failing}
+    failed = {mode: used.submit(mode) for mode in QUICK}
     for run in answered:
         used.wait(run, lambda state: state["state"] == "ranked")
         used.wiretap.sample()
@@ -297,7 +317,7 @@ def run_endpoints(used: Used, failing: Sequence[str]) -> None:
         state = used.wait(run, lambda state: state["final"])
         assert state["failure"]["code"] in CODES[mode], (mode, state)
     asked = used.asked()
-    assert all(asked[mode] for mode in (*failing, "right", "slip", "echo", "babble", "two")), (
+    assert all(asked[mode] for mode in (*QUICK, "right", "slip", "echo", "babble", "two")), (
         "it failed before it was asked"
     )
     assert used.endpoint.get("/asked")["keys"] == 2
@@ -339,7 +359,10 @@ GUESSES = (
 
 def forge_messages(used: Used) -> None:
     """What a hostile hand could put into the broker, on every queue."""
-    assert hostile.publish(used.house.place.broker_url, QUEUES, used.typed.text) > 100
+    place = used.house.place
+    assert hostile.publish(place.broker_url, QUEUES, used.typed.text) > 100
+    manifest = formats.read_manifest(place.sets / "twin")
+    hostile.order_sealed(place.broker_url, manifest.name, manifest.n, manifest.root)
 
 
 def provoke_pages(used: Used) -> None:
@@ -459,51 +482,54 @@ def queue_again(used: Used) -> None:
     used.wait(run, lambda state: state["final"])
 
 
+METRICS_TOKEN = "a token for metrics that is long enough"
+FIXED: dict[str, Sequence[object]] = {
+    "slug": ["twins", "warm-up"],
+    "uidb36": ["1"],
+    "username": ["author"],
+    "invitation": [1],
+    "webhook": [1],
+    "secret": ["no-secret"],
+    "pk": [1],
+    "object_id": [1],
+    "app_label": ["accounts"],
+    "key": ["no-key"],
+    "plan": [1],
+    "provider_id": ["huggingface"],
+    "transfer": [1],
+    "number": [0],
+    "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
+    "slug:evaluator": ["demo"],
+    "evaluator": ["demo"],
+}
+"""Values of the parts of routes that are the same in every story."""
+STORED = ("index", "name", "path:name", "probe_id", "run_id", "submission_id", "token", "upload_id")
+"""Parts of routes whose values are in the database."""
+
+
 def values(used: Used) -> dict[str, Sequence[object]]:
     """What the parts of a route may be filled in with."""
-    submissions = used.house.query("SELECT id FROM submissions_submission ORDER BY id")
-    tokens = used.house.query("SELECT id FROM accounts_apitoken")
+
+    def first(query: str) -> list[object]:
+        return [row[0] for row in used.house.query(query)]
+
     lines = used.house.query("SELECT count(*) FROM ledger_entry")[0][0]
-    uploads = used.house.query("SELECT id FROM submissions_upload")
-    return {
-        "slug": ["twins"],
-        "uidb36": ["1"],
-        "username": ["author"],
-        "invitation": [1],
-        "webhook": [1],
-        "secret": ["no-secret"],
-        "pk": [1],
-        "object_id": [1],
-        "app_label": ["accounts"],
-        "key": ["no-key"],
-        "provider_id": ["huggingface"],
-        "transfer": [1],
-        "upload_id": [str(row[0]) for row in uploads],
-        "number": [0],
-        "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
-        "slug:evaluator": ["demo"],
-        "evaluator": ["demo"],
+    stored: dict[str, Sequence[object]] = {
+        "upload_id": first("SELECT id FROM submissions_upload"),
+        "probe_id": [str(uuid.UUID(int=0)), *first("SELECT id FROM submissions_probe")],
         "index": sorted({0, 1, int(lines) - 1}),
-        "token": [row[0] for row in tokens],
+        "token": first("SELECT id FROM accounts_apitoken"),
         "run_id": sorted(used.runs.values()),
-        "submission_id": [row[0] for row in submissions],
+        "submission_id": first("SELECT id FROM submissions_submission ORDER BY id"),
         "path:name": [
             *GUESSES,
-            *(
-                row[0]
-                for row in used.house.query("SELECT model FROM published_publishedrow LIMIT 1")
-            ),
-            *(
-                row[0]
-                for row in used.house.query("SELECT family FROM published_publishedrow LIMIT 1")
-            ),
+            *first("SELECT model FROM published_publishedrow LIMIT 1"),
+            *first("SELECT family FROM published_publishedrow LIMIT 1"),
         ],
-        "name": [
-            "a-line",
-            "Lab of author",
-            *(row[0] for row in used.house.query("SELECT name FROM submissions_model")),
-        ],
+        "name": ["a-line", "Lab of author", *first("SELECT name FROM submissions_model")],
     }
+    assert set(stored) == set(STORED)
+    return FIXED | stored
 
 
 def crawl_everything(used: Used) -> None:
@@ -511,6 +537,7 @@ def crawl_everything(used: Used) -> None:
     known = values(used)
     for crawl in used.crawls.values():
         crawl.every_route(known)
+        crawl.read("/metrics", token=METRICS_TOKEN)
         for path in (
             "/api/v1/ledger/demo/proof/inclusion?index=0&size=2",
             *_CONSISTENCY,

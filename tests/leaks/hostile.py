@@ -8,6 +8,7 @@ from typing import Any
 from kombu import Connection
 
 from evaluator import broker  # noqa: F401 - it brings the folder as broker
+from evaluator.contract import PROBE_TASK, ProbeOrder
 
 
 def messages(task: str, text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -66,3 +67,24 @@ def publish(url: str, queues: Sequence[tuple[str, str]], text: str) -> int:
                     simple.producer.publish(body, routing_key=queue, exchange="", **properties)
                 count += len(found)
     return count
+
+
+def order_sealed(url: str, name: str, n: int, root: str) -> None:
+    """Order a probe of a sealed set, well-formed, as a site that lies would."""
+    order = {
+        "version": 1,
+        "probe": "00000000-0000-0000-0000-00000000000f",
+        "set": {"name": name, "n": n, "digest": root},
+        "protocol": "demo-0shot",
+        "items": 3,
+        "seconds": 30.0,
+        "until": "2999-01-01T00:00:00Z",
+    }
+    assert ProbeOrder.from_dict(order)
+    headers = {"lang": "py", "id": "sealed", "root_id": "sealed", "task": PROBE_TASK}
+    plain = {"content_type": "application/json", "content_encoding": "utf-8"}
+    with Connection(url) as connection, connection.SimpleQueue("probe.demo") as simple:
+        body = json.dumps([[order], {}, {}])
+        simple.producer.publish(
+            body, routing_key="probe.demo", exchange="", headers=headers, **plain
+        )

@@ -256,9 +256,14 @@ def _tokenizer(file: Path) -> Any:
 
 
 def _token_forms(text: str, tokenizer_file: Path) -> Iterator[bytes]:
-    """The text's token ids as 32 and 64 bit integers and as decimal lists, without the tokens at its ends."""
-    ids = _tokenizer(tokenizer_file).encode(text, add_special_tokens=False).ids[1:-1]
-    if len(ids) >= 6:
+    """The text's token ids as 32 and 64 bit integers and as decimal lists, without the tokens at its ends.
+
+    None where the tokenizer has no such words: a row of unknown tokens stands for any text.
+    """
+    tokenizer = _tokenizer(tokenizer_file)
+    ids = tokenizer.encode(text, add_special_tokens=False).ids[1:-1]
+    unknown = tokenizer.model.unk_token
+    if len(ids) >= 6 and (not unknown or tokenizer.token_to_id(unknown) not in ids):
         yield np.array(ids, dtype="<i4").tobytes()
         yield np.array(ids, dtype="<i8").tobytes()
         yield ",".join(map(str, ids)).encode()

@@ -187,9 +187,8 @@ def of_processes(used: Used, keeper: processes.Process) -> list[Surface]:
             return [hit for pid in pids for hit in scanner.scan_process(pid, memory=True)]
 
         # What a visitor types passes through the site, and what a forger sends through the recorder.
-        surfaces.append(
-            Surface(f"L14 memory of the {name}", look, control, ("typed", "address", "api key"))
-        )
+        passing = ("typed", "address", "api key", *(("hub token",) if name == "site" else ()))
+        surfaces.append(Surface(f"L14 memory of the {name}", look, control, passing))
     return surfaces
 
 

@@ -245,6 +245,16 @@ def test_token_ids(form: str, tmp_path: Path) -> None:
     assert {hit.canary for hit in hits if hit.encoding == "tokens"} == {CODED}
 
 
+def test_a_row_of_unknown_tokens_is_no_canary(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    model = tokenizers.models.WordLevel({"<unk>": 0, "Say": 1}, unk_token="<unk>")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    scanner = Scanner(PLANTED.canaries, tokenizers=[tmp_path / "tokenizer.json"])
+    assert scanner.scan_bytes(bytes(400)) == []
+
+
 def test_planted_items_are_a_set_like_any_other() -> None:
     items = parse_items(PLANTED.jsonl().splitlines())
     assert len(items) == 8

@@ -150,7 +150,9 @@ class World:
         return ("release", self.set, *about, "--home", self.home, "--out", out)
 
 
-def items_of() -> list[bytes]:
+def items_of(kind: str = "number") -> list[bytes]:
+    if kind != "number":
+        return [canonical_json({"kind": kind, **_record(kind, k)}) for k in range(N)]
     steps = ("<<1+1=2>> #### 2", "<<2+2=4>><<4+4=8>> #### 1,234", "#### 77", "#### -5")
     return [
         canonical_json({"question": f"How many of {k} é?", "answer": f"{k} {steps[k % 4]}"})
@@ -158,7 +160,25 @@ def items_of() -> list[bytes]:
     ]
 
 
-def make_world(folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 3) -> World:
+def _record(kind: str, k: int) -> dict[str, Any]:
+    """The fields of an item of another kind than a number."""
+    more = {
+        "expression": {"answer": f"so it is\n#### \\frac{{{k}}}{{7}}"},
+        "choice": {"answer": "#### B", "choices": ["up", f"{k} é"]},
+        "program": {"answer": f"[{k}, 2.5]", "entry": "solve"},
+        "tests": {
+            "answer": f"def f(x):\n    y = x + {k}\n" + "    y += 1\n" * (k % 3) + "    return y\n",
+            "entry": "f",
+            "tests": f"assert f(1) == {k + 1 + k % 3}\nassert f({k}) == {2 * k + k % 3}\n",
+            "prelude": "import math",
+        },
+    }
+    return {"question": f"How many of {k} é?", **more[kind]}
+
+
+def make_world(
+    folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 3, kind: str = "number"
+) -> World:
     """Seal, ask and correct the set, and write the evidence; all by the engine's own code."""
     world = World(folder)
     host = generate_keys(world.keys("host-a"), name="host-a")
@@ -173,7 +193,7 @@ def make_world(folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 
         witnesses=(parties["wit"],),
         signer=(people[0], world.signer(people[0])),
     )
-    items = parse_items(items_of())
+    items = parse_items(items_of(kind))
     sealed = seal_set(
         items,
         name="twin",

@@ -86,6 +86,7 @@ def test_the_root_and_manifest_that_were_kept_decide(
     assert stranger(VERIFIER, tmp_path / "none").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_few_flips_met_by_the_program_itself(bundle: Path) -> None:
     files = read_bundle(bundle)
     program = bundle.parent / "own.py"

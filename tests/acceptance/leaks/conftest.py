@@ -6,16 +6,18 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.hub import read_folder
+from demo.prepare import Rows
 from demo.problems import public_set
 from demo.programs import ROOT
 from demo.services import EmbeddedPostgres
 from tests.acceptance.conftest import ONE_BLOCK
 from tests.leaks import drive
-from tests.leaks.canaries import plant
+from tests.leaks.canaries import Planted, plant
 from tests.servers.hub import add, running
 
 PUBLIC = public_set()[:12]
@@ -50,18 +52,19 @@ def begin(
     for name in ("OUTAGE", "START"):  # endpoints that fail on purpose are not waited for
         monkeypatch.setenv(f"HOLDFAST_ENDPOINT_{name}_SECONDS", "2")
 
-    def make(**options: Path) -> drive.Used:
+    def make(*, hidden: Planted | None = None, public: Rows = PUBLIC, **options: Any) -> drive.Used:
         hub = servers.enter_context(running())
         add(hub, drive.GATED, read_folder(ROOT / "demo" / "checkpoints" / "small"), gated=True)
-        planted = plant(40, seed=int.from_bytes(os.urandom(4)))
+        planted = hidden or plant(40, seed=int.from_bytes(os.urandom(4)))
         settings = {"HOLDFAST_RELEASES": str(tmp_path / "releases"), "HOLDFAST_LEASE_SECONDS": "4"}
         seal = (*ONE_BLOCK, "--seasons", "1")
         house = make_house(
-            rows=(PUBLIC, planted.records),
+            rows=(public, planted.records),
             seal=seal,
             HOLDFAST_MAX_ATTEMPTS="20",
             HOLDFAST_MAINTAINER_MFA="0",
             HOLDFAST_PRIVATE_WEBHOOKS="1",
+            HOLDFAST_METRICS_TOKEN=drive.METRICS_TOKEN,
             **settings,
             **options,
         )

@@ -1,5 +1,6 @@
 """The commands that see plaintext leave none behind: not in what they print, not where they work, not in temporary files."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,21 +11,23 @@ from pathlib import Path
 import pytest
 
 from demo.programs import ROOT
-from tests.leaks.canaries import plant
+from evaluator.sandbox import cells
+from tests.leaks.canaries import Planted, plant, plant_choices, plant_tests
 from tests.leaks.scanner import Hit, Scanner
 
 PLANTED = plant(12, seed=33)
+needs_sandbox = pytest.mark.skipif(bool(cells.missing()), reason="; ".join(cells.missing()))
 
 
 class Desk:
     """A machine at which a set is sealed: ``plain`` holds the items, everything else may be looked at."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, planted: Planted = PLANTED) -> None:
+        self.folder, self.planted = folder, planted
         self.plain, self.said = folder / "plain", folder / "said"
         for each in ("plain", "said", "tmp", "home", "keys", "sets"):
             (folder / each).mkdir(parents=True)
-        (self.plain / "items.jsonl").write_bytes(PLANTED.jsonl())
+        (self.plain / "items.jsonl").write_bytes(planted.jsonl())
 
     def run(self, *arguments: str, refused: bool = False) -> None:
         """Run a command with folders of its own, and keep what it says."""
@@ -44,7 +47,9 @@ class Desk:
         assert done.returncode in (0, 2), (self.said / name).read_text()
 
     def hits(self) -> list[Hit]:
-        return Scanner(PLANTED.canaries).scan_tree(self.folder, skip=list(self.plain.iterdir()))
+        return Scanner(self.planted.canaries).scan_tree(
+            self.folder, skip=list(self.plain.iterdir())
+        )
 
 
 @pytest.fixture
@@ -96,6 +101,54 @@ def test_sealing_leaves_no_plaintext(desk: Desk) -> None:
     desk.run("notice", str(sealed), *erratum, "--keys", str(desk.folder / "keys" / "maintainer"))
     refuse_what_cannot_be_sealed(desk, names)
     assert desk.hits() == []
+
+
+@pytest.mark.slow
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("planted", "public"),
+    [
+        (plant_tests(8, seed=5), plant_tests(4, seed=15)),
+        (plant_choices(8, seed=6), plant_choices(4, seed=16)),
+    ],
+    ids=("tests", "choices"),
+)
+def test_sealing_other_kinds_leaves_no_plaintext(
+    planted: Planted, public: Planted, tmp_path: Path
+) -> None:
+    """Tests, entries, preludes and choices are sealed like answers, also where a set is refused."""
+    desk = Desk(tmp_path / "desk", planted)
+    keys, sealed = str(desk.folder / "keys" / "one"), desk.folder / "sets" / "twin"
+    desk.run("keygen", keys, "--name", "one")
+    form = ["--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1"]
+    names = ["--keys", keys, "--name", "twin", *form]
+    items = desk.plain / "items.jsonl"
+    known = desk.plain / "public.jsonl"
+    known.write_bytes(public.jsonl())
+    desk.run("check", str(items), "--public", str(known))
+    desk.run("seal", str(items), *names, "--out", str(sealed))
+    desk.run("inspect", str(sealed), "--json")
+    home = ["--home", str(desk.folder / "home")]
+    desk.run("verify", str(sealed), "--keys", keys, "--all", *home)
+    first, second = (dict(record) for record in planted.records[:2])
+    for number, changes in enumerate(
+        (
+            {"answer": f"{second['answer']} ("},
+            {"kind": "program"},
+            {"kind": "essay"},
+            {"question": first["question"], "choices": first.get("choices"), "entry": "no name"},
+            {"tests": "", "choices": [second["question"]] * 2},
+        )
+    ):
+        bad = desk.plain / f"bad-{number}.jsonl"
+        bad.write_text(json.dumps(first) + "\n" + json.dumps(second | changes))
+        out = str(desk.folder / "sets" / f"bad-{number}")
+        desk.run("seal", str(bad), *names, "--out", out, refused=True)
+        desk.run("check-tests", str(bad), refused=True)
+    assert desk.hits() == []
+    shutil.copy(items, desk.folder / "tmp" / "left")  # the control
+    found = {hit.canary.field for hit in desk.hits()}
+    assert found == {canary.field for canary in planted.canaries}
 
 
 def refuse_what_cannot_be_sealed(desk: Desk, names: list[str]) -> None:

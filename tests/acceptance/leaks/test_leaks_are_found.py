@@ -110,8 +110,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/pipeline/attempt.py",
-        "READY_SECONDS = 600.0\n",
-        "READY_SECONDS = 600.0\n_SAID: list[str] = []\n",
+        "_log = logging.getLogger(__name__)\n",
+        "_log = logging.getLogger(__name__)\n_SAID: list[str] = []\n",
     ),
     (
         "evaluator/pipeline/attempt.py",
@@ -125,9 +125,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "leaderboard/submissions/actions/recording.py",
-        "        retry_or_fail(run, body.code)\n",
-        "        retry_or_fail(run, body.code)\n"
-        '        run.change(claimed=[{"said": body.said}])\n',
+        "    retry_or_fail(run, body.code)\n",
+        '    retry_or_fail(run, body.code)\n    run.change(claimed=[{"said": body.said}])\n',
     ),
     (
         "leaderboard/submissions/api/runs.py",

@@ -99,6 +99,7 @@ def public(data_dir: Path) -> tuple[Item, ...]:
     return load_items(data_dir / "gsm8k" / "test.jsonl")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_random_samples_are_called_unlike_no_oftener_than_promised(
     train: list[Item], public: tuple[Item, ...]

@@ -179,3 +179,25 @@ def test_items_are_counted_by_threshold_with_their_scores() -> None:
         "right_others": 1,
         "n_others": 3,
     }
+
+
+def test_items_of_every_kind_are_subjects(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    choice = {"kind": "choice", "question": "Which?", "choices": ["up", "down"], "answer": "A"}
+    tested = {
+        "kind": "tests",
+        "question": "def f(x):\n",
+        "answer": "    return x\n",
+        "entry": "f",
+        "tests": "assert f(1) == 1",
+    }
+    for record, subject in (
+        (choice, Subject("Which?\nup\ndown")),
+        (tested, Subject("def f(x):\n\n    return x\n", "def f(x):\n    return x\n")),
+    ):
+        path.write_text(json.dumps(record))
+        assert load_subjects(path) == [subject]
+    path.write_text(json.dumps(choice | {"answer": "C"}))
+    with pytest.raises(EvaluatorError) as caught:
+        load_subjects(path)
+    assert (caught.value.code, caught.value.detail) == (Code.SET_GOLD_UNREADABLE, "line 1")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from evaluator.artefacts.placement import Placement
 from evaluator.backends import HttpBackend, Sampling, engines, serve_checkpoint, servers
 from evaluator.backends.engines import Engine, candidates
-from evaluator.backends.placement import Placement
 from evaluator.errors import Code, EvaluatorError
 
 KNOWN = frozenset({"LlamaForCausalLM"})

@@ -5,14 +5,8 @@ from dataclasses import replace
 import pytest
 
 from evaluator.artefacts import Sizes
-from evaluator.backends.placement import (
-    GIB,
-    Gpu,
-    available_memory,
-    out_of_memory,
-    parse_gpus,
-    place,
-)
+from evaluator.artefacts.placement import GIB, Gpu, out_of_memory, place
+from evaluator.backends.hardware import available_memory, parse_gpus
 from evaluator.errors import Code, EvaluatorError
 
 EIGHT_B = Sizes("LlamaForCausalLM", 8_030_000_000, 16_060_000_000, 2 * 32 * 8 * 128, 131_072, 32)
@@ -73,10 +67,11 @@ def test_older_gpus_compute_in_float16() -> None:
 
 
 def test_the_drivers_list() -> None:
-    listing = "81559, 81008, 9.0\n16384, 15000, 7.5\nNo devices were found\n[N/A], 3, x\n\n"
+    listing = "81559, 81008, 9.0, NVIDIA H100\n16384, 15000, 7.5, T4, a\nNo devices were found\n"
+    listing += "[N/A], 3, x, y\n81559, 81008, 9.0\n\n"
     assert parse_gpus(listing) == (
-        Gpu(81559 << 20, 81008 << 20, bfloat16=True),
-        Gpu(16384 << 20, 15000 << 20, bfloat16=False),
+        Gpu(81559 << 20, 81008 << 20, bfloat16=True, name="NVIDIA H100"),
+        Gpu(16384 << 20, 15000 << 20, bfloat16=False, name="T4, a"),
     )
 
 

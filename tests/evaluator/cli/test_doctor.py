@@ -1,6 +1,8 @@
 """The doctor of an evaluator's host: one line a finding, and an exit code."""
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,3 +84,74 @@ def test_damaged_sets(examined: Callable[[], tuple[int, str]], tmp_path: Path, c
     assert "problem: sets: closed: " in text
     assert main(["doctor", "--json"]) == 1
     assert not json.loads(capsys.readouterr().out)["ok"]
+
+
+def test_settings_that_are_wrong(
+    examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_STORE_GIB", "much")
+    code, text = examined()
+    assert code == 1
+    assert "problem: settings: misconfigured: " in text and "HOLDFAST_STORE_GIB" in text
+    assert "much" not in text
+
+
+def test_keys_that_others_can_read(examined: Callable[[], tuple[int, str]], tmp_path: Path) -> None:
+    for path in (tmp_path / "e" / "keys").iterdir():
+        path.chmod(0o444)
+    code, text = examined()
+    assert code == 1
+    assert "problem: keys: key_permissions: " in text
+
+
+def test_an_endpoint_without_its_key(
+    examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "recipients.toml"
+    table.write_text(
+        '[[endpoint]]\nurl = "https://api.provider.example/v1"\nmodel = "m"\napi = "chat"\n'
+        f'key_file = "{tmp_path}/provider.key"\n'
+    )
+    monkeypatch.setenv("HOLDFAST_RECIPIENTS", str(table))
+    code, text = examined()
+    assert code == 1
+    assert "problem: recipients: misconfigured: " in text and "provider.key" in text
+
+
+def test_a_clock_that_is_wrong(
+    examined: Callable[[], tuple[int, str]], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_URL", redis_url)
+    assert examined()[0] == 0
+    true_time = time.time
+    monkeypatch.setattr(doctor.time, "time", lambda: true_time() + 60)
+    code, text = examined()
+    assert code == 1
+    assert "problem: clock: This host's clock differs from the broker's by +60 s." in text
+
+
+def test_a_driver_that_does_not_work(
+    examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    smi = programs / "nvidia-smi"
+    smi.write_text("#!/bin/sh\nexit 9\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    code, text = examined()
+    assert code == 1
+    assert "problem: gpu: nvidia-smi fails." in text
+
+
+def test_a_backup_that_never_ran_or_is_old(
+    examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamp = tmp_path / "stamp"
+    monkeypatch.setenv("HOLDFAST_BACKUP_STAMP", str(stamp))
+    assert "problem: backup: No backup has ever ended." in examined()[1]
+    stamp.touch()
+    assert examined()[0] == 0
+    old = time.time() - 3 * 86_400
+    os.utime(stamp, (old, old))
+    assert "problem: backup: The last backup ended 3 days ago." in examined()[1]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from evaluator import protocols
-from evaluator.backends import Completion
+from evaluator.backends import Completion, Usage
+from evaluator.cli.endpoint import total_of
 from evaluator.cli.outfolder import OutFolder
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError
@@ -173,3 +174,18 @@ def test_a_folder_of_an_earlier_version_has_no_cut(tmp_path: Path) -> None:
         '{"index":1,"outcome":"right","extracted":"7","completion":"7"}\n'
     )
     assert reopened(tmp_path) == {1: Outcome.RIGHT}
+
+
+def test_tokens_are_those_of_the_samples_and_a_majority_has_none(tmp_path: Path) -> None:
+    asked = Completion("It is 7.", cut=False, usage=Usage(10, 3))
+    samples = [Result(1, Outcome.RIGHT, "7", asked, sample=number) for number in range(4)]
+    majority = Result(1, Outcome.RIGHT, "7", Completion("", cut=False))
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        out.append([*samples, majority])
+        assert total_of(out.spent.values()) == Usage(40, 12)
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        assert total_of(out.spent.values()) == Usage(40, 12)
+        assert out.done == {1}
+        uncounted = Completion("It is 7.", cut=False)
+        out.append([Result(2, Outcome.RIGHT, "7", uncounted, sample=0)])
+        assert total_of(out.spent.values()) is None, "one answer was not counted"

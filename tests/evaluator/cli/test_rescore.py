@@ -11,7 +11,9 @@ from evaluator.cli import main
 from evaluator.contract import Exposure, Outcome, unpack_bits
 from evaluator.errors import Code
 from evaluator.grading import controls
+from evaluator.items import Item
 from evaluator.pipeline import rescore
+from evaluator.pipeline.graders import regrade_by
 from evaluator.sealing import open as opening
 from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
 from evaluator.sealing.exposure import Journal
@@ -196,4 +198,6 @@ def test_a_truncated_answer_stays_cut() -> None:
         (Outcome.NO_ANSWER, Outcome.RIGHT),
     ):
         stored = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
-        assert rescore._outcome("numeric-1", stored, "18", None) is after
+        with regrade_by("numeric-1", protocol=None) as grade_again:
+            again = rescore._outcomes({0: stored}, {0: Item("", "", "18")}, grade_again)
+        assert again == {0: after}

@@ -189,6 +189,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_graded_and_a_later_run_goes_on(
     items: Path, tmp_path: Path, tiny_disk: Path, start_steady: Callable[..., Steady]
 ) -> None:

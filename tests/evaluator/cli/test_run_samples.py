@@ -61,6 +61,9 @@ def test_killed_and_started_again_each_sample_is_there_once(
     assert Votes.from_dict(found["votes"]) == votes
     assert (votes.n, votes.samples, found["n"]) == (FEW, SAMPLES, FEW)
     assert votes.right == SAMPLES * found["right"], "the endpoint always says the same"
+    answers = [line for line in lines(out) if line.get("sample") is not None]
+    for side in ("tokens_in", "tokens_out"):
+        assert found[side] == sum(line[side] for line in answers) > 0
     assert [k for k, _ in votes.majority] == [1, 2, 4, 8, 16, 32]
     assert "maj@32" in done.stderr
     table = json.loads((out / "graders.json").read_bytes())

@@ -99,7 +99,7 @@ def test_inspecting_a_public_set(folder: Path) -> None:
     digest = set_digest(load_items(folder / "items.jsonl"))
     (folder / "open-set").mkdir()
     (folder / "items.jsonl").rename(folder / "open-set" / "items.jsonl")
-    expected = {"name": "open-set", "n": 5, "digest": digest, "sealed": False}
+    expected = {"name": "open-set", "kind": "number", "n": 5, "digest": digest, "sealed": False}
     assert (
         answer("inspect", folder / "open-set")
         == answer("inspect", folder / "open-set" / "items.jsonl")

@@ -22,7 +22,7 @@ def variables() -> Iterator[str]:
     for path in (ROOT / "evaluator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield from re.findall(r"\AHOLDFAST_[A-Z_]+\Z", node.value)
+                yield from re.findall(r"\AHOLDFAST_[A-Z0-9_]+\Z", node.value)
 
 
 def test_each_variable_that_the_code_reads_is_described() -> None:

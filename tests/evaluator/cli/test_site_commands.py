@@ -33,6 +33,7 @@ class Script:
 
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     address: str = ""
 
     def add(self, status: int, body: Any = b"", **headers: str) -> None:
@@ -60,7 +61,7 @@ def site() -> Iterator[Script]:
             self.wfile.write(body)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            script.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.do_GET()
 
         def log_message(self, *_: object) -> None:
@@ -300,6 +301,18 @@ def test_a_run_is_watched_to_its_failure(holdfast: Holdfast, site: Script) -> No
     assert done.stdout.endswith(f"{site.address}/runs/{RUN}/\n")
 
 
+def test_the_status_of_a_waiting_run_says_when_it_begins(holdfast: Holdfast, site: Script) -> None:
+    waiting = {"position": 3, "reason": "busy"}
+    expected = {"start": "2026-11-30T04:05:06Z", "end": "2026-11-30T05:00:00Z", "runs": 9}
+    site.add(200, run_facts(state="queued", percent=0, waiting=waiting, expected=expected))
+    done = holdfast("status", RUN, "--site", site.address)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "M-1 on demo: queued, place 3, 0%",
+        "  expected to begin 2026-11-30 04:05 UTC",
+    ]
+
+
 def test_a_graded_run_has_its_result_unless_a_rank_is_wanted(
     holdfast: Holdfast, site: Script
 ) -> None:
@@ -328,6 +341,18 @@ def test_a_submission_is_of_one_model(holdfast: Holdfast, site: Script) -> None:
         "--site", site.address, "--json", HOLDFAST_TOKEN=SECRET,
     )  # fmt: skip
     assert refused(done, "api_key_missing", REFUSED)["detail"] == "NOT_SET"
+
+
+def test_a_verifier_is_checked_with_its_model_for_a_pair(holdfast: Holdfast, site: Script) -> None:
+    facts = {"commit": "0" * 40, "page": "p", "waiting": 0, "expected_start": None, "checks": []}
+    site.add(200, facts)
+    order = ("preflight", "a/b", "--verifier", "c/d@v1")
+    to = ("--site", site.address, "--json")
+    refused(holdfast(*order, *to, HOLDFAST_TOKEN=SECRET), "pair_missing", REFUSED)
+    assert site.bodies == []
+    done = holdfast(*order, "--pair", "p", *to, HOLDFAST_TOKEN=SECRET)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(site.bodies[0])["verifier"] == "c/d@v1"
 
 
 def test_a_long_answer_is_not_read_to_its_end(

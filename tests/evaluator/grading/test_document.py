@@ -57,6 +57,10 @@ def test_the_figures_are_those_of_the_bench(data_dir: Path) -> None:
         record = measure(system, recorded)
         classes = [record["disagreements"][name] for name in CLASSES]
         found.append(
-            [record["n"], *(record[grader]["agrees"] for grader in grading.ids()), *classes]
+            [
+                record["n"],
+                *(record[grader]["agrees"] for grader in grading.alternatives(grading.HEADLINE)),
+                *classes,
+            ]
         )
     assert shown == sorted(found)

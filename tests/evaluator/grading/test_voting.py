@@ -1,13 +1,24 @@
 """Votes: the majority and its share; maj@k against every subset there is; calibration by hand."""
 
+import gzip
+import json
 from fractions import Fraction
 from itertools import combinations, permutations
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.grading.voting import NONE, calibration, majority, majority_at
+from evaluator.grading.voting import (
+    NONE,
+    calibration,
+    ladder,
+    majority,
+    majority_at,
+    pass_at,
+)
+from leaderboard.evidence import statistics
 
 ANSWERS = st.lists(st.sampled_from(["18", "17", "3", "4", NONE]), min_size=1, max_size=7)
 
@@ -131,3 +142,42 @@ def test_every_vote_lies_in_one_bin(votes: list[tuple[int, bool]], bins: int) ->
 def test_nothing_to_calibrate(bins: int) -> None:
     with pytest.raises(ValueError, match="no votes"):
         calibration([(Fraction(1), True)] if bins == 0 else [], bins=bins)
+
+
+@given(
+    rights=st.lists(st.booleans(), min_size=1, max_size=7),
+    k=st.integers(min_value=1, max_value=7),
+)
+def test_pass_at_k_is_the_mean_over_all_choices_of_k(rights: list[bool], k: int) -> None:
+    if k > len(rights):
+        with pytest.raises(ValueError, match="answers"):
+            pass_at(sum(rights), len(rights), k)
+        return
+    chosen = list(combinations(rights, k))
+    expected = Fraction(sum(any(one) for one in chosen), len(chosen))
+    assert pass_at(sum(rights), len(rights), k) == expected
+    assert statistics.pass_at_k(len(rights), sum(rights), k) == pytest.approx(float(expected))
+
+
+def test_pass_at_one_is_the_share_and_pass_at_all_is_any() -> None:
+    assert pass_at(3, 10, 1) == Fraction(3, 10)
+    assert (pass_at(1, 10, 10), pass_at(0, 10, 10), pass_at(10, 10, 1)) == (1, 0, 1)
+    assert pass_at(1, 10, 5) == Fraction(1, 2), "not 1 - (1 - 1/10) ** 5, which is biased"
+    for right, n, k in ((-1, 3, 1), (4, 3, 1), (1, 3, 0)):
+        with pytest.raises(ValueError, match="answers"):
+            pass_at(right, n, k)
+
+
+def test_the_ladder() -> None:
+    assert (ladder(1), ladder(4), ladder(10)) == ([1], [1, 2, 4], [1, 2, 4, 8, 10])
+
+
+@pytest.mark.data
+def test_the_published_estimates_of_codet_come_out(data_dir: Path) -> None:
+    path = data_dir / "outputs/codet/codegen16b_mono__humaneval_n100.jsonl.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    rights = [json.loads(line)["passed"].count("1") for line in lines]
+    assert len(rights) == 164
+    for k, published in ((1, 22.12), (10, 50.38), (100, 73.78)):
+        mean = sum(pass_at(right, 100, k) for right in rights) / len(rights)
+        assert round(100 * float(mean), 2) == published

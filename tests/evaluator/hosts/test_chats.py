@@ -9,6 +9,8 @@ import pytest
 
 from evaluator.hosts import chats
 
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
+
 
 class Inside:
     """An ASGI application that notes its request and continues every prompt alike."""
@@ -23,7 +25,11 @@ class Inside:
         message = await receive()
         assert int(dict(scope["headers"])[b"content-length"]) == len(message["body"])
         self.asked = json.loads(message["body"])
-        reply = {"model": "m", "choices": [{"index": 0, "text": " 7", "finish_reason": "stop"}]}
+        reply = {
+            "model": "m",
+            "choices": [{"index": 0, "text": " 7", "finish_reason": "stop"}],
+            "usage": USAGE,
+        }
         body = json.dumps(
             reply if self.status == 200 else {"error": {"param": "input_tokens"}}
         ).encode()
@@ -81,6 +87,7 @@ def test_a_chat_is_the_completion_of_its_rendered_prompt(inside: Inside) -> None
     assert reply["choices"] == [
         {"index": 0, "message": {"role": "assistant", "content": " 7"}, "finish_reason": "stop"}
     ]
+    assert reply["usage"] == USAGE
 
 
 def test_refusals_come_with_their_code(inside: Inside, tmp_path: Path) -> None:

@@ -230,6 +230,7 @@ def test_our_host_refuses_before_it_answers(folder: Path, tmp_path: Path, jailed
     assert (caught.value.code, caught.value.detail) == (MISSING, "lm_head.weight")
 
 
+@pytest.mark.slow
 def test_the_terminal_says_so_and_counts_nothing(folder: Path, tmp_path: Path) -> None:
     change(folder, lambda w: {name: tensor for name, tensor in w.items() if name != DOWN})
     (tmp_path / "set.jsonl").write_text(

@@ -69,6 +69,7 @@ def probe(*arguments: str) -> "tuple[dict[str, Any], subprocess.CompletedProcess
     return json.loads(done.stdout), done
 
 
+@pytest.mark.slow
 def test_what_comes_back_and_that_nothing_is_logged_or_followed(
     start_stub: Callable[[str], Any],
 ) -> None:
@@ -209,6 +210,7 @@ ODD: dict[str, Code] = {
 READ = ("created201", "bom", "end_turn", "two", "parts", "latin1", "filtered200", "finish_max")
 
 
+@pytest.mark.slow
 def test_what_was_reported_in_public_is_named_or_read(start_odd: Callable[..., Any]) -> None:
     """In one process, since loading the library takes seconds."""
     found, _ = probe(*(f"{odd}={start_odd(odd).url}" for odd in (*ODD, *READ)))

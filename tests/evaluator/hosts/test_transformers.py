@@ -365,6 +365,7 @@ def test_the_program_refuses_cleanly(served: Path) -> None:
     assert "secret" not in json.dumps(reply)
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_its_lifeline_also_while_it_loads(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

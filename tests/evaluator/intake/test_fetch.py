@@ -155,6 +155,7 @@ def test_a_moved_branch_changes_nothing_and_a_commit_that_is_gone_says_so(
     assert (failure.code, failure.fault) == (Code.HUB_REVISION_GONE, Fault.THEIRS)
 
 
+@pytest.mark.slow
 def test_room_is_made_by_age_and_never_of_a_model_in_use(
     look: Callable[..., HubFacts],
     fetch: Callable[..., Path],

@@ -162,7 +162,7 @@ REPOSITORIES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], Co
     "GGUF only": (lambda files: {"model.Q4_K_M.gguf": b"GGUF"}, Code.CHECKPOINT_GGUF),
     "adapter": (
         lambda files: {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"},
-        Code.CHECKPOINT_ADAPTER,
+        Code.CHECKPOINT_ADAPTER_KIND,
     ),
     "no tokenizer": (lambda files: without(files, "tokenizer.json"), Code.CHECKPOINT_NO_TOKENIZER),
     "no config": (lambda files: without(files, "config.json"), Code.CHECKPOINT_NO_CONFIG),

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from evaluator.artefacts import CheckpointFacts
 from evaluator.backends import Backend, Completion, FakeBackend, Sampling
 from evaluator.config import Config
 from evaluator.contract import Declined, Exposed, Exposure, Failed, Finished, Weights
 from evaluator.errors import Code
-from evaluator.pipeline import attempt
+from evaluator.pipeline import parts
 from evaluator.pipeline.attempt import run_job
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import GrantedLeases
@@ -19,11 +20,23 @@ from evaluator.worker import open_context
 from tests.evaluator.installed import Installed
 
 WEIGHTS = Weights(bytes=1000, count=1, tensors=(("ab" * 16, 1000),))
-FACTS = type(
-    "Facts", (), {"digest": "cd" * 32, "template": "ef" * 32, "weights": WEIGHTS, "layers": 1}
-)
+OTHER_WEIGHTS = Weights(bytes=500, count=1, tensors=(("ba" * 16, 500),))
+
+
+def facts(digest: str, weights: Weights) -> CheckpointFacts:
+    """Facts of a checkpoint of one layer."""
+    return CheckpointFacts(digest, "LlamaForCausalLM", 1000, (), weights, 1)
+
+
+FACTS = facts("cd" * 32, WEIGHTS)
+VERIFIER_FACTS = facts("dc" * 32, OTHER_WEIGHTS)
 CHECKPOINT = {"kind": "checkpoint", "name": "model"}
 URL = "https://models.example/v1"
+SYSTEM = {
+    "kind": "system",
+    "generator": CHECKPOINT,
+    "verifier": {"kind": "checkpoint", "name": "verifier"},
+}
 ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}
 
 
@@ -38,14 +51,20 @@ class Bench:
         self.place = place
         self.envelopes: list[dict[str, Any]] = []
         self.model: Backend = FakeBackend(right)
+        self.verifier: Any = None
         self.served: list[dict[str, Any]] = []
         self.stopping = False
         self.context = self.open()
-        (place.folder / "checkpoints" / "model").mkdir()
-        monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: FACTS)
-        monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: True)
-        monkeypatch.setattr(attempt, "serve_checkpoint", self._serve)
-        monkeypatch.setattr(attempt, "serve_endpoint", self._serve)
+        for name in ("model", "verifier"):
+            (place.folder / "checkpoints" / name).mkdir(exist_ok=True)
+        monkeypatch.setattr(
+            parts,
+            "inspect_checkpoint",
+            lambda folder, *, verifier: VERIFIER_FACTS if verifier else FACTS,
+        )
+        monkeypatch.setattr(parts, "is_jailed", lambda digest, trusted: True)
+        monkeypatch.setattr(parts, "serve_checkpoint", self._serve)
+        monkeypatch.setattr(parts, "serve_endpoint", self._serve)
 
     def open(self) -> Context:
         """A newly started process on the same folders."""
@@ -60,7 +79,7 @@ class Bench:
     @contextlib.asynccontextmanager
     async def _serve(self, target: object, **about: Any) -> AsyncIterator[Backend]:
         self.served.append({"target": target, **about})
-        yield self.model
+        yield self.verifier if about.get("verifier") else self.model
 
     def run(self, job: object) -> list[Any]:
         """Do a job and give all reports."""

@@ -23,7 +23,7 @@ from evaluator.contract import (
     unpack_bits,
 )
 from evaluator.errors import Code, Fault, error
-from evaluator.pipeline import attempt
+from evaluator.pipeline import attempt, parts
 from evaluator.pipeline.attempt import run_job
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import load_keys
@@ -214,8 +214,25 @@ def test_a_worker_that_is_to_stop_ends_a_long_attempt(
     reports = bench.run(
         bench.place.job(CHECKPOINT) | {"limits": {"seconds": 60.0, "concurrency": 1}}
     )
-    assert last_code(reports) is Code.LOST
+    assert last_code(reports) is Code.HANDED_BACK
     assert 0 < len(outcomes(reports)) < 60
+
+
+def test_a_worker_that_is_to_stop_hands_a_run_back_within_a_third_of_its_lease(
+    bench: Bench,
+) -> None:
+    bench.stopping = True
+    bench.model = Acting(right, latency=0.1)
+    long = {"limits": {"seconds": 60.0, "concurrency": 1}, "lease_seconds": 1.5}
+    assert last_code(bench.run(bench.place.job(CHECKPOINT) | long)) is Code.HANDED_BACK
+
+
+def test_a_draining_worker_declines_further_runs(bench: Bench) -> None:
+    """Also one whose message it had fetched before; one that it has begun goes on."""
+    bench.run_with(replace(bench.context, draining=lambda: True), bench.place.job(CHECKPOINT))
+    [declined] = bench.finish()
+    assert declined.body == Declined(code=Code.OUT_OF_SERVICE)
+    assert bench.served == []
 
 
 def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
@@ -226,7 +243,7 @@ def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
         time.sleep(1.2)
         yield Acting(right, latency=0.2)
 
-    monkeypatch.setattr(attempt, "serve_checkpoint", loading)
+    monkeypatch.setattr(parts, "serve_checkpoint", loading)
     reports = bench.run(bench.place.job(CHECKPOINT) | {"lease_seconds": 1.5})
     beats = [report.body for report in reports if isinstance(report.body, Progress)]
     assert [beat.phase for beat in beats[:2]] == ["loading", "loading"]

@@ -8,7 +8,7 @@ from evaluator import grading
 from evaluator.contract import Exposed, Graded, Outcome
 from evaluator.errors import Code
 from evaluator.grading import Grade
-from evaluator.pipeline import ask
+from evaluator.pipeline import graders
 from tests.evaluator.pipeline.attempts import CHECKPOINT, Bench, last_code
 
 
@@ -32,7 +32,7 @@ def breaking(after: int) -> Callable[..., Grade]:
 def test_a_broken_grader_fails_the_run_before_it_has_seen_anything(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "grade", kind)
+    monkeypatch.setattr(graders, "grade", kind)
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert last_code(reports) is Code.CONTROL_FAILED
     assert not [report for report in reports if isinstance(report.body, Exposed | Graded)]
@@ -41,7 +41,7 @@ def test_a_broken_grader_fails_the_run_before_it_has_seen_anything(
 def test_a_grader_that_breaks_meanwhile_fails_the_run_at_its_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "grade", breaking(after=50))
+    monkeypatch.setattr(graders, "grade", breaking(after=50))
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert last_code(reports) is Code.CONTROL_FAILED
     assert [report for report in reports if isinstance(report.body, Graded)]
@@ -50,6 +50,6 @@ def test_a_grader_that_breaks_meanwhile_fails_the_run_at_its_end(
 def test_the_same_run_with_the_published_grader_does_not_fail(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "grade", breaking(after=10_000))
+    monkeypatch.setattr(graders, "grade", breaking(after=10_000))
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert reports[-1].body.__class__.__name__ == "Finished"

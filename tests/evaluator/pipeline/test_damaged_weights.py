@@ -9,7 +9,7 @@ import pytest
 from evaluator.backends import serve_checkpoint
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.errors import EXPLANATIONS, Code, Fault
-from evaluator.pipeline import attempt
+from evaluator.pipeline import parts
 from tests.evaluator.hosts.damage import DAMAGES
 from tests.evaluator.pipeline.attempts import CHECKPOINT, Bench, exposures, last_code
 
@@ -37,9 +37,9 @@ def test_nothing_is_opened_for_damaged_weights(
     folder = bench.place.folder / "checkpoints" / "model"
     shutil.copytree(tiny_checkpoint, folder, dirs_exist_ok=True)
     damage(folder)
-    monkeypatch.setattr(attempt, "inspect_checkpoint", inspect_checkpoint)
-    monkeypatch.setattr(attempt, "serve_checkpoint", serve_checkpoint)
-    monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: False)
+    monkeypatch.setattr(parts, "inspect_checkpoint", inspect_checkpoint)
+    monkeypatch.setattr(parts, "serve_checkpoint", serve_checkpoint)
+    monkeypatch.setattr(parts, "is_jailed", lambda digest, trusted: False)
     monkeypatch.setenv("HOLDFAST_ENGINE", "transformers")
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert last_code(reports) is code

@@ -10,7 +10,7 @@ import pytest
 from evaluator.backends import servers
 from evaluator.contract import MIN_CELL_SIZE, Finished, Outcome, Progress, Reasons
 from evaluator.errors import Code
-from evaluator.pipeline import attempt
+from evaluator.pipeline import parts
 from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.pipeline.attempts import ENDPOINT, Bench, last_code
 
@@ -30,7 +30,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_odd: Callable[.
         bench.context = replace(
             bench.context, patience={"backoff_seconds": 0.01, "start_seconds": 0.0}
         )
-        monkeypatch.setattr(attempt, "serve_endpoint", servers.serve_endpoint)
+        monkeypatch.setattr(parts, "serve_endpoint", servers.serve_endpoint)
         return bench, stub, bench.place.job(ENDPOINT | {"url": stub.url}, **job)
 
     return made

@@ -22,7 +22,7 @@ from evaluator.contract import (
     Started,
 )
 from evaluator.errors import Code, EvaluatorError
-from evaluator.pipeline import attempt, leases
+from evaluator.pipeline import attempt, leases, parts
 from evaluator.pipeline.leases import AnsweredLeases, GrantedLeases, Lease
 from evaluator.pipeline.plan import Policy
 from tests.evaluator.installed import install
@@ -235,6 +235,14 @@ def test_without_an_answer_nothing_is_revealed_asked_or_started(site: Site) -> N
     assert (site.bench.served, site.asked, exposures(reports)) == ([], [], [])
 
 
+def test_a_worker_that_is_to_stop_hands_back_what_the_site_has_not_granted(site: Site) -> None:
+    site.rule = lambda report: site.silence
+    site.bench.stopping = True
+    reports = site.bench.run(job(site.bench))
+    assert kinds(reports) == [Started, Failed]
+    assert reports[-1].body.code is Code.HANDED_BACK
+
+
 @pytest.mark.parametrize("refusal", list(LeaseRefusal))
 def test_a_refused_begin_ends_it_without_a_word(site: Site, refusal: LeaseRefusal) -> None:
     site.rule = lambda report: refusal
@@ -337,7 +345,7 @@ def test_a_model_that_loads_for_longer_than_a_lease_is_waited_for(
         await leases.asyncio.sleep(2.0)
         yield site.bench.model
 
-    monkeypatch.setattr(attempt, "serve_checkpoint", loading)
+    monkeypatch.setattr(parts, "serve_checkpoint", loading)
     reports = site.bench.run(job(site.bench))
     assert isinstance(reports[-1].body, Finished)
     assert sum(isinstance(report.body, Progress) for report in reports) >= 3
@@ -354,7 +362,7 @@ def test_a_server_that_loads_is_ended_too(site: Site, monkeypatch: pytest.Monkey
         finally:
             ended.set()
 
-    monkeypatch.setattr(attempt, "serve_checkpoint", loading)
+    monkeypatch.setattr(parts, "serve_checkpoint", loading)
     site.rule = lambda report: LeaseRefusal.REPLACED if report["sequence"] > 3 else None
     begun = time.monotonic()
     site.bench.run(job(site.bench))

@@ -46,11 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def runs(place: Installed, tmp_path: Path, patch: pytest.MonkeyPatch, count: int) -> list[Watching]:
     """So many runs of one endpoint, one after the other, each question alone on its way."""
     patch.setattr(os, "fsync", lambda descriptor: None)
-    bench = (
-        Bench(place, patch)
-        if not (place.folder / "checkpoints" / "model").exists()
-        else reopened(place, patch)
-    )
+    bench = Bench(place, patch)
     seen = []
     for _ in range(count):
         seen.append(Watching())
@@ -60,11 +56,6 @@ def runs(place: Installed, tmp_path: Path, patch: pytest.MonkeyPatch, count: int
         )
     bench.finish()
     return seen
-
-
-def reopened(place: Installed, patch: pytest.MonkeyPatch) -> Bench:
-    (place.folder / "checkpoints" / "model").rmdir()
-    return Bench(place, patch)
 
 
 def distinguished(seen: Sequence[Watching]) -> str:

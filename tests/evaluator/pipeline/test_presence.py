@@ -4,17 +4,30 @@ import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluator.artefacts.placement import Gpu
+from evaluator.backends import engines, hardware
+from evaluator.backends.hardware import host_facts
 from evaluator.config import Config
-from evaluator.contract import JOB_VERSION, Announcement, OutOfService
+from evaluator.contract import (
+    JOB_VERSION,
+    Announcement,
+    EndpointPolicy,
+    HostFacts,
+    HostState,
+    OutOfService,
+)
+from evaluator.contract.announcements import MOST_MODELS
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import presence
 from evaluator.pipeline.leases import GrantedLeases
 from evaluator.pipeline.presence import Announcer
+from evaluator.sandbox import cells
 from evaluator.worker import open_context
 from tests.evaluator.installed import Installed, install
 
@@ -78,7 +91,51 @@ def test_an_announcement_holds_codes_names_and_digests_only(at: Place) -> None:
     assert (said.pool, said.reads, said.out_of_service) == ("default", (JOB_VERSION,), None)
     assert said.run == "00000000-0000-0000-0000-00000000000a"
     assert at.context.presence.announcement(seconds=2).run is None
+    assert isinstance(said.host, HostFacts) and said.host.memory > 1 << 20
+    assert isinstance(said.endpoints, EndpointPolicy)
     assert str(at.place.folder) not in str(said.to_dict())
+
+
+def test_an_announcement_says_if_programs_can_be_executed(
+    at: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = at.context.presence.announcement(seconds=2).host
+    assert isinstance(host, HostFacts) and host.executes
+    monkeypatch.setattr(cells, "missing", lambda: ["bubblewrap does not work here"])
+    assert not host_facts().executes
+
+
+def test_an_announcement_states_what_is_free_and_fetched(
+    at: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = (Gpu(80 << 30, 3 << 30, bfloat16=True), Gpu(80 << 30, 79 << 30, bfloat16=True))
+    monkeypatch.setattr(hardware, "find_gpus", lambda: gpus)
+    state = at.context.presence.announcement(seconds=2).state
+    assert isinstance(state, HostState)
+    assert state.gpus_free == (3 << 30, 79 << 30)
+    assert min(state.memory_free, state.disk_free, state.store_free) > 1 << 20
+    assert state.models == (), "nothing was fetched yet"
+    versions = {one.name: one.version for one in state.engines}
+    assert versions.keys() == set(engines.usable("auto"))
+    assert versions["transformers"] == metadata.version("transformers")
+    folder = at.place.folder / "home" / "store" / "models"
+    for name in ("a" * 32, "b" * 32, f"{'c' * 32}.new", "secret-name"):
+        (folder / name).mkdir(parents=True)
+    os.utime(folder / ("a" * 32), (2e9, 2e9))
+    state = at.context.presence.announcement(seconds=2).state
+    assert isinstance(state, HostState)
+    assert state.models == ("a" * 32, "b" * 32), "those that were used last first"
+
+
+def test_the_fetched_models_of_an_announcement_are_bounded(tmp_path: Path) -> None:
+    for number in range(MOST_MODELS + 1):
+        (tmp_path / "models" / f"{number:032x}").mkdir(parents=True)
+    assert len(hardware.host_state(tmp_path, tmp_path).models) == MOST_MODELS
+
+
+def test_a_folder_that_is_gone_counts_as_empty(tmp_path: Path) -> None:
+    state = hardware.host_state(tmp_path / "home", tmp_path / "no" / "store")
+    assert state.models == () and state.store_free > 0
 
 
 def test_a_probe_leaves_nothing_behind(at: Place) -> None:

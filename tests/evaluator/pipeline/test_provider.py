@@ -10,7 +10,7 @@ import pytest
 from evaluator.backends import servers
 from evaluator.contract import Finished
 from evaluator.errors import Code
-from evaluator.pipeline import attempt
+from evaluator.pipeline import parts
 from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.pipeline.attempts import ENDPOINT, Bench, last_code
 
@@ -34,7 +34,7 @@ def begin(
             ),
             monkeypatch,
         )
-        monkeypatch.setattr(attempt, "serve_endpoint", servers.serve_endpoint)
+        monkeypatch.setattr(parts, "serve_endpoint", servers.serve_endpoint)
         system = ENDPOINT | {"url": stub.url, "provider": "hosted_vllm"}
         return (
             bench,

@@ -16,7 +16,7 @@ from evaluator.backends import Completion, FakeBackend, Reading, Sampling, serve
 from evaluator.contract import Finished, Outcome, SetLikelihood, unpack_bits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
-from evaluator.pipeline import attempt, likelihood
+from evaluator.pipeline import attempt, likelihood, parts, weights
 from evaluator.pipeline.likelihood import summary
 from evaluator.pipeline.plan import SealedSource
 from evaluator.protocols.likelihood import (
@@ -116,9 +116,9 @@ def test_a_real_engine_is_started_once(
         return await real(*command, **options)
 
     monkeypatch.setattr(servers.asyncio, "create_subprocess_exec", counted)
-    monkeypatch.setattr(attempt, "serve_checkpoint", servers.serve_checkpoint)
-    monkeypatch.setattr(attempt, "find_checkpoint", lambda root, name: SMALL)
-    monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: jail.available())
+    monkeypatch.setattr(parts, "serve_checkpoint", servers.serve_checkpoint)
+    monkeypatch.setattr(weights, "find_checkpoint", lambda root, name: SMALL)
+    monkeypatch.setattr(parts, "is_jailed", lambda digest, trusted: jail.available())
     body = finished(
         bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 500.0, "concurrency": 8}})
     )
@@ -204,7 +204,7 @@ def test_a_worker_that_is_to_stop_does_not_wait_for_the_reading(
     monkeypatch.setattr(attempt, "GRACE_SECONDS", 1.0)
     bench.stopping = True
     bench.model = Weights(hanging=True)
-    assert_only_the_reading_failed(bench.run(bench.place.job(CHECKPOINT)), Code.LOST)
+    assert_only_the_reading_failed(bench.run(bench.place.job(CHECKPOINT)), Code.HANDED_BACK)
 
 
 def test_weights_that_were_not_asked_everything_read_nothing(bench: Bench) -> None:

@@ -150,7 +150,7 @@ def test_a_surprise_has_a_code_and_the_worker_lives(
     def broken(*_: object, **__: object) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr("evaluator.pipeline.rescore._outcome", broken)
+    monkeypatch.setattr("evaluator.pipeline.rescore._outcomes", broken)
     reports = asked.answer()
     assert reports[-1].body == NotRescored(order=1, code=Code.INTERNAL)
     assert CANARY not in json.dumps(asked.bench.envelopes)

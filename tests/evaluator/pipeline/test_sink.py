@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluator.contract import Finished, Outcome
-from evaluator.pipeline import attempt, leases
+from evaluator.pipeline import leases, parts
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.sink import ResultSink
 from tests.evaluator.installed import install, outcomes
@@ -80,8 +80,8 @@ def test_answers_of_another_system_or_weights_are_not_taken(
 ) -> None:
     job = bench.place.job(CHECKPOINT)
     killed(bench, job)
-    other = type("Facts", (FACTS,), {"digest": "ef" * 32})
-    monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: other)
+    other = replace(FACTS, digest="ef" * 32)
+    monkeypatch.setattr(parts, "inspect_checkpoint", lambda folder, *, verifier: other)
     asked, _ = again(bench, job)
     assert len(asked) == 60
 

@@ -13,7 +13,8 @@ REASONING = protocols.get("gsm1k-0shot-reasoning")
 ITEM = Item(question="How many {eggs}?", answer="#### 3", gold="3")
 LATER = {
     "drawn": "once", "ask": "message", "bos": "never", "thinking": "stripped", "samples": 2, "vote": "majority",
-    "stops": "cut", "limit": "max_completion_tokens",
+    "stops": "cut", "limit": "max_completion_tokens", "program": "", "code": "fenced",
+    "verdict": "sequence", "verdict_answer": "yes",
 }  # fmt: skip
 
 
@@ -119,12 +120,28 @@ FITS: dict[str, set[Asked]] = {
     "gsm1k-0shot-reasoning-api": {"chat"},
     "gsm1k-5shot-k4": {"checkpoint"},
     "demo-0shot-k4": {"checkpoint"},
+    "lmsi-5shot-sc32-t12": {"checkpoint", "completions", "chat"},
+    "humaneval-0shot": {"checkpoint", "completions"},
+    "humaneval-0shot-k10": {"checkpoint"},
+    "mbpp-3shot": {"checkpoint", "completions"},
+    "humaneval-0shot-chat": {"checkpoint", "chat"},
+    "mbpp-0shot-chat": {"checkpoint", "chat"},
+    "tinygsm-program-1": {"checkpoint", "completions"},
+    "demo-program-1": {"checkpoint", "completions"},
+    "gsm1k-5shot-vote-16": {"checkpoint"},
+    "gsm1k-5shot-best-of-16": {"system"},
+    "tinygsm-verify-48": {"system"},
+    "demo-verify-48": {"system"},
+    "math-4shot": {"checkpoint", "completions", "chat"},
+    "math-0shot-chat": {"checkpoint", "chat"},
+    "choice-0shot": {"checkpoint", "completions", "chat"},
+    "choice-0shot-chat": {"checkpoint", "chat"},
 }
 
 
 @pytest.mark.parametrize("name", protocols.ids())
 def test_what_each_can_be_asked_of(name: str) -> None:
-    every: list[Asked] = ["checkpoint", "completions", "chat"]
+    every: list[Asked] = ["checkpoint", "completions", "chat", "system"]
     assert {asked for asked in every if protocols.get(name).fits(asked)} == FITS[name]
 
 
@@ -164,6 +181,13 @@ def test_four_samples_differ_from_the_study_by_being_four() -> None:
     assert {
         protocols.samples_of_mean(name) for name in ("gsm1k-5shot", "lmsi-5shot-sc32", "unknown")
     } == {1}
+
+
+def test_second_setting_of_lmsi_differs_by_its_temperature() -> None:
+    first, second = (protocols.get(name) for name in ("lmsi-5shot-sc32", "lmsi-5shot-sc32-t12"))
+    assert second.temperature == 1.2
+    assert replace(second, id=first.id, temperature=0.7) == first
+    assert second.seed("open", 0, 0) != first.seed("open", 0, 0)
 
 
 def test_a_mean_over_samples_is_for_weights() -> None:

@@ -11,13 +11,16 @@ BASE = replace(protocols.get("gsm1k-5shot"), id="x")
 CHANGES: dict[str, object] = {
     "shots": 4, "shot_seed": 1, "max_tokens": 7, "stop": ("!",), "temperature": 0.3, "grader": "numeric-2",
     "drawn": "once", "ask": "message", "bos": "tokenizer", "thinking": "stripped", "samples": 3,
-    "stops": "cut", "limit": "max_completion_tokens",
+    "stops": "cut", "limit": "max_completion_tokens", "program": "", "code": "fenced",
 }  # fmt: skip
 SHOWN_AS_THEY_ARE = {"id", "question", "shot"}
+OF_SYSTEMS = {"vote", "verdict", "verdict_answer"}
 
 
 def test_every_field_is_tried_here() -> None:
-    assert set(CHANGES) | SHOWN_AS_THEY_ARE | {"vote"} == {field.name for field in fields(Protocol)}
+    assert set(CHANGES) | SHOWN_AS_THEY_ARE | OF_SYSTEMS == {
+        field.name for field in fields(Protocol)
+    }
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -28,6 +31,11 @@ def test_every_field_shows(name: str) -> None:
 def test_a_vote_shows() -> None:
     several = replace(BASE, samples=3)
     assert in_words(replace(several, vote="majority")) != in_words(several)
+
+
+def test_shots_that_come_first_show() -> None:
+    first = replace(BASE, drawn="first", shot_seed=None)
+    assert "The first 5 examples of the set's shot pool." in in_words(first)
 
 
 def test_words_of_the_study() -> None:

@@ -163,7 +163,7 @@ def test_outcomes_are_in_order_with_several_workers() -> None:
 def test_programs_that_nobody_waits_for_are_not_executed() -> None:
     with Sandbox() as sandbox:
         jobs = [Program("def f(): return 1"), *[Program("import time\ntime.sleep(1)")] * 60]
-        waiting = [sandbox._put(job) for job in jobs]
+        waiting = [sandbox.submit(job) for job in jobs]
         assert waiting[0].result().value == 1
     assert not waiting[-1].done()
 
@@ -278,3 +278,12 @@ def test_time_is_bounded_also_where_a_program_answers_and_stays(sandbox: Sandbox
         "    os.write(3, struct.pack('<I', len(one)) + one)\nwhile True: pass"
     )
     assert sandbox.execute(Program(source)).disposition is Disposition.LATE
+
+
+@needs_jail
+def test_a_cancelled_program_is_not_begun_and_harms_no_other() -> None:
+    with Sandbox() as sandbox:
+        first = sandbox.submit(Program("import time\ntime.sleep(0.5)\ndef f(): return 1"))
+        second, third = (sandbox.submit(Program("def f(): return 2")) for _ in range(2))
+        assert second.cancel()
+        assert (first.result().value, third.result().value) == (1, 2)

@@ -44,7 +44,7 @@ def known_key(size: int) -> bytes:
 
 def as_version_2(sealed: SealedSet, hosts: list[Host]) -> SealedSet:
     """The set as it was sealed before manifests committed to their files."""
-    about = {"version": 2, "ciphertexts": None, "sealed_seed": None}
+    about = {"version": 2, "kind": None, "ciphertexts": None, "sealed_seed": None}
     manifest = msgspec.structs.replace(sealed.manifest, **about)
     nonce = os.urandom(12)
     raw = AESGCM(KEY).encrypt(nonce, SEED, formats.seed_context_of(manifest))
@@ -153,6 +153,7 @@ def is_accepted(folder: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_fault_d12_a_thousand_random_flips_over_all_files_are_refused(folder: Path) -> None:
     names = {path.relative_to(folder).as_posix() for path in files_of(folder)}
     wraps = {"wraps/host-a.json", "wraps/host-b.json"}

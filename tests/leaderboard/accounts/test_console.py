@@ -1,6 +1,8 @@
 """The maintainers' console: for maintainers only, read-only, and every act is in the log."""
 
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +21,16 @@ from leaderboard.submissions.states import RunState
 from tests.leaderboard import sealed
 from tests.leaderboard.published.fixtures import small
 
-RECORDED = {"reference", "lineage", "lineagerecord", "notice", "publishedtable", "quotaentry"}
+RECORDED = {
+    "overlap",
+    "reference",
+    "lineage",
+    "lineagerecord",
+    "notice",
+    "publishedtable",
+    "quotaentry",
+    "plannedclose",
+}
 
 
 @pytest.fixture
@@ -59,6 +70,32 @@ def test_every_list_and_every_row_is_shown(keeper: Client, run: Any) -> None:
         assert keeper.post(f"{name}change/", {"name": "x", "username": "x"}).status_code == 403
 
 
+def test_dates_are_iso_dates_with_24_hours(keeper: Client, run: Any) -> None:
+    Run.objects.update(queued_at=datetime(2026, 11, 3, 15, 4, tzinfo=UTC))
+    User.objects.update(date_joined=datetime(2026, 11, 3, 0, 0, tzinfo=UTC))
+    for path, shown in (("submissions/run/", "15:04"), ("accounts/user/", "00:00")):
+        assert f"2026-11-03 {shown}<" in keeper.get(f"/manage/{path}").content.decode(), path
+    page = keeper.get(f"/manage/submissions/run/{run.pk}/change/").content.decode()
+    assert "2026-11-03 15:04" in page and "p.m." not in page
+
+
+def test_an_organisation_is_verified_or_not_in_words(keeper: Client, user: User) -> None:
+    organisation = user.organisation()
+    assert organisation is not None
+    rows = "/manage/accounts/organisation/"
+    unverified = ">not verified</(td|div)>"
+    for path in (rows, f"{rows}{organisation.pk}/change/"):
+        assert re.search(unverified, keeper.get(path).content.decode())
+    act(keeper, rows, "verify", organisation)
+    link = f"{rows}{organisation.pk}/change/"
+    assert link in keeper.get(f"{rows}?verified=yes").content.decode()
+    assert link not in keeper.get(f"{rows}?verified=no").content.decode()
+    Organisation.objects.update(verified=datetime(2026, 11, 3, 15, 4, tzinfo=UTC))
+    for path in (rows, f"{rows}{organisation.pk}/change/"):
+        page = keeper.get(path).content.decode()
+        assert not re.search(unverified, page) and "2026-11-03 15:04" in page
+
+
 def test_the_console_shows_no_secret(keeper: Client, run: Any, user: User) -> None:
     user.set_password("plugboard 7 rotor")
     user.save()
@@ -90,7 +127,11 @@ def test_the_queue_is_steered(keeper: Client, run: Any) -> None:
     assert "Cancelled: 1" in act(keeper, path, "cancel", run)
     assert Run.objects.get().state == RunState.CANCELLED
     assert "state does not allow this" in act(keeper, path, "requeue", run)
+    shown = '<td class="field-is_retracted">'
+    assert f"{shown}no</td>" in keeper.get(f"{path}?retracted__exact=0").content.decode()
     act(keeper, path, "retract_wrong_setup", run)
+    assert f"{shown}yes</td>" in keeper.get(f"{path}?retracted__exact=1").content.decode()
+    assert shown not in keeper.get(f"{path}?retracted__exact=0").content.decode()
     retracted = Run.objects.get()
     assert (retracted.retracted_why, str(retracted.retracted_by)) == ("wrong_setup", "keeper")
     entries = list(AuditEntry.objects.order_by("pk").values_list("actor", "act", "subject"))
@@ -149,6 +190,11 @@ def test_notices_and_tables_are_published(keeper: Client) -> None:
     table = PublishedTable.objects.get()
     assert (table.slug, table.title, table.rows.count()) == ("others", "open and shut", 15)
     assert "Analysed: 1" in act(keeper, "/manage/published/publishedtable/", "analyse_again", table)
+
+
+def test_the_help_of_a_form_has_no_tags_in_sight(keeper: Client) -> None:
+    page = keeper.get("/manage/benchmarks/overlap/add/").content.decode()
+    assert "<code>holdfast overlap</code>" in page and "&lt;code&gt;" not in page
 
 
 def test_a_lost_second_factor_is_reset(keeper: Client, user: User) -> None:

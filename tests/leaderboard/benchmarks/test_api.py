@@ -66,7 +66,7 @@ def test_a_pair_with_its_head_and_notices(client: Client, pair: SetPair) -> None
         None,
     )
     Manifest.from_dict(SIGNED).verify_note(told["head"])
-    allowed = "slug title protocol also adaptive grader state release_rule public private season version head notices steps successor"
+    allowed = "slug title protocol also adaptive kind grader state release_rule public private season version head notices steps successor"
     assert set(told) == {*allowed.split(), "evidence", "release", "set_state", "withdrawn"}
     assert "leaves" not in json.dumps(told)
 

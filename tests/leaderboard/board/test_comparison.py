@@ -11,11 +11,13 @@ from django.test import Client
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import comparison
+from leaderboard.evidence.statistics.paired import gap_change
+from leaderboard.submissions.models import Run, Statements
 from tests.leaderboard.board.test_versions import erratum, post
 from tests.leaderboard.closing import publish
 from tests.leaderboard.ruled import grade, make_model
 from tests.leaderboard.ruled import make_pair as make_ruled_pair
-from tests.leaderboard.sample import make_board, make_pair
+from tests.leaderboard.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
 PAGE = "/boards/demo/compare/"
@@ -123,6 +125,77 @@ def test_the_command_prints_the_same(client: Client, pair: SetPair) -> None:
         command("demo", HONEST, "nobody")
     with pytest.raises(CommandError, match="no such pair"):
         command("nowhere", HONEST, LEAKED)
+
+
+@pytest.fixture
+def large_pair() -> SetPair:
+    """The board with three more models, so that five others say how hard an item is."""
+    made = make_pair()
+    for place, right in enumerate((120, 200, 280)):
+        make_run(made, f"other-{place}", public=right, private=right)
+    make_board(made)
+    publish(pair=made)
+    return made
+
+
+def test_public_items_are_compared_by_their_difficulty(client: Client, large_pair: SetPair) -> None:
+    """Items 332 to 397, which only one has right, are those that few others have right."""
+    thirds = fetch(client, LEAKED, HONEST)["difficulty"]
+    assert [third["name"] for third in thirds] == ["hard", "middling", "easy"]
+    assert sum(third["result"]["n"] for third in thirds) == 400
+    assert [third["result"]["wins"] for third in thirds] == [66, 0, 0]
+    page = client.get(PAGE, {"a": LEAKED, "b": HONEST}).content.decode()
+    assert "Public items by difficulty" in page and ">Middling<" in page
+    lines = command("demo", LEAKED, HONEST).splitlines()
+    assert any(line.startswith("hard items: ") for line in lines)
+
+
+def test_difficulty_needs_five_other_models(client: Client, pair: SetPair) -> None:
+    assert fetch(client, LEAKED, HONEST)["difficulty"] == []
+    assert "by difficulty" not in client.get(PAGE, {"a": LEAKED, "b": HONEST}).content.decode()
+
+
+def test_change_of_the_gap_follows_from_what_is_published(client: Client, pair: SetPair) -> None:
+    """It is made of the coarse interval of the sealed set, never of its exact one."""
+    data = fetch(client, LEAKED, HONEST)
+    public, private, gap = data["public"], data["private"], data["gap"]
+    assert gap["difference"] == pytest.approx(0.165 + 0.165)
+    expected = gap_change(
+        public["difference"], public["interval"], private["difference"], private["interval"]
+    )
+    assert gap["interval"] == pytest.approx(list(expected))
+    page = client.get(PAGE, {"a": LEAKED, "b": HONEST}).content.decode()
+    assert f"The gap of {LEAKED} is 33.0 pp above that of {HONEST}, more than chance" in page
+    span = "(95% +27.5 to +38.4)"
+    assert span in page
+    swapped = client.get(PAGE, {"a": HONEST, "b": LEAKED}).content.decode()
+    assert f"The gap of {LEAKED} is 33.0 pp above" in swapped and span in swapped
+    assert fetch(client, SERVED, HONEST)["gap"] is None
+
+
+def test_a_sealed_set_is_not_compared_by_difficulty(
+    client: Client, large_pair: SetPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each third would be three more results for every pair of runs (ADR 51)."""
+    seen = []
+    monkeypatch.setattr(
+        comparison,
+        "by_difficulty",
+        lambda first, second, others: seen.append((first, second, others)) or (),
+    )
+    fetch(client, HONEST, LEAKED)
+    [(first, second, others)] = seen
+    assert (first.sum(), second.sum()) == (331, 397), "right answers on the public set"
+    assert sorted(others.sum(axis=1)) == [98, 120, 200, 280, 300, 398]
+
+
+def test_a_model_links_to_the_comparison_with_its_base_model(client: Client, pair: SetPair) -> None:
+    submission = Run.objects.get(submission__model__name=LEAKED).submission
+    Statements.objects.create(submission=submission, base_model=HONEST)
+    page = client.get(f"/models/{LEAKED}/").content.decode()
+    assert f'href="{PAGE}?a={LEAKED}&amp;b={HONEST}">compare both on the same items' in page
+    Statements.objects.update(base_model="someone/unranked")
+    assert "compare both" not in client.get(f"/models/{LEAKED}/").content.decode()
 
 
 def test_only_the_same_items_are_compared(client: Client) -> None:

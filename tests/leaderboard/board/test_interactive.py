@@ -1,9 +1,11 @@
 """Pages of one chart: the same numbers as a table and as Plotly's figure, for the choices of the address."""
 
+import csv
 import gzip
 import json
 import re
 from hashlib import sha256
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from leaderboard.board.models import Snapshot
 from leaderboard.charts import chart_pages, points
 from leaderboard.middleware import POLICY
 from leaderboard.published.models import PublishedTable
+from leaderboard.submissions.models import Model, Run
 from tests.leaderboard.published.fixtures import file_of, imported, line
 from tests.leaderboard.sample import make_board, make_pair
 
@@ -232,3 +235,113 @@ def test_the_bundle_looks_for_its_style_element_before_it_makes_one() -> None:
     bundle = (settings.BASE_DIR / "static" / settings.PLOTLY).read_text()
     template = (settings.BASE_DIR / "templates" / "charts" / "chart.html").read_text()
     assert 'id="plotly.js-style-global"' in template and '"plotly.js-style-"' in bundle
+
+
+def test_score_against_parameters_with_the_efficient_frontier(client: Client) -> None:
+    """An endpoint has no known size: it is counted, and stands at no place of the axis."""
+    pair = make_pair()
+    make_board(pair)
+    sizes = {"demo-honest": 400_000, "demo-contaminated": 400_000, "demo-small": 60_000}
+    for name, parameters in sizes.items():
+        Model.objects.filter(name=name).update(parameters=parameters)
+    actions.close_cohort(pair=pair)
+    text = page(client, "/boards/demo/charts/efficiency/")
+    stairs, *traces = figure(text)["data"]
+    assert (stairs["x"], stairs["y"]) == ([60_000, 400_000], [22.75, 82.0])
+    drawn = {
+        told.partition("<br>")[0]: (x, y)
+        for trace in traces
+        for told, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True)
+    }
+    assert drawn == {
+        "demo-honest": (400_000, 82.0),
+        "demo-contaminated": (400_000, 65.5),
+        "demo-small": (60_000, 22.75),
+    }
+    layout = figure(text)["layout"]["xaxis"]
+    assert layout["type"] == "log" and min(layout["tickvals"]) > 0
+    assert "2 of the models are not drawn: their number of parameters is not known" in text
+    assert names(text) == ["demo-small", "demo-honest", "demo-contaminated"]
+    rows = {row["model"]: row for row in client.get("/api/v1/board?pair=demo").json()["rows"]}
+    assert {name: row["efficient"] for name, row in rows.items()} == {
+        "demo-honest": True,
+        "demo-contaminated": False,
+        "demo-small": True,
+        "replay-strong": None,
+        "replay-cut": None,
+    }
+    lines = csv.DictReader(StringIO(client.get("/boards/demo.csv").content.decode()))
+    assert {line["model"]: line["efficient"] for line in lines} == {
+        "demo-honest": "True",
+        "demo-contaminated": "False",
+        "demo-small": "True",
+        "replay-strong": "",
+        "replay-cut": "",
+    }
+    one = page(client, "/boards/demo/charts/efficiency/?q=contaminated")
+    assert names(one) == ["demo-contaminated"], "its frontier is still that of the whole board"
+    assert figure(one)["data"][0]["x"] == [60_000, 400_000]
+
+
+def test_score_against_tokens_stands_a_link_away(client: Client) -> None:
+    pair = make_pair()
+    make_board(pair)
+    Model.objects.filter(name="demo-small").update(parameters=60_000)
+    tokens = {"demo-honest": 75.5, "demo-small": 40.0, "replay-strong": 3000.25}
+    for name, used in tokens.items():
+        Run.objects.filter(submission__model__name=name).update(tokens_per_item=used)
+    actions.close_cohort(pair=pair)
+    board = page(client, "/boards/demo/")
+    assert "charts/efficiency/" in board and "charts/token-efficiency/" in board
+    text = page(client, "/boards/demo/charts/efficiency/?sort=gap")
+    assert '<a href="../token-efficiency/?sort=gap">Tokens an item</a>' in text
+    text = page(client, "/boards/demo/charts/token-efficiency/")
+    assert '<a href="../token-efficiency/" aria-current="page">' in text
+    stairs = figure(text)["data"][0]
+    assert (stairs["x"], stairs["y"]) == ([40.0, 75.5, 3000.25], [22.75, 82.0, 99.25])
+    assert figure(text)["layout"]["xaxis"]["title"]["text"] == "tokens an item"
+    assert names(text) == ["demo-small", "demo-honest", "replay-strong"]
+    assert "2 of the models are not drawn: their tokens are not known" in text
+    rows = {row["model"]: row for row in client.get("/api/v1/board?pair=demo").json()["rows"]}
+    lines = csv.DictReader(StringIO(client.get("/boards/demo.csv").content.decode()))
+    assert {line["model"]: line["tokens"] for line in lines} == {
+        name: str(rows[name]["tokens"] or "") for name in rows
+    }
+    assert {name: row["efficient_in_tokens"] for name, row in rows.items()} == {
+        "demo-honest": True,
+        "demo-contaminated": None,
+        "demo-small": True,
+        "replay-strong": True,
+        "replay-cut": None,
+    }
+
+
+def test_a_board_without_known_sizes_has_no_such_chart(client: Client, pair: SetPair) -> None:
+    assert "charts/efficiency/" not in page(client, "/boards/demo/")
+    assert "has the data of this chart" in page(client, "/boards/demo/charts/efficiency/")
+
+
+def test_efficient_models_are_drawn_where_not_all_fit(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_pair()
+    make_board(pair)
+    Model.objects.filter(name="demo-contaminated").update(parameters=50_000)
+    Model.objects.exclude(name="demo-contaminated").update(parameters=900_000)
+    actions.close_cohort(pair=pair)
+    monkeypatch.setattr("leaderboard.board.chart_views.MOST_POINTS", 2)
+    monkeypatch.setattr(points, "MOST_POINTS", 2)
+    text = page(client, "/boards/demo/charts/efficiency/")
+    assert {"demo-contaminated", "replay-strong"} <= set(names(text))
+    assert len(names(text)) < 5
+
+
+def test_a_published_table_has_the_efficient_frontier_too(
+    client: Client, table: PublishedTable
+) -> None:
+    text = page(client, f"/published/{table.slug}/charts/efficiency/")
+    rows = client.get(f"/api/v1/published/{table.slug}").json()["rows"]
+    known = {row["model"]: row["efficient"] for row in rows if row["parameters"]}
+    assert set(names(text)) == set(known)
+    assert text.count('label="On the frontier">yes<') == sum(known.values()) > 0
+    assert all(row["efficient"] is None for row in rows if not row["parameters"])

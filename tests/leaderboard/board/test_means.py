@@ -11,6 +11,7 @@ from django.test import Client
 from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.exports import as_csv
+from leaderboard.evidence import statistics
 from leaderboard.evidence.entries import effective
 from leaderboard.evidence.models import Reference
 from leaderboard.evidence.vocabulary import Evidence
@@ -78,6 +79,42 @@ def test_a_mean_has_the_standard_error_of_its_items_shares(pair: SetPair) -> Non
     naive = np.sqrt(shares.mean() * (1 - shares.mean()) / (N * SAMPLES))
     assert error > 1.5 * naive, "four answers of an item are a cluster"
     assert row.private.right == sealed(run).right
+
+
+def test_pass_at_k_is_on_the_board_the_page_and_the_api(pair: SetPair) -> None:
+    run = sampled(pair, "m", ability=0.5)
+    publish(pair=pair)
+    rights = np.frombuffer(bytes(sealed(run).samples_right or b""), np.uint8)
+    (row,) = drafted(pair).rows
+    assert [tries.k for tries in row.private.pass_at] == [1, 2, 4]
+    for tries in row.private.pass_at:
+        chances = np.array([statistics.pass_at_k(SAMPLES, int(right), tries.k) for right in rights])
+        assert tries.value == pytest.approx(chances.mean(), abs=5e-5)
+        low, high = tries.interval
+        assert low < tries.value < high
+        error = chances.std(ddof=1) / np.sqrt(N)
+        assert high - low == pytest.approx(2 * 1.96 * error, rel=0.03), "items are clusters"
+    assert row.private.pass_at[0].value == pytest.approx(row.private.accuracy, abs=5e-5)
+    shown = f"{row.private.pass_at[2].value:.4f}"
+    page = Client().get(f"/runs/{run.pk}/").content.decode()
+    assert "pass@k" in page and shown in page
+    facts = Client().get(f"/api/v1/runs/{run.pk}").json()["sets"]
+    of_sealed = next(one for one in facts if one["sealed"])
+    assert of_sealed["samples"] == SAMPLES
+    assert of_sealed["samples_right"] == int(rights.sum())
+    assert [one["k"] for one in of_sealed["pass_at"]] == [1, 2, 4]
+    board = Client().get(f"/api/v1/board?pair={pair.slug}").json()
+    assert [one["k"] for one in board["rows"][0]["private"]["pass_at"]] == [1, 2, 4]
+
+
+def test_one_answer_an_item_has_no_pass_at_k(pair: SetPair) -> None:
+    run = sampled(pair, "m", ability=0.5)
+    single(run)
+    publish(pair=pair)
+    (row,) = drafted(pair).rows
+    assert row.private.pass_at == ()
+    assert "pass@k" not in Client().get(f"/runs/{run.pk}/").content.decode()
+    assert Client().get(f"/api/v1/runs/{run.pk}").json()["sets"][0]["pass_at"] == []
 
 
 def test_the_same_answer_four_times_counts_as_one() -> None:

@@ -129,14 +129,14 @@ def test_only_complete_runs_are_ranked() -> None:
 
 
 @pytest.mark.django_db
-def test_the_newest_run_of_a_model_counts_and_the_older_one_has_had_its_turn() -> None:
+def test_the_first_run_of_a_model_ranks_and_the_second_has_had_its_turn() -> None:
     pair = make_pair()
-    make_run(pair, "again", public=100, private=100)
-    newer = make_run(pair, "again", public=300, private=299)
+    first = make_run(pair, "again", public=100, private=100)
+    make_run(pair, "again", public=300, private=299)
     make_run(pair, "again", state=RunState.RUNNING, left_open=400)
     draft = drafted(pair)
     assert [(row.model, row.private.right, row.run) for row in draft.rows] == [
-        ("again", 299, str(newer.pk))
+        ("again", 100, str(first.pk))
     ]
     assert Run.objects.filter(state=RunState.RANKED).count() == 2
 

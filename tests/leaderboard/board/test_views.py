@@ -167,15 +167,13 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
 ) -> None:
     def visit() -> None:
         client.get("/boards/demo/")  # draws the figures of the snapshot, which are cached then
-        with django_assert_num_queries(
-            9
-        ):  # 6 of the board, the order of its rows, the rows, their marks
+        with django_assert_num_queries(13):  # with the order of the rows
             client.get("/boards/demo/?sort=gap")
-        with django_assert_num_queries(8):  # the order is in the cache
+        with django_assert_num_queries(12):  # the order is in the cache
             client.get("/boards/demo/?sort=gap&axis=whole")
-        with django_assert_num_queries(9):  # the rows that match are ordered and counted at once
+        with django_assert_num_queries(13):  # the rows that match are ordered and counted at once
             client.get("/boards/demo/?q=demo")
-        with django_assert_num_queries(6):  # the same page again is in the cache
+        with django_assert_num_queries(8):  # the same page again is in the cache
             client.get("/boards/demo/?sort=gap")
 
     visit()

@@ -16,7 +16,8 @@ from leaderboard.board.models import Snapshot
 from leaderboard.errors import SiteError
 from leaderboard.evidence import actions as references
 from leaderboard.evidence import decide as cohorts
-from leaderboard.evidence.entries import Entry, newest
+from leaderboard.evidence.entries import Entry
+from leaderboard.evidence.model_runs import newest
 from leaderboard.evidence.models import Cohort, FirstRun, Judged, Verdict
 from leaderboard.evidence.vocabulary import CORRECTED_LEVELS
 from leaderboard.submissions.models import Lineage, Model, Run, RunOutcomes, Submission
@@ -188,7 +189,9 @@ def crowd(pair: SetPair, size: int) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("size", [50, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "size", [50, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.long])]
+)
 def test_new_models_change_no_earlier_verdict(size: int) -> None:
     pair = make_pair()
     make_board(pair)
@@ -380,6 +383,7 @@ def test_a_new_run_of_a_model_waits_for_its_own_cohort() -> None:
     assert levels(pair)["demo-contaminated"] == "overfit"  # a later try: its first run decided
 
 
+@pytest.mark.slow
 def test_another_method_adds_verdicts_to_the_old_ones(
     panel: SetPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

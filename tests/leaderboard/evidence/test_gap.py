@@ -12,6 +12,7 @@ from leaderboard.evidence.gap import Answer, Counts, PanelRow, Question, answer
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.vocabulary import Evidence
+from tests.services import first_few
 
 PUBLIC, PRIVATE = Counts(900, 1000), Counts(700, 900)
 
@@ -100,7 +101,7 @@ SIDE = {"right": 5, "n": 10}
 
 @pytest.mark.parametrize(
     "question",
-    [
+    first_few([
         {},
         {"public": SIDE},
         {"public": {"right": 11, "n": 10}, "private": SIDE},
@@ -111,7 +112,7 @@ SIDE = {"right": 5, "n": 10}
         {"public": SIDE, "private": SIDE, "panel": [
             {"model": "m", "family": "", "public": SIDE, "private": SIDE}
         ]},
-    ],
+    ]),
 )  # fmt: skip
 def test_bad_questions_are_refused(question: dict[str, Any]) -> None:
     done = ask(json.dumps(question))

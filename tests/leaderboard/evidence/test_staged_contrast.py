@@ -140,8 +140,8 @@ def test_page_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: Fak
     board = client.get("/api/v1/board?pair=twins").json()["rows"]
     (told,) = (row["prior_exposure"]["staged"] for row in board if row["model"] == "m")
     assert (lines["m"]["staged_runs"], lines["first"]["staged_runs"]) == ("3", "")
-    assert "exposed blocks, 3 of 3 stages" in page(client, "m")
-    assert "exposed blocks, 1 of 3 stages" in page(client, "first")
+    assert "exposed blocks, 1 of 3 stages" in text, "the ranked run is the first one"
+    assert "At its newest run." in text
     assert float(lines["m"]["staged_p"]) == told["p"]
     assert float(lines["m"]["staged_share"]) == told["share"]
 

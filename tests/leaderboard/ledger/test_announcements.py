@@ -3,14 +3,26 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
+from django.test import Client
 
-from evaluator.contract import JOB_VERSION, NO_RUN, Announcement, HeldSet, OutOfService
+from evaluator.contract import (
+    JOB_VERSION,
+    NO_RUN,
+    Announcement,
+    HeldSet,
+    HostFacts,
+    HostState,
+    OutOfService,
+)
+from evaluator.contract.announcements import EngineVersion
 from evaluator.errors import EvaluatorError
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.actions import Disposition, record_report
+from leaderboard.submissions.actions import Disposition, record_report, recording
 from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
+from tests.leaderboard.ruled import make_maintainer
 
 HELD = HeldSet(name="public", sealed=False, digest="a" * 64)
 
@@ -75,3 +87,56 @@ def test_only_its_own_signature_counts(db: None, evaluator: FakeEvaluator) -> No
     evaluator.register()
     with pytest.raises(EvaluatorError):
         announce(evaluator, key=FakeEvaluator())
+
+
+STATE = HostState(
+    memory_free=5 << 30,
+    disk_free=7 << 30,
+    store_free=9 << 30,
+    gpus_free=(3 << 30,),
+    models=("ab" * 16,),
+    engines=(EngineVersion(name="vllm", version="0.32.0"),),
+)
+
+
+def test_maintainers_read_the_state_of_a_host_and_visitors_do_not(
+    client: Client, db: None, evaluator: FakeEvaluator
+) -> None:
+    row = evaluator.register()
+    announce(evaluator, state=STATE, host=HostFacts(memory=8 << 30))
+    row.refresh_from_db()
+    assert row.host_state() == STATE
+    facts = ("vllm 0.32.0", "ab" * 16, "5.0\xa0GB; 7.0\xa0GB; 9.0\xa0GB", "free: 3.0\xa0GB")
+    assert not any(fact in client.get("/status/").content.decode() for fact in facts)
+    client.force_login(make_maintainer("keeper"))
+    page = client.get(f"/manage/ledger/evaluator/{row.pk}/change/").content.decode()
+    for fact in facts:
+        assert fact in page, fact
+
+
+def test_a_state_that_changes_dispatches_nothing_again(
+    db: None, evaluator: FakeEvaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It changes with each announcement, and no run is matched by it."""
+    evaluator.register()
+    announce(evaluator, state=STATE)
+    followed: list[object] = []
+    monkeypatch.setattr(recording, "follow_announcement", lambda **one: followed.append(one))
+    announce(evaluator, later=1, state=msgspec.structs.replace(STATE, memory_free=1))
+    assert followed == []
+    announce(evaluator, later=2, out_of_service=OutOfService.DISK_FULL)
+    assert len(followed) == 1
+
+
+def test_an_announcement_of_the_release_before_is_read(
+    client: Client, db: None, evaluator: FakeEvaluator
+) -> None:
+    """It states no state of its host, and its signature is over a report without one."""
+    row = evaluator.register()
+    announce(evaluator, state=STATE)
+    assert announce(evaluator, later=1) is Disposition.APPLIED
+    row.refresh_from_db()
+    assert row.host_state() is None
+    client.force_login(make_maintainer("keeper"))
+    page = client.get(f"/manage/ledger/evaluator/{row.pk}/change/").content.decode()
+    assert "unknown" in page

@@ -207,6 +207,7 @@ def first_only(self: Context, after: int) -> None:
 honest = Context.ship_again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken", [only_new, one_too_late, first_only], ids=lambda broken: broken.__name__
 )

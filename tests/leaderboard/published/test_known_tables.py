@@ -92,6 +92,7 @@ def test_livecodebench_flags_exactly_the_four_models_that_are_known(
     assert {model for model, (level, _) in found.items() if level in FLAGGED} == FALLEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["humaneval", "mbpp"])
 def test_stricter_tests_of_the_same_problems_make_no_model_overfit(
     client: Client, data_dir: Path, name: str

@@ -1,5 +1,6 @@
 """A published table is read strictly: whole, or with every fault told and nothing quoted."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,47 @@ def test_the_published_table_of_gsm1k(data_dir: Path) -> None:
         576,
         430,
     )
+
+
+def shown(data: bytes) -> str:
+    return tables.hints(complaints(data))
+
+
+def test_problems_that_are_no_mistake_in_a_cell_have_a_next_step() -> None:
+    mean = "m,Org,North,open,7,0.437,0.5,,,,50,400"
+    assert "as P_right, or leave out models whose score is a mean" in shown(file_of(mean))
+    alone = HEADING.replace("n_shut", "shut_n")
+    assert "in columns n_P and n_Q" in shown(file_of(GOOD, heading=alone))
+    assert shown(file_of("m,Org,North,ajar,7,0.5,0.5,,,,400,400")) == ""
+
+
+@pytest.mark.data
+def test_scores_on_humaneval_that_phi_1s_paper_lists_are_means_over_samples(data_dir: Path) -> None:
+    path = data_dir / "published" / "phi1_results.csv"
+    assert complaints(path.read_bytes()) == f"line 1, n_…: {Problem.TWO_SETS_WANTED}"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    heading = "model,family,access,P_acc,n_P,Q_right,n_Q"
+    shares = [f"{float(row['humaneval_pass1']) / 100:.3f}" for row in rows]
+    lines = [
+        f"{row['model']},F,open,{share},164,1,2" for row, share in zip(rows, shares, strict=True)
+    ]
+    told = complaints(file_of(*lines, heading=heading)).split("; ")
+    assert (len(rows), len(told)) == (22, 15), "eleven, and four in whole percents"
+    assert all(one.endswith(f"P_acc: {Problem.NO_SUCH_COUNT}") for one in told)
+
+
+@pytest.mark.data
+def test_phi_1s_pruning_table_can_be_imported(data_dir: Path) -> None:
+    with (data_dir / "published" / "phi1_pruning.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["tau_ast_match_rate"] == "0.95"]
+    similar, others, _ = rows
+    lines = [
+        f"{model},F,open,{float(similar[model]) / 100:.3f},{float(others[model]) / 100:.3f}"
+        f",{similar['n_problems']},{others['n_problems']}"
+        for model in ("phi1", "phi1_retrained_on_pruned", "starcoder_prompted")
+    ]
+    heading = "model,family,access,similar_acc,other_acc,n_similar,n_other"
+    read = tables.read(file_of(*lines, heading=heading)).lines
+    counts = [(one.public_right, one.public_n, one.private_right, one.private_n) for one in read]
+    assert counts == [(58, 71, 25, 93), (53, 71, 30, 93), (41, 71, 27, 93)]

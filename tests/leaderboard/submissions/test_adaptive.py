@@ -190,6 +190,7 @@ def test_every_other_run_is_asked_its_whole_selection(
     assert private.n == (adaptive.PRIVATE_N if why == "weights" else adaptive.STAGE_N)
 
 
+@pytest.mark.slow
 def test_an_adaptive_run_chooses_from_all_stages_and_uses_none_up(
     pair: SetPair, submit: Submit, asker: Callable[[Any], Asker]
 ) -> None:

@@ -77,14 +77,14 @@ def test_a_second_protocol_never_mixes_into_the_ranking(
     assert set(Run.objects.filter(state=RunState.RANKED)) == {own, apart}
 
 
-def test_the_same_would_be_mixed_if_it_were_the_pairs_own(
+def test_of_two_runs_by_the_pairs_own_protocol_the_first_ranks(
     make_run: Any, wide: SetPair, evaluator: FakeEvaluator
 ) -> None:
     evaluator.register()
     own, newer = make_run(), make_run()
     for run in (own, newer):
         finish(run, evaluator)
-    assert [row.run for row in publish(pair=wide).ranking()] == [str(newer.pk)]
+    assert [row.run for row in publish(pair=wide).ranking()] == [str(own.pk)]
 
 
 def test_a_second_protocol_is_no_evidence_for_a_release(

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -11,7 +10,7 @@ from django.utils import timezone
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
-from leaderboard.submissions.waiting import Measured, Pace, seconds_until_free
+from leaderboard.submissions.waiting import Measured, Pace
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.submissions.test_status import announce, held
 
@@ -30,24 +29,6 @@ def took(run: Any, seconds: float) -> None:
 
 def about(moment: Any, seconds: float) -> bool:
     return abs((moment - timezone.now()).total_seconds() - seconds) < 30
-
-
-@pytest.mark.parametrize(
-    ("busy", "evaluators", "ahead", "seconds"),
-    [
-        ((), 1, 0, 0),
-        ((600,), 2, 0, 0),
-        ((600, 60), 2, 0, 60),
-        ((600, 60), 2, 540, 600),
-        ((600, 60), 2, 740, 700),
-        ((600, 60), 1, 10, 70),
-        ((10, 20, 40), 3, 40, 35),
-    ],
-)
-def test_the_wait_for_an_evaluator(
-    busy: tuple[float, ...], evaluators: int, ahead: float, seconds: float
-) -> None:
-    assert seconds_until_free(busy, evaluators=evaluators, ahead=ahead) == seconds
 
 
 def test_runs_of_the_same_kind_are_measured_first() -> None:

@@ -206,8 +206,14 @@ def changed(config: dict[str, Any]) -> dict[str, bytes]:
     ("config", "code"),
     [
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, Code.CHECKPOINT_QUANTISED),
-        ({"max_position_embeddings": 16}, Refusal.CONTEXT_TOO_SHORT),
-        ({"architectures": ["NoSuchForCausalLM"]}, Code.CHECKPOINT_UNKNOWN_MODEL),
+        pytest.param(
+            {"max_position_embeddings": 16}, Refusal.CONTEXT_TOO_SHORT, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"architectures": ["NoSuchForCausalLM"]},
+            Code.CHECKPOINT_UNKNOWN_MODEL,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_model_that_no_engine_could_ask_is_not_queued(

@@ -14,6 +14,7 @@ from evaluator.contract import (
     Announcement,
     Declined,
     HeldSet,
+    HostFacts,
     LeaseAnswer,
     LeaseRefusal,
     OutOfService,
@@ -265,6 +266,23 @@ def test_a_run_that_nobody_can_do_waits_with_a_true_reason(
     assert waiting(run) is None
 
 
+def test_a_run_whose_answers_are_programs_goes_to_an_evaluator_that_executes_them(
+    run: Any, evaluator: FakeEvaluator, bell: Any
+) -> None:
+    outbox = Outbox.objects.get(run=run)
+    outbox.payload["protocol"] = "humaneval-0shot"
+    outbox.save(update_fields=["payload"])
+    other = second()
+    announce(evaluator)
+    announce(other)
+    assert drained(bell) == []
+    assert waiting(run) is Code.SANDBOX_MISSING
+    bell.clear()
+    announce(other, host=HostFacts(memory=1 << 30, executes=True))
+    actions.drain_outbox()
+    assert sent(bell) == ["journal.evaluator-2"], "at once"
+
+
 def test_without_a_live_evaluator_the_page_says_so(run: Any, evaluator: FakeEvaluator) -> None:
     announce(evaluator)
     assert waiting(run) is None
@@ -417,6 +435,7 @@ def real_broker(url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return depth
 
 
+@pytest.mark.slow
 def test_a_taken_message_makes_room_for_the_next(
     many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

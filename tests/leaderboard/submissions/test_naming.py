@@ -6,6 +6,8 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -167,6 +169,25 @@ def test_a_transfer_needs_the_consent_of_the_other_owner(held: Site) -> None:
     assert (former.name, former.by) == ("Model-1", receiver)
     again = {"name": "Model-1", "new": "Mine", "by": held.user}
     assert refused(lambda: actions.rename_model(**again)) is Refusal.NOT_FOUND
+
+
+def test_the_owners_of_the_receiving_organisation_get_a_mail(held: Site) -> None:
+    submit(held, "Model-1")
+    receiver = owner("receiver")
+    plain = owner("plain")
+    to = Organisation.objects.get(name="receiver")
+    Membership.objects.create(user=plain, organisation=to, role=Role.MEMBER)
+    EmailAddress.objects.create(user=receiver, email="r@lab.example", primary=True, verified=True)
+    for _ in range(2):
+        offer = actions.offer_transfer(name="Model-1", to="receiver", by=held.user)
+    assert mail.outbox == [], "nothing is sent within the request"
+    actions.deliver()
+    (sent,) = mail.outbox
+    assert sent.to == ["r@lab.example"]
+    assert sent.subject == "Analytical offers you the model Model-1"
+    assert "/organisations/receiver/" in sent.body and f"{offer.expires:%d %B %Y}" in sent.body
+    actions.deliver()
+    assert len(mail.outbox) == 1
 
 
 def test_shares_are_not_escaped_by_a_name_or_an_owner(held: Site) -> None:

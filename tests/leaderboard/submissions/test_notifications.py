@@ -22,7 +22,7 @@ from leaderboard.accounts.models import Membership, Organisation, Role
 from leaderboard.celery import NOTIFY_TASK
 from leaderboard.errors import SiteError
 from leaderboard.submissions import actions, posting
-from leaderboard.submissions.actions import notifications
+from leaderboard.submissions.actions import deliveries, notifications
 from leaderboard.submissions.actions.attempts import fail
 from leaderboard.submissions.models import Delivery, Run, StateChange, Webhook, seconds_from_now
 from tests.leaderboard.conftest import FakeEvaluator
@@ -137,7 +137,7 @@ def test_a_sender_that_dies_in_between_sends_again_and_the_id_tells(
     hook("ok")
     failed(run)
     with monkeypatch.context() as patch:
-        patch.setattr(notifications, "_settle", lambda *_: None)
+        patch.setattr(notifications, "settle", lambda *_: None)
         actions.deliver()
     assert actions.deliver() == 0, "it is claimed"
     again()
@@ -149,11 +149,11 @@ def test_a_sender_that_dies_in_between_sends_again_and_the_id_tells(
 def test_it_is_given_up_in_the_end(run: Run, hook: Any) -> None:
     hook("moved")
     failed(run)
-    for _ in range(notifications.MOST_TRIES + 2):
+    for _ in range(deliveries.MOST_TRIES + 2):
         actions.deliver()
         again()
     delivery = Delivery.objects.get()
-    assert (delivery.tries, delivery.due) == (notifications.MOST_TRIES, None)
+    assert (delivery.tries, delivery.due) == (deliveries.MOST_TRIES, None)
 
 
 def test_no_redirect_is_followed(run: Run, hook: Any, receiver: Received) -> None:
@@ -313,7 +313,7 @@ def test_mail_is_sent_to_those_who_asked_and_in_one(
     assert sent.to == ["ada@lab.example"]
     assert sent.subject == "Model-2 on A pair: failed, and 1 more"
     assert "Model-3 on A pair: cancelled" in sent.body and "/accounts/notifications/" in sent.body
-    assert "Look at the evaluators" in sent.body, "the advice of the code"
+    assert "Continue it once the status page" in sent.body, "the advice of the code"
     client.post("/accounts/notifications/", {})
     failed(make_run(model="Model-4"))
     actions.deliver()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from django.test import Client
 
-from evaluator.contract import Budget, Record, ShotRecord, VoteBin, Votes
+from evaluator.contract import Budget, Record, SetUsage, ShotRecord, VoteBin, Votes
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.board.actions import rebuild
 from leaderboard.submissions.actions import record_report
@@ -202,3 +202,20 @@ def test_a_lost_attempts_summary_is_replaced(unfinished: UnfinishedRun) -> None:
     RunOutcomes.objects.filter(run=unfinished.run).update(votes=VOTES.to_dict())
     unfinished.finish()
     assert not RunOutcomes.objects.filter(votes__isnull=False).exists()
+
+
+def test_the_tokens_of_public_items_are_published(
+    unfinished: UnfinishedRun, client: Client, user: Any
+) -> None:
+    usage = SetUsage(name="public", n=PUBLIC_N - 2, tokens_in=60, tokens_out=15)
+    run = unfinished.finish(usage=(usage,))
+    client.force_login(user)
+    assert client.get(f"/api/v1/runs/{run.pk}").json()["tokens_per_item"] == 75 / (PUBLIC_N - 2)
+    assert "15 for each public item, read and written" in text_of(client.get(f"/runs/{run.pk}/"))
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("private", PRIVATE_N), ("public", PUBLIC_N + 1), ("other", 1)]
+)
+def test_tokens_of_sealed_items_are_refused(unfinished: UnfinishedRun, name: str, n: int) -> None:
+    unfinished.refused(usage=(SetUsage(name=name, n=n, tokens_in=60, tokens_out=15),))

@@ -98,6 +98,7 @@ def attack(held: Site, client: Any, names: int, cohorts: int) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cohorts", [1, 12])
 def test_names_in_one_cohort_or_in_many_work_out_no_item(
     held: Site, client: Any, cohorts: int

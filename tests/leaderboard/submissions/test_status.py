@@ -8,13 +8,21 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from evaluator.contract import HeldSet, OutOfService
+from evaluator.contract import HeldSet, HostFacts, OutOfService
 from evaluator.errors import EXPLANATIONS, Code, Fault
 from leaderboard.accounts.models import User
 from leaderboard.celery import WATCH_TASK, app
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions, tasks
-from leaderboard.submissions.models import Heartbeat, RefusedReport, seconds_from_now
+from leaderboard.submissions.actions.letters import write_letters
+from leaderboard.submissions.models import (
+    Delivery,
+    Heartbeat,
+    Letter,
+    RefusedReport,
+    StateChange,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.ledger.test_announcements import announce
@@ -51,6 +59,27 @@ def test_a_dead_beat_is_seen(run: Any, evaluator: FakeEvaluator) -> None:
     assert codes() == {"beat_dead"}
 
 
+def test_notifications_that_no_worker_sends_are_seen(run: Any, user: User) -> None:
+    def found() -> list[str]:
+        results = actions.status().check_results
+        return [str(one) for one in results if one.code == "notifications_unsent"]
+
+    write_letters(users=[user], key="k", subject="s", text="t")
+    assert found() == []
+    Letter.objects.update(due=timezone.now() - timedelta(minutes=16))
+    (line,) = found()
+    assert "celery -A leaderboard.celery worker -Q notifications" in line
+    Letter.objects.update(due=None)
+    assert found() == [], "what was abandoned is no sign of a missing worker"
+    run.state_changes.create(state="graded")
+    StateChange.objects.update(moment=timezone.now() - timedelta(minutes=16))
+    assert len(found()) == 1
+    StateChange.objects.all().delete()
+    facts = {"user": user, "event": "ping", "due": timezone.now() - timedelta(minutes=16)}
+    Delivery.objects.create(**facts)
+    assert len(found()) == 1
+
+
 def test_the_beat_stamps_by_itself() -> None:
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} >= {WATCH_TASK}
 
@@ -66,7 +95,11 @@ def test_no_evaluator_another_version_and_a_missing_set_are_seen(
     assert codes() == {"set_not_held"}
     announce(evaluator, later=2, out_of_service=OutOfService.DISK_FULL)
     assert codes() == {"out_of_service", "no_evaluator"}
+    type(run.submission.pair).objects.update(protocol="humaneval-0shot")
     announce(evaluator, later=3, sets=held(run))
+    assert codes() == {"sandbox_missing"}
+    announce(evaluator, later=4, sets=held(run), host=HostFacts(memory=1 << 30, executes=True))
+    assert codes() == set()
     Evaluator.objects.update(expected_by=timezone.now() - timedelta(seconds=1))
     assert codes() == {"no_evaluator"}
 

@@ -107,6 +107,9 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
     for action in (
         "request_end_of_lapsed",
         "erase_old_keys",
+        "end_embargoes",
+        "end_probes",
+        "request_prompts",
         "request_rankings",
         "follow_rules",
         "drain_outbox",

@@ -22,6 +22,7 @@ from evaluator.contract import JobSpec, UploadModel
 from evaluator.contract import uploads as contract
 from evaluator.contract.uploads import UploadedFile, digest_of
 from evaluator.errors import Code
+from leaderboard.accounts.models import AuditEntry, User
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions, dispatch, upload_store
 from leaderboard.submissions.actions import uploads
@@ -120,6 +121,15 @@ def test_the_session_of_the_page_uploads_too_and_only_with_its_token(
 
 
 # --- cut, and continued
+
+
+def test_an_upload_of_a_maintainer_is_one_line_of_the_log(author: Author, folder: Folder) -> None:
+    User.objects.filter(pk=author.user.pk).update(is_staff=True)
+    upload = author.upload(folder)
+    acts = AuditEntry.objects.order_by("pk").values_list("act", flat=True)
+    assert list(acts) == ["POST /api/v1/uploads"]
+    author.ask("DELETE", f"/{upload}")
+    assert acts.last() == f"DELETE /api/v1/uploads/{upload}"
 
 
 def test_an_upload_that_was_cut_goes_on_from_another_machine(

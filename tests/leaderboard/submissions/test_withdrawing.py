@@ -56,6 +56,9 @@ def registered() -> dict[str, str]:
         ({"protocol": "demo-shot"}, Refusal.PROTOCOL_UNPUBLISHED),
         ({"also": ["gsm1k-5-shot"]}, Refusal.PROTOCOL_UNPUBLISHED),
         ({"grader": "numeric"}, Refusal.GRADER_UNPUBLISHED),
+        ({"grader": "tests-1"}, Refusal.BAD_REGISTRATION),
+        ({"protocol": "humaneval-0shot"}, Refusal.BAD_REGISTRATION),
+        ({"also": ["humaneval-0shot"]}, Refusal.BAD_REGISTRATION),
         ({"protocol": "gsm1k-5shot"}, Refusal.TERMS_DIFFER),
         ({"grader": "lm-eval-strict-3"}, Refusal.TERMS_DIFFER),
     ],
@@ -77,7 +80,7 @@ def test_what_is_not_published_or_not_committed_to_is_refused(
     for confirmed in ({}, {"confirmed": "1"}):
         sent = facts | {"also": " ".join(changed.get("also", ()))} | confirmed
         page = maintainer.post("/sets/register/pair/", sent)
-        assert page.status_code in (409, 422), page.content
+        assert page.status_code in (400, 409, 422), page.content
     assert not SetPair.objects.exists()
 
 

@@ -68,6 +68,21 @@ def test_model_with_every_public_item_right_has_a_finite_test() -> None:
     assert decide(looks, 0.01).found
 
 
+def test_gap_lies_in_its_interval_whatever_the_order_of_equally_informative_items() -> None:
+    """Without shorter Newton steps the fit at a far contrast diverges for the eighth order."""
+    sample = draw(replace(SMALL, private_n=320, overfit=1.5, ability=0.5), np.random.default_rng(3))
+    for seed in range(10):
+        procedure = adaptive.procedure(
+            sample.public[:-1],
+            sample.private[:-1, :300],
+            (sample.public[-1], sample.private[-1, :300]),
+            ties=np.random.default_rng(seed).permutation(300).tolist(),
+        )
+        gap = procedure.gap(75)
+        assert gap.interval[0] < gap.gap < gap.interval[1]
+        assert 0.1 < gap.gap < 0.5
+
+
 @pytest.mark.parametrize(
     ("z", "ending"),
     [

@@ -11,6 +11,7 @@ from leaderboard.evidence import statistics as s
 lists = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)  # the peer takes .15 s for each
 @given(lists)
 def test_both_agree_with_statsmodels(p: list[float]) -> None:

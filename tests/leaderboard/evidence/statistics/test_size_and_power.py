@@ -26,6 +26,8 @@ def shares(world: World, sims: int, *, items: bool = False, seed: int = 1) -> di
     return {name: count / sims for name, count in hits.items()}
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_sz1_quick() -> None:
     """A quarter of SZ1: the harness sees the trap, and neither method falls into it."""
     found = shares(CALM, SIMS // 4, items=True)
@@ -40,6 +42,7 @@ def test_a_dirty_panel_blinds_the_plain_method_only() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sz1() -> None:
     found = shares(CALM, SIMS, items=True)
     assert found["raw"] > 0.7
@@ -47,6 +50,7 @@ def test_sz1() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("world", "low", "high"),
     [
