@@ -31,6 +31,7 @@ from leaderboard.submissions.states import RunState
 from tests.leaderboard import ruled
 from tests.leaderboard.adversary import Site, site
 from tests.leaderboard.conftest import FakeEvaluator
+from tests.leaderboard.planner import count_rows
 from tests.leaderboard.practising import practice_pair
 from tests.leaderboard.submissions.test_same_weights import begin
 
@@ -215,6 +216,7 @@ def practise(held: Site, accounts: Sequence[Any], runs: int) -> list[Run]:
         evaluator=Evaluator.objects.get(name=held.evaluator.name),
         protocol_digest=ruled.PROTOCOL_DIGEST,
     )
+    count_rows()
     return first
 
 

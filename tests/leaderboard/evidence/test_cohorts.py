@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.benchmarks.models import SetPair
@@ -22,6 +21,7 @@ from leaderboard.evidence.models import Cohort, FirstRun, Judged, Verdict
 from leaderboard.evidence.vocabulary import CORRECTED_LEVELS
 from leaderboard.submissions.models import Lineage, Model, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.planner import count_rows
 from tests.leaderboard.ruled import retract
 from tests.leaderboard.sample import make_board, make_pair, make_run
 
@@ -182,10 +182,7 @@ def crowd(pair: SetPair, size: int) -> None:
             rows.append(RunOutcomes(run=run, item_set=item_set, size=item_set.n, n=item_set.n, packed=packed,
                                     right=right, wrong=item_set.n - right))  # fmt: skip
     RunOutcomes.objects.bulk_create(rows, batch_size=2000)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "ANALYZE"
-        )  # nothing else does so within a transaction, and ten thousand rows are planned as none
+    count_rows()
 
 
 @pytest.mark.timeout(900)
