@@ -140,6 +140,22 @@ class BaseOut(Schema):
     upload: str = Field(description="Id of the upload that it is, empty for a repository.")
 
 
+class RunVerifierOut(Schema):
+    """Verifier of a system: a repository at a commit, an upload, or a checkpoint of the evaluators.
+
+    ``artefact`` is the digest of its files, empty until the run is graded. ``parameters`` of a
+    checkpoint are null until then.
+    """
+
+    name: str = Field(description="As it was submitted: a checkpoint, repo@commit, or an upload.")
+    repo: str
+    commit: str
+    page: str
+    upload: str = Field(description="Id of the upload that it is, else empty.")
+    parameters: int | None
+    artefact: str
+
+
 class StatementsOut(Schema):
     """Statements of a model's author, which the site does not check; empty where there is none."""
 
@@ -221,6 +237,7 @@ class RunOut(Schema):
       closed.
     - ``source`` is where weights on the hub came from, null for others.
     - ``base`` is the base model of an adapter, which ``source`` is then.
+    - ``verifier`` is the second model of a system, null for a single model.
     - ``parts`` are the models of a system, empty for a single model.
     - ``tokens_per_item`` is the mean over the public items of the tokens that all parts read and
       wrote for all samples; null where they are not known.
@@ -255,6 +272,7 @@ class RunOut(Schema):
     protocol: str
     source: SourceOut | None
     base: BaseOut | None
+    verifier: RunVerifierOut | None
     statements: StatementsOut | None
     artefact: str
     parts: list[PartOut]
@@ -286,6 +304,20 @@ def _base(facts: HubFacts | UploadFacts | None) -> dict[str, str] | None:
     if facts is None:
         return None
     return {"repo": facts.repo, "commit": facts.commit, "page": facts.page, "upload": ""}
+
+
+def _verifier(run: Run) -> dict[str, Any] | None:
+    """Return where the verifier came from, and what the run reported of it."""
+    submission = run.submission
+    if not submission.verifier:
+        return None
+    facts = submission.verifier_facts
+    origin = _base(facts) or {"repo": "", "commit": "", "page": "", "upload": ""}
+    reported = {part["role"]: part for part in run.parts} if run.is_graded else {}
+    part = reported.get("verifier")
+    known = part["parameters"] if part else facts and facts.parameters
+    artefact = part["artefact"] if part else ""
+    return {"name": submission.verifier, **origin, "parameters": known, "artefact": artefact}
 
 
 def _source(run: Run) -> dict[str, str] | None:
@@ -409,6 +441,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "protocol": run.submission.asked_by,
         "source": _source(run),
         "base": _base(run.submission.base_facts),
+        "verifier": _verifier(run),
         "statements": getattr(run.submission, "statements", None),
         "artefact": run.artefact,
         "parts": run.named_parts() if run.is_graded else [],

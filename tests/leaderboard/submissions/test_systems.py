@@ -242,6 +242,8 @@ def test_parts_and_candidates_are_stored_and_shown(
     run.refresh_from_db()
     found = client.get(f"/api/v1/runs/{run.pk}").json()
     assert [part["name"] for part in found["parts"]] == ["writer", "reader"]
+    told = [found["verifier"][name] for name in ("name", "parameters", "artefact")]
+    assert told == ["reader", PARTS[1].parameters, PARTS[1].artefact]
     assert Candidates.from_dict(found["sets"][0]["candidates"]) == SUMMARY["candidates"][0]
     page = text_of(client.get(f"/runs/{run.pk}/"))
     for words in ("Parts of the system", "writer", "reader", "867,745", "85,000", "16.0"):

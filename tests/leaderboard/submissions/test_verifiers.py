@@ -34,6 +34,7 @@ from tests.servers.hub import FaultyServer, add, running
 PROTOCOL = "demo-verify-48"
 WRITER, VERIFIER = "demo-org/demo-writer", "demo-org/demo-verifier"
 BASE = "demo-org/demo-small"
+PARAMETERS = 258_721
 TOKEN = "hf_canary_of_a_gated_verifier"
 CHECKPOINTS = ROOT / "demo" / "checkpoints"
 HUB = {"kind": "hub", "checkpoint": "", "repo": WRITER, "verifier": VERIFIER}
@@ -144,6 +145,31 @@ def test_the_page_of_a_run_names_the_verifier(
     assert f"upload <code>{upload}</code>; it chooses" in page
     page = client.get(f"/runs/{submit(author.user, 'k3', verifier='reader').pk}/").content.decode()
     assert "checkpoint <code>reader</code>; it chooses" in page
+
+
+def test_the_api_of_a_run_has_the_verifier_as_it_has_the_generator(
+    programs: Any, author: Author, hub: FaultyServer, client: Client
+) -> None:
+    client.force_login(author.user)
+
+    def verifier_of(run: Run) -> Any:
+        return client.get(f"/api/v1/runs/{run.pk}").json()["verifier"]
+
+    nothing = {"repo": "", "commit": "", "page": "", "upload": "", "artefact": ""}
+    commit = hub.repositories[VERIFIER].refs["main"]
+    assert verifier_of(submit(author.user, verifier=VERIFIER)) == nothing | {
+        "name": f"{VERIFIER}@{commit}",
+        "repo": VERIFIER,
+        "commit": commit,
+        "page": f"{hub.address}/{VERIFIER}/tree/{commit}",
+        "parameters": PARAMETERS,
+    }
+    upload = author.upload(folder_of("verifier"))
+    found = verifier_of(submit(author.user, "k2", verifier=upload))
+    assert found == nothing | {"name": upload, "upload": upload, "parameters": PARAMETERS}
+    found = verifier_of(submit(author.user, "k3", verifier="reader"))
+    assert found == nothing | {"name": "reader", "parameters": None}
+    assert verifier_of(submit(author.user, "k4", protocol="")) is None
 
 
 def test_a_language_model_may_verify_and_a_verifier_may_not_write(
