@@ -8,7 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluator.artefacts.placement import GIB, MOST_SHARES, Gpu, Placement, place
+from evaluator.artefacts.placement import (
+    GIB,
+    MOST_SHARES,
+    Gpu,
+    Placement,
+    Together,
+    place,
+    place_together,
+)
 from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
 from evaluator.artefacts.readiness import Check, Level, memory_words
 from evaluator.artefacts.sizes import Sizes, gpu_need
@@ -38,7 +46,28 @@ def placement_on(facts: ModelFacts, host: HostFacts, *, verifier: bool = False) 
     """
     if not can_load(facts.quantisation, host, verifier=verifier):
         return None
-    sizes = Sizes(
+    try:
+        return place(_sizes(facts), _gpus(host)[: 1 if verifier else None], memory=host.memory)
+    except EvaluatorError:
+        return None
+
+
+def together_on(generator: ModelFacts, verifier: ModelFacts, host: HostFacts) -> Together | None:
+    """Return where a host would put both parts of a system at once; None where it serves them in
+    turn, or cannot serve them.
+
+    On a GPU only vLLM, which reserves its memory, lies beside a verifier.
+    """
+    loads = can_load(generator.quantisation, host)
+    if not loads or not can_load(verifier.quantisation, host, verifier=True):
+        return None
+    if host.gpus and "vllm" not in host.engines:
+        return None
+    return place_together(_sizes(generator), _sizes(verifier), _gpus(host), memory=host.memory)
+
+
+def _sizes(facts: ModelFacts) -> Sizes:
+    return Sizes(
         architecture=facts.architecture,
         parameters=facts.parameters,
         weights=facts.weights,
@@ -46,15 +75,15 @@ def placement_on(facts: ModelFacts, host: HostFacts, *, verifier: bool = False) 
         context=facts.context,
         heads=facts.heads or MOST_SHARES,  # unknown: as many GPUs as help may divide it
     )
-    gpus = [
+
+
+def _gpus(host: HostFacts) -> list[Gpu]:
+    """Return the GPUs that a host announces, all of their memory as free."""
+    return [
         Gpu(kind.memory, kind.memory, bfloat16=kind.bfloat16, name=kind.name)
         for kind in host.gpus
         for _ in range(kind.count)
-    ][: 1 if verifier else None]
-    try:
-        return place(sizes, gpus, memory=host.memory)
-    except EvaluatorError:
-        return None
+    ]
 
 
 def check_workers(
@@ -62,8 +91,8 @@ def check_workers(
 ) -> Check:
     """Return the check of a model, of its ``verifier``, or of both, against the pool's workers.
 
-    The parts of a system are served in turn, so a worker must hold each, not both at once. It is a
-    refusal only where every worker has announced its host and none holds them.
+    A worker must hold each part of a system: where it does not hold both at once, they are served
+    in turn. It is a refusal only where every worker has announced its host and none holds them.
     """
     parts = _parts(facts, verifier)
     holding = [
@@ -132,10 +161,23 @@ def _places_words(parts: Sequence[_Part], host: HostFacts) -> str:
     if len(placements) < len(parts):
         return ""
     placement = max(placements, key=lambda placement: placement.need)
+    turns = _turns_words(parts, host)
     if placement.gpus:
-        return f"{placement.gpus} × {_gpu_words(host.gpus[0])}"
+        return f"{placement.gpus} × {_gpu_words(host.gpus[0])}{turns}"
     used = "less than 0.1 GiB" if placement.need < GIB / 10 else f"about {_gib(placement.need)}"
-    return f"a CPU and {_gib(host.memory)} of memory, of which it takes {used}"
+    return f"a CPU and {_gib(host.memory)} of memory, of which it takes {used}{turns}"
+
+
+def _turns_words(parts: Sequence[_Part], host: HostFacts) -> str:
+    """Return how a host loads two known parts of a system; empty for a single model."""
+    if len(parts) == 1:
+        return ""
+    (generator, _), (verifier, _) = parts
+    return (
+        ", both parts at once"
+        if together_on(generator, verifier, host)
+        else ", one after the other"
+    )
 
 
 def _need_words(parts: Sequence[_Part]) -> str:

@@ -5,7 +5,7 @@ died after minutes of loading.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evaluator.artefacts.sizes import MAX_CONTEXT, Sizes, gpu_need
@@ -23,7 +23,14 @@ _SERVER = 16 * GIB
 
 Libraries, activations, log-probabilities of whole texts.
 """
+_LIBRARIES = 4 * GIB
+"""The same for one of two servers on a host: what they take in practice, with room for batches."""
 _SHARES = (1, 2, 4, 8)
+_LEAST_CACHE = 0.5
+"""Share of the memory for keys and values that a generator keeps where its verifier lies beside it.
+
+With less, it would lose more time than the load that is saved.
+"""
 MOST_SHARES = max(_SHARES)
 """GPUs that share a model at most."""
 
@@ -53,6 +60,14 @@ class Placement:
     context: int
     dtype: Literal["float32", "bfloat16", "float16"]
     need: int
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Placements of both parts of a system, loaded at once."""
+
+    generator: Placement
+    verifier: Placement
 
 
 def place(sizes: Sizes, gpus: Sequence[Gpu], *, memory: int) -> Placement:
@@ -96,16 +111,50 @@ def _on_cpu(sizes: Sizes, memory: int) -> Placement:
     return Placement(0, 0.0, -(-cache // GIB), context, "float32", need)
 
 
+def place_together(
+    generator: Sizes, verifier: Sizes, gpus: Sequence[Gpu], *, memory: int
+) -> Together | None:
+    """Place both parts of a system at once; None where they have to be served in turn.
+
+    - On GPUs the verifier is on the first one. The generator gets what is left, on as many GPUs as
+      alone, and keeps at least ``_LEAST_CACHE`` of its memory for keys and values.
+    - On a CPU both fit into ``memory`` with their libraries, their caches, and their weights twice.
+    """
+    try:
+        alone = place(generator, gpus, memory=memory)
+        second = place(verifier, gpus[:1], memory=memory)
+        left = [replace(gpu, free=gpu.free - second.need) for gpu in gpus]
+        first = place(generator, left, memory=memory)
+    except EvaluatorError:
+        return None
+    if gpus:
+        total = min(gpu.total for gpu in gpus)
+        least = _LEAST_CACHE * _cache_on(alone, total)
+        fits = first.gpus == alone.gpus and _cache_on(first, total) >= least
+    else:
+        parts = ((generator, first), (verifier, second))
+        fits = sum(_wanted(*part, libraries=_LIBRARIES) for part in parts) + _SPARE <= memory
+    return Together(first, second) if fits else None
+
+
+def _cache_on(placement: Placement, total: int) -> float:
+    """Return the bytes beyond the least need, on GPUs of ``total`` bytes."""
+    return placement.fraction * total * placement.gpus - placement.need
+
+
 def memory_limit(sizes: Sizes, placement: Placement, *, available: int) -> int:
     """Return the bytes of host memory that a model server may take, at most ``available``.
 
     Enough for libraries, one batch, and the weights twice while they are converted.
     """
+    return max(min(_wanted(sizes, placement), available - _SPARE), GIB)
+
+
+def _wanted(sizes: Sizes, placement: Placement, *, libraries: int = _SERVER) -> int:
+    """Return the bytes of host memory that a model server takes, besides those of ``libraries``."""
     weights = sizes.weights if placement.gpus else 4 * sizes.parameters
-    wanted = _SERVER + 2 * weights + placement.cache * GIB
-    if not placement.gpus:
-        wanted += placement.need
-    return max(min(wanted, available - _SPARE), GIB)
+    wanted = libraries + 2 * weights + placement.cache * GIB
+    return wanted if placement.gpus else wanted + placement.need
 
 
 def too_large(need: int, available: int) -> EvaluatorError:

@@ -15,7 +15,13 @@ from evaluator.backends.interface import (
     Served,
     Usage,
 )
-from evaluator.backends.servers import Caps, EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.backends.servers import (
+    Caps,
+    EndpointTarget,
+    plan_together,
+    serve_checkpoint,
+    serve_endpoint,
+)
 
 __all__ = [
     "Backend",
@@ -34,6 +40,7 @@ __all__ = [
     "Served",
     "Usage",
     "look_at",
+    "plan_together",
     "serve_checkpoint",
     "serve_endpoint",
 ]

@@ -23,7 +23,14 @@ from typing import Literal
 import evaluator
 from evaluator import jail
 from evaluator.artefacts import Loading
-from evaluator.artefacts.placement import Placement, memory_limit, out_of_memory, place
+from evaluator.artefacts.placement import (
+    Placement,
+    Together,
+    memory_limit,
+    out_of_memory,
+    place,
+    place_together,
+)
 from evaluator.artefacts.verdicts import read_verdict
 from evaluator.backends import engines
 from evaluator.backends.engines import Engine
@@ -100,6 +107,7 @@ async def serve_checkpoint(
     engine: str | None = None,
     api: Literal["completions", "chat"] = "completions",
     verifier: bool = False,
+    placement: Placement | None = None,
 ) -> AsyncIterator[HttpBackend]:
     """Serve the model in ``folder`` with the first engine that can load it, for one block.
 
@@ -109,6 +117,7 @@ async def serve_checkpoint(
     - ``engine`` is one of ``engines.CHOICES``: by default HOLDFAST_ENGINE, else ``auto``.
     - With the API "chat", the checkpoint's own template renders each question.
     - A ``verifier`` scores texts and completes none; our own host alone serves it.
+    - ``placement`` is one of :func:`plan_together`; by default that of a model alone.
 
     Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_*
     codes; while it serves HOST_DIED and HOST_HUNG.
@@ -119,11 +128,11 @@ async def serve_checkpoint(
     if api == "chat" and not loading.chat:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "there is none")
     choice = Engine.VERIFIER if verifier else engine or engines.engine_setting(os.environ)
-    candidates, placement = await asyncio.to_thread(_plan, loading, choice)
+    candidates, placed = await asyncio.to_thread(_plan, loading, choice, placement)
     start = _Start(
         folder=folder,
         loading=loading,
-        placement=placement,
+        placement=placed,
         ready_seconds=ready_seconds,
         jailed=jailed,
         workdir=workdir,
@@ -156,14 +165,34 @@ def _loading(folder: Path, verifier: bool) -> Loading:
         raise error(Code.HOST_FAILED, refused.code) from None
 
 
-def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]:
-    """Return the engines to try, and the placement.
+def plan_together(generator: Path, verifier: Path) -> Together | None:
+    """Place both parts of a system on this machine at once; None where they are served in turn.
 
-    Raises CHECKPOINT_QUANTISED where no engine can load the weights.
+    Our own host takes a GPU's memory as it needs it, so there only an engine that reserves its own
+    shares a GPU with a verifier. Raises as :func:`serve_checkpoint` does before it starts a server.
     """
-    sizes = loading.sizes
+    first, second = _loading(generator, False), _loading(verifier, True)
     gpus = find_gpus()
-    on_gpu = bool(gpus)
+    choice = engines.engine_setting(os.environ)
+    if gpus and _engines(first, choice, on_gpu=True)[0].is_own:
+        return None
+    return place_together(first.sizes, second.sizes, gpus, memory=available_memory())
+
+
+def _plan(
+    loading: Loading, choice: str, placement: Placement | None
+) -> tuple[tuple[Engine, ...], Placement]:
+    """Return the engines to try, and the placement: the one that is given, if any."""
+    gpus = find_gpus()
+    candidates = _engines(loading, choice, on_gpu=bool(gpus))
+    if candidates[0].is_own:  # it uses one GPU, or the CPU
+        gpus = gpus[:1]
+    return candidates, placement or place(loading.sizes, gpus, memory=available_memory())
+
+
+def _engines(loading: Loading, choice: str, *, on_gpu: bool) -> tuple[Engine, ...]:
+    """Return the engines to try. Raises CHECKPOINT_QUANTISED where none can load the weights."""
+    sizes = loading.sizes
     candidates = tuple(
         engine
         for engine in engines.candidates(
@@ -173,9 +202,7 @@ def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]
     )
     if not candidates:
         raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
-    if candidates[0].is_own:  # it uses one GPU, or the CPU
-        gpus = gpus[:1]
-    return candidates, place(sizes, gpus, memory=available_memory())
+    return candidates
 
 
 @contextlib.asynccontextmanager

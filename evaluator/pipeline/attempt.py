@@ -12,7 +12,7 @@ The order of steps matters. An attempt
 - starts the model server, and reports the outcomes that an earlier attempt has stored;
 - asks and grades every open item;
 - has weights read every item, by the same load of the engine;
-- has the verifier of a system, served after its generator, score all candidates;
+- has the verifier of a system score all candidates, beside its generator or after it;
 - commits to the outcomes in the journal, and reports ``Finished``.
 
 Every attempt ends in ``Finished`` or ``Failed``, unless its process is killed; then the lease ends
@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from msgspec import UNSET
@@ -79,6 +80,7 @@ from evaluator.pipeline.planned import check_plan, plan_of
 from evaluator.pipeline.record import record_of
 from evaluator.pipeline.sink import ResultSink
 from evaluator.pipeline.spool import Reporter
+from evaluator.pipeline.turns import Turns, take_turns
 from evaluator.pipeline.verify import verify_items
 from evaluator.pipeline.weights import Weights, check_system
 from evaluator.policy import JAIL, recipient_of, stricter
@@ -418,8 +420,8 @@ def _evaluate(attempt: Attempt) -> None:
 async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
     """Ask every open item, then have weights read every item, in one load of the engine.
 
-    The verifier of a system follows, in a load of its own. Once everything is asked, an error costs
-    no outcome any more: the code of one that ends the reading is reported alongside the outcomes.
+    A system has its verifier's choice as well. Once everything is asked, an error costs no outcome
+    any more: the code of one that ends the reading is reported alongside the outcomes.
     """
     spec, lease = attempt.spec, attempt.lease
     asked = False
@@ -430,15 +432,15 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
             in_background(lease.watch()),
             find_models(attempt, sink) as models,
         ):
-            generator, *verifiers = models or (None,)
-            async with _serve(attempt, generator, sink) as backend:
-                await _ask(attempt, sink, backend)
-                asked = not verifiers
-                if generator is not None:
+            if isinstance(spec.system, System):
+                await _take_turns(attempt, models, sink)
+                return
+            model = next(iter(models), None)
+            async with _serve(attempt, model, sink) as backend:
+                await _ask(attempt, sink, backend, sink.resume(attempt.sources, attempt.protocol))
+                asked = True
+                if model is not None:
                     await _read(attempt, backend, sink)
-            for verifier in verifiers:
-                await _verify(attempt, verifier, sink)
-                sink.parts = parts_of(models, sink)
     except (TimeoutError, EvaluatorError) as problem:
         failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
         if not asked or failure.code is Code.LEASE_LOST:
@@ -447,14 +449,13 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
             _note_unread(attempt, sink, failure.code)
 
 
-async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend) -> None:
+async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources: Sources) -> None:
     """Ask every item without an outcome, and note the record of the attempt."""
     spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
     policy = replace(context.policy, concurrency=spec.limits.concurrency)
     remote = isinstance(spec.system, Endpoint)
     if remote:
         policy = for_endpoint(policy)
-    sources = sink.resume(attempt.sources, protocol)
     watch = watch_endpoint(backend if remote else None, sink.waiting, seconds=policy.watch_seconds)
     async with in_background(watch):
         await ask_items(
@@ -487,13 +488,31 @@ def _serve(
     return serve_remote(attempt, system, sink)
 
 
-async def _verify(attempt: Attempt, verifier: Model, sink: ResultSink) -> None:
-    """Have the verifier of a system score every candidate and choose the answers."""
+async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSink) -> None:
+    """Have the generator write and the verifier choose, and note what each part computed."""
+    sources = sink.resume(attempt.sources, attempt.protocol)
     policy = replace(attempt.context.policy, concurrency=attempt.spec.limits.concurrency)
-    async with serve_model(attempt, verifier) as scorer:
+
+    async def write(backend: HttpBackend, written: asyncio.Event) -> None:
+        await _ask(attempt, sink, backend, sources)
+        written.set()
+        await _read(attempt, backend, sink)
+
+    async def score(scorer: HttpBackend, written: asyncio.Event) -> None:
         await verify_items(
-            sink.left, attempt.protocol, scorer, sink, policy=policy, check=attempt.lease.check
+            sources,
+            attempt.protocol,
+            scorer,
+            sink,
+            policy=policy,
+            check=attempt.lease.check,
+            written=written,
         )
+
+    turns = Turns(serve=partial(serve_model, attempt), write=write, score=score)
+    generator, verifier = models
+    await take_turns(turns, generator, verifier)
+    sink.parts = parts_of(models, written=sink.spent(), scored=sink.tokens_scored())
 
 
 async def _read(attempt: Attempt, reader: Reader, sink: ResultSink) -> None:

@@ -2,8 +2,7 @@
 
 - All parts of a system are inspected before the first is served, and identified together: the
   digest of the system is over the digests of its parts, its tensors are those of all parts.
-- Each part is served by a block of its own. Those of one attempt follow each other, so that a
-  machine needs to hold one model at a time.
+- Each part is served by a block of its own (``pipeline.turns`` orders them).
 """
 
 import asyncio
@@ -13,9 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from evaluator.artefacts import CheckpointFacts
-from evaluator.backends import HttpBackend, Served, serve_checkpoint, serve_endpoint
+from evaluator.artefacts.placement import Placement
+from evaluator.backends import HttpBackend, Served, Usage, serve_checkpoint, serve_endpoint
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.contract import (
     Endpoint,
@@ -82,11 +83,16 @@ async def find_models(attempt: Attempt, sink: ResultSink) -> AsyncIterator[tuple
     async with AsyncExitStack() as stack:
         for role, model in models_of(attempt.spec.system):
             folder = await bring(model, attempt.context, stack, token=token)
-            facts = await asyncio.to_thread(inspect_checkpoint, folder, verifier=role == "verifier")
-            models.append(Model(role=role, folder=folder, facts=facts))
+            models.append(await asyncio.to_thread(inspect_part, role, folder))
         if models:
             await asyncio.to_thread(_identify, attempt, sink, models)
         yield tuple(models)
+
+
+def inspect_part(role: Role, folder: Path) -> Model:
+    """Return a model of a system. Raises the CHECKPOINT_* codes."""
+    facts = inspect_checkpoint(folder, verifier=role == "verifier")
+    return Model(role=role, folder=folder, facts=facts)
 
 
 def _identify(attempt: Attempt, sink: ResultSink, models: Sequence[Model]) -> None:
@@ -124,12 +130,14 @@ def artefact_of(models: Sequence[Model]) -> str:
     return hashlib.sha256(canonical_json(digests)).hexdigest()
 
 
-def parts_of(models: Sequence[Model], sink: ResultSink) -> tuple[Part, ...]:
-    """Return what a run reports about each part of a system."""
-    written = sink.spent()
+def parts_of(models: Sequence[Model], *, written: Usage, scored: int) -> tuple[Part, ...]:
+    """Return what a run reports about each part of a system.
+
+    ``written`` are the generator's tokens, ``scored`` those that the verifier read.
+    """
     tokens = {
         "generator": (written.tokens_in, written.tokens_out),
-        "verifier": (sink.tokens_scored(), 0),
+        "verifier": (scored, 0),
     }
     return tuple(
         Part(
@@ -150,17 +158,28 @@ def parts_of(models: Sequence[Model], sink: ResultSink) -> tuple[Part, ...]:
 
 
 @asynccontextmanager
-async def serve_model(attempt: Attempt, model: Model) -> AsyncIterator[HttpBackend]:
-    """Serve a model for one block, and measure how long."""
-    context = attempt.context
+async def serve_part(
+    model: Model,
+    placement: Placement | None = None,
+    *,
+    trusted: frozenset[str],
+    workdir: Path,
+    api: Literal["completions", "chat"],
+) -> AsyncIterator[HttpBackend]:
+    """Serve a model for one block, and measure how long.
+
+    Without a ``placement`` it has the machine for itself. ``trusted`` are the digests of models
+    that may run without a jail.
+    """
     begin = time.monotonic()
     server = serve_checkpoint(
         model.folder,
-        jailed=is_jailed(model.facts.digest, trusted=context.trusted),
+        jailed=is_jailed(model.facts.digest, trusted=trusted),
         ready_seconds=READY_SECONDS,
-        workdir=context.work,
-        api=attempt.protocol.api,
+        workdir=workdir,
+        api=api,
         verifier=model.role == "verifier",
+        placement=placement,
     )
     try:
         async with server as backend:
@@ -169,6 +188,16 @@ async def serve_model(attempt: Attempt, model: Model) -> AsyncIterator[HttpBacke
             yield backend
     finally:
         model.seconds += time.monotonic() - begin
+
+
+def serve_model(
+    attempt: Attempt, model: Model, placement: Placement | None = None
+) -> AbstractAsyncContextManager[HttpBackend]:
+    """Serve a model of an attempt for one block."""
+    context = attempt.context
+    return serve_part(
+        model, placement, trusted=context.trusted, workdir=context.work, api=attempt.protocol.api
+    )
 
 
 def serve_remote(

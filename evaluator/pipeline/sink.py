@@ -84,7 +84,6 @@ class ResultSink:
         self.record: Record | None = None
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
-        self.left: list[PublicSource | SealedSource] = []
         self.parts: tuple[Part, ...] = ()
         self._spec, self._context, self._lease = spec, context, lease
         self._fingerprint = ""
@@ -105,7 +104,7 @@ class ResultSink:
     ) -> list[PublicSource | SealedSource]:
         """Report outcomes that an earlier attempt stored and did not report.
 
-        Returns the sources without those items, which are ``left`` to ask. Call it once
+        Returns the sources without those items. Call it once
         ``artefact`` is known: answers of other weights, or to other questions, are left out.
         """
         self._fingerprint = _fingerprint(self._spec, protocol.digest, self.artefact)
@@ -123,8 +122,7 @@ class ResultSink:
                 self._note_score(score)
         self._written = sum(len(one) for items in self._samples.values() for one in items.values())
         averaged = protocol.vote == "mean"
-        self.left = [self._resume(source, outcomes[source.name], averaged) for source in sources]
-        return self.left
+        return [self._resume(source, outcomes[source.name], averaged) for source in sources]
 
     def _resume(
         self, source: PublicSource | SealedSource, outcomes: dict[int, Outcome], averaged: bool
@@ -189,6 +187,10 @@ class ResultSink:
             if asked_now and answer.sample is not None:
                 texts.setdefault(answer.index, {})[answer.sample] = answer.text
         return {index: [of_item[at] for at in sorted(of_item)] for index, of_item in texts.items()}
+
+    def written(self, name: str, samples: int) -> list[int]:
+        """Return the indices of items that have ``samples`` candidates."""
+        return [index for index, votes in self._samples[name].items() if len(votes) == samples]
 
     def scores(self, name: str, index: int) -> dict[int, float]:
         """Return the stored scores of an item, by the candidate's number."""

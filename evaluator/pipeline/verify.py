@@ -1,7 +1,7 @@
 """Verifying: the second model of a system scores every stored candidate, and the best one wins.
 
-- It begins once the generator has written all candidates of all items, so that one machine holds
-  one model at a time.
+- It scores an item once the generator has written all of its candidates: after everything is
+  written, or in rounds while other items are still being written, where a machine holds both parts.
 - A text is the prompt as the generator got it, then the candidate.
 - The sink stores each score as it arrives: a kill costs those on their way and no more.
 - An item has its outcome once all of its candidates are scored (``grading.candidates``).
@@ -9,7 +9,7 @@
 
 import asyncio
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -21,6 +21,9 @@ from evaluator.pipeline.plan import Policy, Source, batches
 from evaluator.protocols import Protocol
 
 TRIES = 3
+ROUNDS = 4
+"""Rounds at least, where items are scored while others are written."""
+POLL_SECONDS = 0.2
 
 
 class CandidateSink(Sink, typing.Protocol):
@@ -31,6 +34,9 @@ class CandidateSink(Sink, typing.Protocol):
 
         Only of items with all candidates.
         """
+
+    def written(self, name: str, samples: int) -> Collection[int]:
+        """Return the indices of items that have ``samples`` candidates."""
 
     def scores(self, name: str, index: int) -> Mapping[int, float]:
         """Return the scores of an item that are stored already, by the candidate's number."""
@@ -60,11 +66,13 @@ async def verify_items(
     *,
     policy: Policy,
     check: Callable[[], None] = lambda: None,
+    written: asyncio.Event | None = None,
 ) -> None:
     """Score the candidates of every item without an outcome, and hand the outcomes to ``sink``.
 
-    ``check`` raises where nothing more may be revealed or asked. Raises the first error that
-    ``TRIES`` attempts cannot mend, ``incomplete`` where an item lacks candidates.
+    ``check`` raises where nothing more may be revealed or asked. Until ``written`` is set, items
+    are scored in rounds as their candidates arrive; without one, everything is written. Raises the
+    first error that ``TRIES`` attempts cannot mend, ``incomplete`` where an item lacks candidates.
     """
     total = sum(len(source.selection) for source in sources)
     done = sum(len(source.done) for source in sources)
@@ -73,23 +81,55 @@ async def verify_items(
     verifying = _Verifying(
         protocol=protocol, scorer=scorer, outcomes=outcomes, sink=sink, check=check
     )
-    items = _items(sources, protocol, sink, policy, check)
-    async with flushing(outcomes), first_error(), asyncio.TaskGroup() as group:
-        for _ in range(policy.concurrency):
-            group.create_task(verifying.verify_all(items))
+    async with flushing(outcomes):
+        async for ready in _rounds(sources, protocol, sink, policy, written):
+            items = _items(sources, ready, protocol, sink, size=policy.batch, check=check)
+            async with first_error(), asyncio.TaskGroup() as group:
+                for _ in range(policy.concurrency):
+                    group.create_task(verifying.verify_all(items))
 
 
-def _items(
+async def _rounds(
     sources: Sequence[Source],
     protocol: Protocol,
     sink: CandidateSink,
     policy: Policy,
+    written: asyncio.Event | None,
+) -> AsyncIterator[list[frozenset[int]]]:
+    """Yield the items to score next, by the position of their set: all that are left at the end.
+
+    Each round reads the stored candidates, so it waits for a batch of items or a part of all.
+    """
+    left = [source.selection - source.done for source in sources]
+    least = min(policy.batch, max(1, sum(map(len, left)) // ROUNDS))
+    while written is not None and not written.is_set():
+        ready = [
+            items & frozenset(sink.written(source.name, protocol.samples))
+            for source, items in zip(sources, left, strict=True)
+        ]
+        if sum(map(len, ready)) >= least:
+            yield ready
+            left = [items - scored for items, scored in zip(left, ready, strict=True)]
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+    yield left
+
+
+def _items(
+    sources: Sequence[Source],
+    ready: Sequence[frozenset[int]],
+    protocol: Protocol,
+    sink: CandidateSink,
+    *,
+    size: int,
     check: Callable[[], None],
 ) -> Iterator[_Item]:
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
-    texts = [sink.texts(source.name) for source in sources]
-    left = [source.selection - source.done for source in sources]
-    for batch in batches(left, size=policy.batch):
+    texts = [
+        sink.texts(source.name) if items else {}
+        for source, items in zip(sources, ready, strict=True)
+    ]
+    for batch in batches(ready, size=size):
         check()
         source = sources[batch.position]
         for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from evaluator.artefacts.fleet import NO_WORKER, Worker, check_workers, placement_on
+from evaluator.artefacts.fleet import (
+    NO_WORKER,
+    Worker,
+    check_workers,
+    placement_on,
+    together_on,
+)
 from evaluator.artefacts.placement import GIB, Gpu, place
 from evaluator.artefacts.readiness import Level
 from evaluator.artefacts.sizes import Sizes
@@ -91,3 +97,29 @@ def test_nothing_is_refused_for_workers_that_are_away_or_silent(workers: Any, co
     check = check_workers(EIGHT_B, workers)
     assert (check.level, check.code) == (Level.WARNING, code)
     assert check.advice
+
+
+def test_parts_lie_at_once_where_the_announced_memory_holds_both() -> None:
+    small = changed(parameters=1_000_000_000, weights=2_000_000_000, cached=4_096)
+    assert together_on(EIGHT_B, small, gpus(1, 80)) is not None
+    assert together_on(EIGHT_B, EIGHT_B, gpus(1, 40)) is None
+    assert placement_on(EIGHT_B, gpus(1, 40), verifier=True) is not None, "each alone fits"
+    assert together_on(EIGHT_B, small, gpus(1, 80, engines=("transformers",))) is None
+    assert together_on(EIGHT_B, changed(quantisation="fp8"), gpus(1, 80)) is None
+    tiny = changed(parameters=700_000, weights=1_400_000, cached=768, context=512)
+    assert together_on(tiny, tiny, CPU) is not None
+    assert together_on(tiny, tiny, replace_memory(CPU, 8)) is None
+
+
+def replace_memory(host: HostFacts, gib: int) -> HostFacts:
+    return HostFacts(memory=gib * GIB, engines=host.engines)
+
+
+def test_the_check_says_how_a_worker_loads_two_parts() -> None:
+    small = changed(parameters=1_000_000_000, weights=2_000_000_000, cached=4_096)
+    large = check_workers(EIGHT_B, [Worker(True, gpus(1, 80))], small)
+    assert "1 × NVIDIA L4 (80 GiB), both parts at once" in large.sentence
+    in_turn = check_workers(EIGHT_B, [Worker(True, gpus(1, 40))], changed())
+    assert "1 × NVIDIA L4 (40 GiB), one after the other" in in_turn.sentence
+    alone = check_workers(EIGHT_B, [Worker(True, gpus(1, 80))])
+    assert "at once" not in alone.sentence

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evaluator.artefacts import Sizes
-from evaluator.artefacts.placement import GIB, Gpu, out_of_memory, place
+from evaluator.artefacts.placement import GIB, Gpu, out_of_memory, place, place_together
 from evaluator.backends.hardware import available_memory, parse_gpus
 from evaluator.errors import Code, EvaluatorError
 
@@ -49,6 +49,46 @@ def test_what_does_not_fit_is_refused_with_both_numbers() -> None:
     with pytest.raises(EvaluatorError) as caught:
         place(EIGHT_B, [], memory=16 * GIB)
     assert "16.0 GiB" in caught.value.detail
+
+
+def test_both_parts_lie_on_a_gpu_whose_cache_they_leave() -> None:
+    gpu = Gpu(72 * GIB, 71 * GIB)
+    both = place_together(EIGHT_B, EIGHT_B, [gpu], memory=0)
+    assert both is not None
+    used = both.generator.fraction * gpu.total + both.verifier.need
+    assert used <= gpu.free and both.generator.gpus == both.verifier.gpus == 1
+    assert both.generator.fraction < place(EIGHT_B, [gpu], memory=0).fraction
+    assert both.verifier == place(EIGHT_B, [gpu], memory=0)
+
+
+@pytest.mark.parametrize(
+    ("generator", "verifier", "gpu"),
+    [
+        (EIGHT_B, TINY, replace(LARGE, free=22 * GIB)),
+        (EIGHT_B, EIGHT_B, Gpu(48 * GIB, 47 * GIB)),
+        (EIGHT_B, EIGHT_B, SMALL),
+        (TINY, SEVENTY_B, LARGE),
+    ],
+    ids=["no room", "a starved cache", "not even alone", "a verifier that fits on no GPU"],
+)
+def test_parts_that_a_gpu_does_not_hold_are_served_in_turn(
+    generator: Sizes, verifier: Sizes, gpu: Gpu
+) -> None:
+    assert place_together(generator, verifier, [gpu], memory=0) is None
+
+
+def test_a_generator_takes_no_more_gpus_because_of_its_verifier() -> None:
+    gpu = Gpu(40 * GIB, 39 * GIB)
+    assert place(EIGHT_B, [gpu] * 4, memory=0).gpus == 1
+    assert place_together(EIGHT_B, EIGHT_B, [gpu] * 4, memory=0) is None
+    assert place_together(SEVENTY_B, TINY, [LARGE] * 4, memory=0) is not None
+
+
+def test_both_parts_on_a_cpu_need_memory_for_two_servers() -> None:
+    both = place_together(TINY, TINY, [], memory=16 * GIB)
+    assert both is not None and both.generator.gpus == both.verifier.gpus == 0
+    assert place(TINY, [], memory=8 * GIB), "one alone"
+    assert place_together(TINY, TINY, [], memory=8 * GIB) is None
 
 
 def test_on_a_cpu() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from evaluator.artefacts import CheckpointFacts
+from evaluator.artefacts.placement import Together
 from evaluator.backends import Backend, Completion, FakeBackend, Sampling
 from evaluator.config import Config
 from evaluator.contract import Declined, Exposed, Exposure, Failed, Finished, Weights
 from evaluator.errors import Code
-from evaluator.pipeline import parts
+from evaluator.pipeline import parts, turns
 from evaluator.pipeline.attempt import run_job
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import GrantedLeases
@@ -53,6 +54,7 @@ class Bench:
         self.model: Backend = FakeBackend(right)
         self.verifier: Any = None
         self.served: list[dict[str, Any]] = []
+        self.loaded = self.most_loaded = 0
         self.stopping = False
         self.context = self.open()
         for name in ("model", "verifier"):
@@ -63,6 +65,8 @@ class Bench:
             lambda folder, *, verifier: VERIFIER_FACTS if verifier else FACTS,
         )
         monkeypatch.setattr(parts, "is_jailed", lambda digest, trusted: True)
+        self.together: Together | None = None
+        monkeypatch.setattr(turns, "plan_together", lambda *_: self.together)
         monkeypatch.setattr(parts, "serve_checkpoint", self._serve)
         monkeypatch.setattr(parts, "serve_endpoint", self._serve)
 
@@ -79,7 +83,12 @@ class Bench:
     @contextlib.asynccontextmanager
     async def _serve(self, target: object, **about: Any) -> AsyncIterator[Backend]:
         self.served.append({"target": target, **about})
-        yield self.verifier if about.get("verifier") else self.model
+        self.loaded += 1
+        self.most_loaded = max(self.most_loaded, self.loaded)
+        try:
+            yield self.verifier if about.get("verifier") else self.model
+        finally:
+            self.loaded -= 1
 
     def run(self, job: object) -> list[Any]:
         """Do a job and give all reports."""
