@@ -9,25 +9,39 @@
 - ``graders.json`` has the counts of the same completions by every published grader.
 - ``votes.json`` aggregates several samples over the whole set.
 - ``record.json`` has the facts that affect the score besides the model.
+- ``scores.jsonl`` has a system's verifier's scores, line by line as its candidates' answers;
+  ``candidates.json`` has accuracies by their number, ``parts.json`` the tokens and seconds of both.
 - ``likelihood.json`` has the set's log-likelihood under weights that were to read it.
 """
 
-import fcntl
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from evaluator import grading
-from evaluator.backends import Usage
-from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
+from evaluator.backends import Score, Usage
+from evaluator.cli.linefile import LineFile
+from evaluator.contract import (
+    Candidates,
+    Outcome,
+    Part,
+    Record,
+    SetLikelihood,
+    Votes,
+    canonical_json,
+)
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import Grade, ballots, voting
+from evaluator.grading import Grade, ballots, candidates, voting
 from evaluator.grading.ballots import Vote
+from evaluator.grading.candidates import Candidate
 from evaluator.items import Item
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.disk import disk_errors, write_durably
@@ -48,6 +62,15 @@ class Line(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class ScoreLine(msgspec.Struct, frozen=True):
+    """Line of ``scores.jsonl``. A score of None is no number."""
+
+    index: Annotated[int, Meta(ge=0)]
+    sample: Annotated[int, Meta(ge=0)]
+    score: float | None
+    tokens: Annotated[int, Meta(ge=0)] = 0
+
+
 class OutFolder:
     """Outcomes stored at ``folder`` for the run of this ``identity``, of ``n`` items at most.
 
@@ -63,28 +86,38 @@ class OutFolder:
         self._folder = folder
         self._identity = dict(identity)
         self.reasons: dict[tuple[int, int | None], str] = {}
+        self.scores: dict[int, dict[int, float]] = {}
+        self.tokens_scored = 0
         self._n = n
-        self._file = -1
-        self._size = 0
+        self._files = ExitStack()
+        self._outcomes: LineFile
+        self._scores: LineFile
 
     def __enter__(self) -> "OutFolder":
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / "outcomes.jsonl"
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            self._lock()
+        with ExitStack() as opened:
+            self._outcomes = self._open("outcomes.jsonl", opened)
+            self._outcomes.lock()
             self._agree()
-            self._read(path)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._outcomes.mend()
+            self._read()
+            if "verifier" in self._identity:
+                self._scores = self._open("scores.jsonl", opened)
+                self._scores.mend()
+                self._read_scores()
+            self._files = opened.pop_all()
         return self
+
+    def _open(self, name: str, opened: ExitStack) -> LineFile:
+        file = LineFile(self._folder / name)
+        opened.callback(file.close)
+        return file
 
     def __exit__(
         self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
+        self._files.close()
 
     @property
     def done(self) -> frozenset[int]:
@@ -102,16 +135,7 @@ class OutFolder:
 
     def append(self, results: Sequence[Result]) -> None:
         """Store a group of outcomes, or none of it. :meth:`sync` forces them to disk."""
-        lines = b"".join(_encode(result) for result in results)
-        with disk_errors(self._folder):
-            try:
-                written = 0
-                while written < len(lines):
-                    written += os.write(self._file, lines[written:])
-            except OSError:
-                os.ftruncate(self._file, self._size)
-                raise
-        self._size += len(lines)
+        self._outcomes.append(b"".join(_encode(result) for result in results))
         for result in results:
             vote = Vote(result.extracted, result.outcome)
             completion = result.completion
@@ -121,8 +145,60 @@ class OutFolder:
 
     def sync(self) -> None:
         """Force to disk what was stored."""
-        with disk_errors(self._folder):
-            os.fsync(self._file)
+        self._outcomes.sync()
+        if self.scores:
+            self._scores.sync()
+
+    # --- candidates of a system
+
+    def texts(self) -> dict[int, list[str]]:
+        """Return the candidates' texts of each item, in the order of their numbers."""
+        texts: dict[int, dict[int, str]] = {}
+        for line in self._lines():
+            if line.sample is not None:
+                texts.setdefault(line.index, {})[line.sample] = line.completion
+        return {index: [of_item[at] for at in sorted(of_item)] for index, of_item in texts.items()}
+
+    def append_score(self, index: int, sample: int, score: Score) -> None:
+        """Store a verifier's score."""
+        value = score.value if isfinite(score.value) else None
+        line = ScoreLine(index, sample, value, score.tokens)
+        self._scores.append(msgspec.json.encode(line) + b"\n")
+        self._add_score(line)
+
+    def candidates(self, index: int) -> list[Candidate]:
+        """Return the candidates of an item, all scored, in the order of their numbers."""
+        votes, scores = self.samples[index], self.scores[index]
+        return [Candidate(vote, scores[sample]) for sample, vote in sorted(votes.items())]
+
+    def summarise_candidates(self, name: str, protocol: Protocol) -> Candidates | None:
+        """Return accuracies by the number of candidates, and write them.
+
+        None where candidates or scores are missing.
+        """
+        whole = [index for index, one in self.scores.items() if len(one) == protocol.samples]
+        if protocol.vote != "verifier" or len(whole) < self._n:
+            return None
+        items = [self.candidates(index) for index in sorted(whole)]
+        summary = candidates.summary(name, items, least=1)
+        if summary is not None:
+            data = canonical_json(summary.to_dict()) + b"\n"
+            write_durably(self._folder / "candidates.json", data)
+        return summary
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Stored facts of a system's parts; none where none can be read."""
+        try:
+            stored = msgspec.json.decode((self._folder / "parts.json").read_bytes())
+            return tuple(Part.from_dict(part) for part in stored)
+        except (OSError, TypeError, msgspec.DecodeError, EvaluatorError):
+            return ()
+
+    def store_parts(self, parts: Sequence[Part]) -> None:
+        """Write what each part of a system computed."""
+        data = canonical_json([part.to_dict() for part in parts]) + b"\n"
+        write_durably(self._folder / "parts.json", data)
 
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
         """Return the counts of the completions by each grader that can grade them.
@@ -131,10 +207,12 @@ class OutFolder:
         """
         graders = grading.alternatives(protocol.grader)
         counts = {grader: Counter[Outcome]() for grader in graders}
-        for lines in self._answers(protocol.samples):
+        for lines in self._answers(protocol):
             for grader, counted in counts.items():
                 votes = [self._graded(grader, line, items[line.index], protocol) for line in lines]
-                counted[ballots.decide(votes).outcome] += 1
+                scores = self.scores.get(lines[0].index, {})
+                of_item = [scores[sample] for sample in sorted(scores)]
+                counted[candidates.decide(votes, of_item).outcome] += 1
         table = {
             grader: {"n": self._n}
             | {outcome.name.lower(): counted[outcome] for outcome in Outcome}
@@ -183,13 +261,19 @@ class OutFolder:
             grade = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
         return Vote(grade.extracted, grade.outcome)
 
-    def _answers(self, samples: int) -> Iterable[Sequence[Line]]:
-        """Return the lines of each item that has all of its answers, by number."""
+    def _answers(self, protocol: Protocol) -> Iterable[Sequence[Line]]:
+        """Return the lines of each item that has all of its answers, and scores, by number."""
+        samples, verified = protocol.samples, protocol.vote == "verifier"
         by_item: dict[int, dict[int | None, Line]] = {}
         for line in self._lines():
             if (line.sample is None) == (samples == 1):
                 by_item.setdefault(line.index, {})[line.sample] = line
-        whole = (lines for lines in by_item.values() if len(lines) == samples)
+        whole = (
+            lines
+            for index, lines in by_item.items()
+            if len(lines) == samples
+            and (not verified or len(self.scores.get(index, ())) == samples)
+        )
         return ([line for _, line in sorted(lines.items())] for lines in whole)
 
     @property
@@ -209,9 +293,7 @@ class OutFolder:
 
     def _lines(self) -> Iterable[Line]:
         """Return one line for each stored answer and each majority."""
-        with disk_errors(self._folder):
-            data = (self._folder / "outcomes.jsonl").read_bytes()
-        lines = (decode_line(line) for line in data.split(b"\n"))
+        lines = (decode_line(line) for line in self._outcomes.lines())
         return {
             (line.index, line.sample): line for line in lines if line and line.index < self._n
         }.values()
@@ -229,12 +311,6 @@ class OutFolder:
         else:
             self.samples.setdefault(index, {})[sample] = vote
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise error(Code.OUT_UNWRITABLE, f"another run is writing to {self._folder}") from None
-
     def _agree(self) -> None:
         path = self._folder / "run.json"
         if not path.exists():
@@ -245,13 +321,23 @@ class OutFolder:
         if stored != canonical_json(self._identity) + b"\n":
             raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
 
-    def _read(self, path: Path) -> None:
-        with disk_errors(path):
-            self._size = path.read_bytes().rfind(b"\n") + 1
-            os.ftruncate(self._file, self._size)
+    def _read(self) -> None:
         for line in self._lines():
             vote = Vote(line.extracted, Outcome[line.outcome.upper()])
             self._add(line.index, line.sample, vote, _usage(line), line.reason)
+
+    def _read_scores(self) -> None:
+        """Take over stored scores. One that is damaged is scored again."""
+        for text in self._scores.lines():
+            with suppress(msgspec.DecodeError, UnicodeError):
+                line = msgspec.json.decode(text, type=ScoreLine)
+                if line.sample in self.samples.get(line.index, {}):
+                    self._add_score(line)
+
+    def _add_score(self, line: ScoreLine) -> None:
+        value = nan if line.score is None else line.score
+        self.scores.setdefault(line.index, {})[line.sample] = value
+        self.tokens_scored += line.tokens
 
 
 def _usage(line: Line) -> Usage | None:

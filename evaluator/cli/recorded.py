@@ -15,6 +15,7 @@ class Identity(msgspec.Struct, frozen=True):
     set: str
     protocol: str
     shots: str = ""
+    verifier: str = ""
 
 
 def identity_of(folder: Path) -> Identity:

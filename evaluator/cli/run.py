@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -27,16 +26,17 @@ from evaluator.backends.servers import (
     serve_endpoint,
     start_gateway,
 )
-from evaluator.cli import endpoint
+from evaluator.cli import endpoint, systems
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
 from evaluator.cli.reading import Reading, check_readable
+from evaluator.cli.sink import TerminalSink
 from evaluator.config import trusted_digests
-from evaluator.contract import Outcome, Votes, canonical_json
+from evaluator.contract import Candidates, Outcome, Part, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.jail import is_jailed
-from evaluator.pipeline.ask import Result, ask_items, in_background, watch_endpoint
+from evaluator.pipeline.ask import ask_items, in_background, watch_endpoint
 from evaluator.pipeline.graders import check_executes, check_kind
 from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
 from evaluator.pipeline.record import record_of
@@ -68,6 +68,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument(
         "--shots", type=Path, help="shot pool; by default train.jsonl in the folder of the set"
     )
+    systems.add_option(ask)
     ask.add_argument(
         "--concurrency",
         type=concurrency,
@@ -115,7 +116,7 @@ class _Model:
     """Model of a run: a jailed or trusted checkpoint; or an endpoint, its key and its limits.
 
     ``identity`` is the digest of a checkpoint, the address of an endpoint. ``gateway`` is the
-    process through which an endpoint will be asked.
+    process through which an endpoint will be asked. ``system`` has both parts of a system.
     """
 
     identity: str
@@ -127,6 +128,7 @@ class _Model:
     patience: float = 0
     gateway: Gateway | None = None
     caps: Caps = field(default_factory=Caps)
+    system: systems.LocalSystem | None = None
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -158,15 +160,11 @@ def _run(
     shots: tuple[Item, ...] = ()
     if protocol.shots:
         shots = load_items(args.shots or args.set.with_name("train.jsonl"))
+    systems.check_verifier(args.verifier, protocol)
     model = replace(_model(args), gateway=gateway)
     check_kind(protocol.grader, items[0].kind)
     _check_fit(model, protocol, likelihood=args.likelihood)
-    identity = {
-        "model": model.identity,
-        "set": set_digest(items),
-        "shots": set_digest(shots) if shots else "",
-        "protocol": protocol.digest,
-    }
+    identity = _identity(model, protocol, items, shots)
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
         source = PublicSource(
             name=args.set.stem,
@@ -190,6 +188,8 @@ def _run(
         table = out.compare(items, protocol)
         votes = out.votes(source.name, protocol)
         tries = out.pass_at(protocol)
+        candidates = out.summarise_candidates(source.name, protocol)
+        parts = out.parts
     _print_counts(
         args,
         reading,
@@ -198,15 +198,34 @@ def _run(
         failure=failure,
         votes=votes,
         tries=tries,
+        of_system=(parts, candidates),
     )
     _print_graders(table, n=len(items))
     _print_votes(votes, tries)
+    systems.print_system(parts, candidates)
     return 2 if failure or reading.failure else 0
+
+
+def _identity(
+    model: _Model, protocol: Protocol, items: Sequence[Item], shots: Sequence[Item]
+) -> dict[str, str]:
+    """Return the digests of a run's model, set, shot pool and protocol, and of its verifier."""
+    identity = {
+        "model": model.identity,
+        "set": set_digest(items),
+        "shots": set_digest(shots) if shots else "",
+        "protocol": protocol.digest,
+    }
+    if model.system:
+        identity["verifier"] = model.system.verifier.facts.digest
+    return identity
 
 
 def _check_fit(model: _Model, protocol: Protocol, *, likelihood: bool) -> None:
     """Raise PROTOCOL_UNFIT where the model cannot be asked by this protocol, or cannot be read."""
     kind: Asked = "checkpoint" if isinstance(model.target, Path) else model.target.api
+    if model.system:
+        kind = "system"
     if not protocol.fits(kind):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
     if likelihood:
@@ -225,7 +244,7 @@ def _evaluate(
     if len(source.done) == source.n and not reading.is_open:
         return None
     with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
-        sink = _Sink(reading.out, bar)
+        sink = TerminalSink(reading.out, bar)
         try:
             asyncio.run(_ask_open(source, protocol, model, reading, sink, concurrency=concurrency))
         except EvaluatorError as failure:
@@ -238,13 +257,16 @@ async def _ask_open(
     protocol: Protocol,
     model: _Model,
     reading: Reading,
-    sink: "_Sink",
+    sink: TerminalSink,
     *,
     concurrency: int | None,
 ) -> None:
     remote = isinstance(model.target, EndpointTarget)
     in_flight = concurrency or (AT_ENDPOINT if remote else AT_CHECKPOINT)
     policy = Policy(concurrency=in_flight)
+    if model.system:
+        await systems.ask_system(model.system, source, protocol, sink, reading, policy=policy)
+        return
     if remote:
         policy = for_endpoint(policy)
     async with _serve(model, protocol, in_flight, answers=len(sink.out.spent)) as backend:
@@ -262,32 +284,6 @@ async def _ask_open(
         await reading.read(source, backend, policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sink:
-    """Result sink: outcomes to disk, progress to the bar."""
-
-    out: OutFolder
-    bar: "tqdm[Any]"
-
-    def answered(self, name: str, result: Result) -> None:
-        """Store one outcome of the only set."""
-        self.out.append([result])
-
-    def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Force to disk what was stored."""
-        self.out.sync()
-
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-        self.bar.update(done - self.bar.n)
-
-    def waiting(self, waits: bool) -> None:
-        """Print that the endpoint is waited for, or that it answers again."""
-        tqdm.write(
-            "waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr
-        )
-
-
 def _model(args: argparse.Namespace) -> _Model:
     target = endpoint.endpoint_of(args)
     if target:
@@ -299,10 +295,13 @@ def _model(args: argparse.Namespace) -> _Model:
             identity, target, key=key, timeout=args.timeout, patience=args.patience, caps=caps
         )
     folder = Path(args.model)
-    facts = inspect_checkpoint(folder)
-    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
     for lack in jail.missing():
         print(f"jail: {lack}", file=sys.stderr)
+    if args.verifier:
+        system = systems.inspect_system(folder, args.verifier)
+        return _Model(system.generator.facts.digest, folder, system=system)
+    facts = inspect_checkpoint(folder)
+    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
     return _Model(facts.digest, folder, jailed, facts.template)
 
 
@@ -353,6 +352,7 @@ def _print_counts(
     failure: EvaluatorError | None,
     votes: Votes | None,
     tries: Mapping[int, float],
+    of_system: tuple[Sequence[Part], Candidates | None],
 ) -> None:
     record = _counts(reading.out, n)
     record["seconds"] = round(seconds, 3)
@@ -369,20 +369,25 @@ def _print_counts(
         record |= failure_record(failure)
     if votes and args.json:
         record["votes"] = votes.to_dict()
+    if args.json:
+        record |= systems.record(*of_system)
     if tries and args.json:
         record["pass_at"] = {str(k): round(value, 6) for k, value in tries.items()}
     print(json.dumps(record) if args.json else _line(record))
 
 
 def _counts(out: OutFolder, n: int) -> dict[str, object]:
-    """Return the counts of a run of ``n`` items. Tokens are None where a server counted none."""
+    """Return the counts of a run of ``n`` items. Tokens are those of both parts of a system.
+
+    They are None where a server counted none.
+    """
     counts = Counter(out.outcomes.values())
     spent = endpoint.total_of(out.spent.values())
     return {
         "n": n,
         **{outcome.name.lower(): counts[outcome] for outcome in Outcome},
         "not_counted": n - len(out.outcomes),
-        "tokens_in": spent.tokens_in if spent else None,
+        "tokens_in": spent.tokens_in + out.tokens_scored if spent else None,
         "tokens_out": spent.tokens_out if spent else None,
     }
 

@@ -41,7 +41,8 @@ class Part(Wire, frozen=True, kw_only=True):
     """One part of a system: its files, its tensors, its size, and what it computed.
 
     Tokens are of all attempts whose answers are stored on this evaluator, ``seconds`` of the last
-    attempt only, from the start of the part's model server to its end.
+    attempt only, from the start of the part's model server to its end. Those of parts that are
+    loaded at once overlap.
     """
 
     role: Role

@@ -25,6 +25,20 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Choose another: weights are given a text, messages go to chat APIs, likelihoods are"
         " read of weights only.",
     ),
+    Code.VERIFIER_NEEDED: theirs(
+        "By this protocol a second model, the verifier, chooses among the candidates.",
+        "Name its folder with --verifier, or choose another protocol.",
+    ),
+    Code.VERIFIER_UNFIT: theirs(
+        "This protocol has no candidates for a verifier to choose among.",
+        "Leave --verifier out, or choose a protocol that has one: 'protocols --words' describes"
+        " each.",
+    ),
+    Code.VERIFIER_ENDPOINT: theirs(
+        "A verifier is weights that run on the evaluator; an endpoint cannot be one.",
+        "Name weights: a folder at a terminal; on a site a checkpoint of the evaluators, a model on"
+        " the hub or an upload.",
+    ),
     Code.UNKNOWN_SET: ours(
         "The evaluator does not hold this set.", "Install the set on the evaluator."
     ),

@@ -227,6 +227,8 @@ def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
     this is None."""
     if bad := _bad_description(ask):
         return Rejection(Refusal.INVALID_FIELD, bad)
+    if "://" in ask.verifier:
+        return Rejection(Code.VERIFIER_ENDPOINT)
     if ask.kind == "endpoint":
         return _malformed_endpoint(ask, private_endpoints=private_endpoints)
     return _MALFORMED[ask.kind](ask)
@@ -247,8 +249,10 @@ def _bad_description(ask: Ask) -> str:
 
 
 def _names_verifier(text: str) -> bool:
-    """Return True for a checkpoint or an upload, or for a model on the hub, with or without its
-    revision."""
+    """Return True for a checkpoint or an upload, for a model on the hub, with or without its
+    revision, and for an address, which has a refusal of its own."""
+    if "://" in text:
+        return True
     repo, at, revision = text.partition("@")
     if "/" not in repo:
         return _PATTERNS["checkpoint"].fullmatch(text) is not None

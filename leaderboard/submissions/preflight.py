@@ -87,7 +87,8 @@ class Preflight:
 
     @property
     def need(self) -> int:
-        """Bytes of GPU memory: the parts of a system are loaded in turn, so the largest decides."""
+        """Bytes of GPU memory: a host may load the parts of a system in turn, so the largest
+        decides."""
         return max(need_of(self.facts), self.verifier_need or 0)
 
     @property

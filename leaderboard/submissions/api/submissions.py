@@ -199,7 +199,7 @@ class PreflightOut(Schema):
     bytes: int = Field(description="Bytes that are fetched.")
     gpu_memory: int = Field(
         description="Bytes of GPU memory that it takes, about: of a system those of the larger"
-        " part, since its parts are loaded in turn."
+        " part, since a worker without room for both loads them in turn."
     )
     engines: list[str]
     adapter: AdapterOut | None

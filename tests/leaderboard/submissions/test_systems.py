@@ -138,6 +138,7 @@ def test_a_verifier_that_the_hub_has_not_is_refused(
         ({"verifier": ""}, Refusal.VERIFIER_MISSING, ""),
         ({"protocol": ""}, Refusal.VERIFIER_UNUSED, ""),
         ({"verifier": "../x"}, Refusal.INVALID_FIELD, "verifier"),
+        ({"verifier": "https://models.example/v1"}, Code.VERIFIER_ENDPOINT, ""),
         (
             {
                 "kind": "endpoint",
@@ -150,10 +151,10 @@ def test_a_verifier_that_the_hub_has_not_is_refused(
             "verifier",
         ),
     ],
-    ids=["none", "of no use", "no name", "of an endpoint"],
+    ids=["none", "of no use", "no name", "an endpoint", "of an endpoint"],
 )
 def test_refusals_store_nothing(
-    programs: Any, user: Any, fields: dict[str, Any], code: Refusal, detail: str
+    programs: Any, user: Any, fields: dict[str, Any], code: Any, detail: str
 ) -> None:
     with pytest.raises(SiteError) as refused:
         submit(user, ask(programs, **fields))

@@ -1,0 +1,163 @@
+"""``run --verifier``: a second model chooses among the candidates that the first one writes.
+
+The parts are served, asked and scored by the code of an evaluator's attempt: both at once where
+this machine holds both, else in turn.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from evaluator.backends import HttpBackend, Usage
+from evaluator.cli import endpoint
+from evaluator.cli.outfolder import OutFolder
+from evaluator.cli.reading import Reading
+from evaluator.cli.sink import TerminalSink
+from evaluator.config import trusted_digests
+from evaluator.contract import Candidates, Part
+from evaluator.errors import Code, error
+from evaluator.pipeline.ask import ask_items
+from evaluator.pipeline.parts import Model, inspect_part, parts_of, serve_part
+from evaluator.pipeline.plan import Policy, PublicSource
+from evaluator.pipeline.record import record_of
+from evaluator.pipeline.turns import Turns, score_all, take_turns, write_all
+from evaluator.pipeline.verify import verify_items
+from evaluator.protocols import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSystem:
+    """Two checkpoints that answer together, inspected."""
+
+    generator: Model
+    verifier: Model
+
+
+def add_option(command: argparse.ArgumentParser) -> None:
+    """Add ``--verifier``."""
+    command.add_argument(
+        "--verifier",
+        metavar="FOLDER",
+        help="checkpoint that chooses among the model's candidates, where the protocol has one",
+    )
+
+
+def check_verifier(verifier: str | None, protocol: Protocol) -> None:
+    """Raise unless a verifier is named where the protocol has one, and is a folder."""
+    if protocol.vote == "verifier" and not verifier:
+        raise error(Code.VERIFIER_NEEDED, protocol.id)
+    if verifier and protocol.vote != "verifier":
+        raise error(Code.VERIFIER_UNFIT, protocol.id)
+    if verifier and "://" in verifier:
+        raise error(Code.VERIFIER_ENDPOINT)
+
+
+def inspect_system(generator: Path, verifier: str) -> LocalSystem:
+    """Inspect both parts. Raises the CHECKPOINT_* codes."""
+    return LocalSystem(
+        inspect_part("generator", generator), inspect_part("verifier", Path(verifier))
+    )
+
+
+async def ask_system(
+    system: LocalSystem,
+    source: PublicSource,
+    protocol: Protocol,
+    sink: TerminalSink,
+    reading: Reading,
+    *,
+    policy: Policy,
+) -> None:
+    """Have the candidates that are missing written, and those without a score scored.
+
+    A part that has nothing left to do is not loaded.
+    """
+    out = sink.out
+
+    async def write(backend: HttpBackend, written: asyncio.Event) -> None:
+        await ask_items([source], protocol, backend, sink, policy=policy)
+        template = system.generator.facts.template
+        out.record(record_of(protocol, [source], backend, remote=False, template=template))
+        written.set()
+        await reading.read(source, backend, policy)
+
+    async def score(scorer: HttpBackend, written: asyncio.Event) -> None:
+        await verify_items([source], protocol, scorer, sink, policy=policy, written=written)
+
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+        serve = partial(
+            serve_part,
+            trusted=trusted_digests(os.environ),
+            workdir=Path(work),
+            api=protocol.api,
+        )
+        turns = Turns(serve=serve, write=write, score=score)
+        try:
+            if len(out.done) == source.n:  # the set is still to be read
+                await write_all(turns, system.generator)
+            elif _is_written(out, source, protocol) and not reading.is_open:
+                await score_all(turns, system.verifier)
+            else:
+                await take_turns(turns, system.generator, system.verifier)
+        finally:
+            out.store_parts(_parts(system, out))
+
+
+def _is_written(out: OutFolder, source: PublicSource, protocol: Protocol) -> bool:
+    whole = [votes for votes in out.samples.values() if len(votes) == protocol.samples]
+    return len(whole) == source.n
+
+
+def _parts(system: LocalSystem, out: OutFolder) -> list[Part]:
+    """Return what each part computed; a part that was not loaded now keeps its time of before."""
+    written = endpoint.total_of(out.spent.values()) or Usage()
+    models = (system.generator, system.verifier)
+    before = {part.role: part for part in out.parts}
+    return [
+        part
+        if part.engine or part.role not in before
+        else replace(part, engine=before[part.role].engine, seconds=before[part.role].seconds)
+        for part in parts_of(models, written=written, scored=out.tokens_scored)
+    ]
+
+
+def record(parts: Sequence[Part], candidates: Candidates | None) -> dict[str, Any]:
+    """Return the fields of a system that are printed with the counts; none of a single model."""
+    fields: dict[str, Any] = {}
+    if parts:
+        fields["parts"] = [part.to_dict() for part in parts]
+    if candidates:
+        fields["candidates"] = candidates.to_dict()
+    return fields
+
+
+def print_system(parts: Sequence[Part], candidates: Candidates | None) -> None:
+    """Print tokens and seconds of both parts, and accuracy by the number of candidates."""
+    for part in parts:
+        print(
+            f"{part.role}: tokens_in {part.tokens_in}  tokens_out {part.tokens_out}"
+            f"  seconds {part.seconds:.1f}",
+            file=sys.stderr,
+        )
+    if candidates is None:
+        return
+    print(f"a random candidate {candidates.random:.4f}", file=sys.stderr)
+    for point in candidates.curve:
+        chosen = point.chosen
+        interval = f"({chosen.low:.4f} to {chosen.high:.4f})"
+        print(
+            f"{point.k} candidates: chosen {chosen.value:.4f} {interval}"
+            f"  vote {point.vote:.4f}  any right {point.any_right:.4f}",
+            file=sys.stderr,
+        )
+    if fewer := candidates.fewer_are_better:
+        print(f"more candidates hurt: {fewer.k} are better than all", file=sys.stderr)
