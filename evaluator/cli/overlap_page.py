@@ -20,6 +20,12 @@ h1{font-size:1.5rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:1.5rem 0 .5rem}
 th,td{text-align:left;white-space:nowrap;padding:.3rem .8rem .3rem 0}
 th,td{border-bottom:1px solid var(--line)}
+th{vertical-align:bottom}
+@media(max-width:40rem){
+  th,td{white-space:normal;padding-right:.4rem;font-size:.85rem}
+  td.n{white-space:nowrap}
+  .file{overflow-wrap:anywhere;min-width:4.5rem}
+}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 """
 
@@ -47,19 +53,29 @@ def page(report: Mapping[str, Any], *, set_name: str) -> str:
 
 
 def _counts(rows: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
-    """Return the table of counts, with both scores as in phi-1's pruning table."""
+    """Return the table of counts, with both scores as in phi-1's pruning table.
+
+    Measures without any match are named below it.
+    """
     headings = ["Measure", "At least", "Items", "Share, %"]
     if scored:
         headings += ["Similar, right", "Similar, %", "Non-similar, right", "Non-similar, %"]
+    found = {row["measure"] for row in rows if row["overlapping"]}
     lines = []
     for row in rows:
+        if found and row["measure"] not in found:
+            continue
         likeness = f"{row['threshold']:.2f}" if row["measure"] in LIKENESS else "–"
         share = f"{100 * row['overlapping'] / row['items']:.1f}"
         cells = [row["measure"], likeness, f"{row['overlapping']:,}", share]
         if scored:
             cells += [*_score(row, "overlapping"), *_score(row, "others")]
         lines.append(cells)
-    return _table("Items with a match, by measure and threshold", headings, lines)
+    table = _table("Items with a match, by measure and threshold", headings, lines)
+    without = list(dict.fromkeys(row["measure"] for row in rows if row["measure"] not in found))
+    if found and without:
+        table += f"<p>No item has a match by: {escape(', '.join(without))}.</p>"
+    return table
 
 
 def _score(row: Mapping[str, Any], part: str) -> tuple[str, str]:
@@ -69,28 +85,32 @@ def _score(row: Mapping[str, Any], part: str) -> tuple[str, str]:
 
 
 def _places(matches: Sequence[Mapping[str, Any]]) -> str:
-    """Return the best match of each item by each measure: the file and the document in it."""
+    """Return the best match of each item by each measure: the file and the document in it.
+
+    The strongest come first, so that a list that is cut has them.
+    """
     if not matches:
         return "<p>No item has a match.</p>"
+    strongest = sorted(matches, key=lambda match: -match["best"][0]["value"])
     lines = [
         [
             str(match["item"]),
             match["measure"],
             f"{match['best'][0]['value']:.2f}",
-            match["best"][0]["file"],
             f"{match['best'][0]['document']:,}",
+            match["best"][0]["file"],
         ]
-        for match in matches[:MOST_ITEMS]
+        for match in strongest[:MOST_ITEMS]
     ]
-    caption = "Where to look: the best match of each item"
+    caption = "Where to look: the best match of each item, the strongest first"
     if len(matches) > MOST_ITEMS:
-        caption += f" (the first {MOST_ITEMS:,} of {len(matches):,}; report.json has all)"
-    return _table(caption, ["Item", "Measure", "Value", "File", "Document"], lines)
+        caption += f" ({MOST_ITEMS:,} of {len(matches):,}; report.json has all)"
+    return _table(caption, ["Item", "Measure", "Value", "Document", "File"], lines)
 
 
 def _table(caption: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    words = {"Measure", "File"}
-    classes = ["" if heading in words else ' class="n"' for heading in headings]
+    words = {"Measure": "", "File": ' class="file"'}
+    classes = [words.get(heading, ' class="n"') for heading in headings]
     head = "".join(
         f'<th scope="col"{css}>{heading}</th>'
         for css, heading in zip(classes, headings, strict=True)

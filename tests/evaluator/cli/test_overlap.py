@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from evaluator.authoring.overlap import THRESHOLDS
-from evaluator.cli import main
+from evaluator.cli import main, overlap_page
 from evaluator.contract.overlaps import MeasureName, OverlapReport
 from evaluator.items import load_items, set_digest
 from tests.evaluator.authoring.test_likeness import HENS, OTHER, REWRITTEN
@@ -69,7 +69,8 @@ def test_the_page_has_the_counts_and_both_scores(files: list[str], tmp_path: Pat
         "numbers and words", "0.25", "1", "50.0", "1 of 1", "100.0", "0 of 1", "0.0",
     ]  # fmt: skip
     assert cells[-5:-2] == ["2", "numbers and words", cells[-3]]
-    assert cells[-2:] == ["corpus.jsonl", "1"]
+    assert cells[-2:] == ["1", "corpus.jsonl"]
+    assert "No item has a match by: 13 words, 8 words, " in page
     assert "Similar, %" in page and "reason to read both texts" in page
     assert not re.search(r"<script|https?://|src=|hens", page)
 
@@ -127,3 +128,17 @@ def test_the_report_is_one_that_a_site_reads(files: list[str], tmp_path: Path) -
     assert report.is_possible() and report.has_scores
     assert report.set == set_digest(load_items(items))
     assert set(get_args(MeasureName)) == set(THRESHOLDS)
+
+
+def test_a_list_that_is_cut_has_the_strongest_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap_page, "MOST_ITEMS", 2)
+    matches = [
+        {
+            "item": item,
+            "measure": "numbers and words",
+            "best": [{"value": value, "file": f"{item}.txt", "document": 1}],
+        }
+        for item, value in ((1, 0.3), (2, 0.9), (3, 0.6))
+    ]
+    listed = overlap_page._places(matches)
+    assert re.findall(r"(\d)\.txt", listed) == ["2", "3"] and "(2 of 3; " in listed
