@@ -60,22 +60,22 @@ def _counts(rows: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
     headings = ["Measure", "At least", "Items", "Share, %"]
     if scored:
         headings += ["Similar, right", "Similar, %", "Non-similar, right", "Non-similar, %"]
-    found = {row["measure"] for row in rows if row["overlapping"]}
-    lines = []
-    for row in rows:
-        if found and row["measure"] not in found:
-            continue
-        likeness = f"{row['threshold']:.2f}" if row["measure"] in LIKENESS else "–"
-        share = f"{100 * row['overlapping'] / row['items']:.1f}"
-        cells = [row["measure"], likeness, f"{row['overlapping']:,}", share]
-        if scored:
-            cells += [*_score(row, "overlapping"), *_score(row, "others")]
-        lines.append(cells)
+    found = [row["measure"] for row in rows if row["overlapping"]]
+    shown = [row for row in rows if row["measure"] in found] or rows
+    lines = [_count(row, scored=scored) for row in shown]
     table = _table("Items with a match, by measure and threshold", headings, lines)
-    without = list(dict.fromkeys(row["measure"] for row in rows if row["measure"] not in found))
+    measures = dict.fromkeys(row["measure"] for row in rows)
+    without = ", ".join(measure for measure in measures if measure not in found)
     if found and without:
-        table += f"<p>No item has a match by: {escape(', '.join(without))}.</p>"
+        table += f"<p>No item has a match by: {escape(without)}.</p>"
     return table
+
+
+def _count(row: Mapping[str, Any], *, scored: bool) -> list[str]:
+    likeness = f"{row['threshold']:.2f}" if row["measure"] in LIKENESS else "–"
+    share = f"{100 * row['overlapping'] / row['items']:.1f}"
+    cells = [row["measure"], likeness, f"{row['overlapping']:,}", share]
+    return [*cells, *_score(row, "overlapping"), *_score(row, "others")] if scored else cells
 
 
 def _score(row: Mapping[str, Any], part: str) -> tuple[str, str]:
