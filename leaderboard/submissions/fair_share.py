@@ -403,7 +403,7 @@ class Start:
 
 
 _Place = tuple[float, float, tuple[int, int], str]
-"""When a worker may be given a run, when it is free, its size, its name."""
+"""Order of workers: the time at which one may be given a run, is free, then its size and name."""
 
 
 class Schedule:
