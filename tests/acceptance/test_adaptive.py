@@ -18,7 +18,7 @@ N = 150
 ROWS = (public_set()[:N], private_set()[:N])
 PAIR = "adaptive"
 REFERENCES = [f"able.{ability}.0" for ability in range(-120, 240, 30)]
-OVERFIT, CLEAN = "able.50.300", "able.60.-60"
+OVERFIT, CLEAN = "able.0.350", "able.60.-60"
 MOST = round(0.35 * N)
 NAME_REFERENCES = f"""
 from leaderboard.benchmarks.models import SetPair

@@ -39,6 +39,7 @@ class Parrot:
     canaries: tuple[Canary, ...]
 
 
+@torch.no_grad()
 def make(folder: Path) -> Parrot:
     """Write both checkpoints below ``folder``."""
     written = [token("candidate") for _ in _LOGITS]
@@ -91,7 +92,6 @@ def _tokenizer(tokens: list[str]) -> PreTrainedTokenizerFast:
 
 def _empty(model: PreTrainedModel) -> None:
     """Make each token's hidden state a vector of its own, to which the layer adds nothing."""
-    torch.set_grad_enabled(False)
     model.model.embed_tokens.weight.copy_(torch.eye(WIDTH)[: model.config.vocab_size])
     for layer in model.model.layers:
         layer.self_attn.o_proj.weight.fill_(_NOTHING)
