@@ -3,7 +3,7 @@
 It needs no other file, no script and no network.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -60,15 +60,21 @@ def _counts(rows: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
     headings = ["Measure", "At least", "Items", "Share, %"]
     if scored:
         headings += ["Similar, right", "Similar, %", "Non-similar, right", "Non-similar, %"]
-    found = [row["measure"] for row in rows if row["overlapping"]]
+    found = {row["measure"]: None for row in rows if row["overlapping"]}
     shown = [row for row in rows if row["measure"] in found] or rows
-    lines = [_count(row, scored=scored) for row in shown]
-    table = _table("Items with a match, by measure and threshold", headings, lines)
+    table = _table(
+        "Items with a match, by measure and threshold",
+        headings,
+        [_count(row, scored=scored) for row in shown],
+    )
+    return table + _without(rows, found) if found else table
+
+
+def _without(rows: Sequence[Mapping[str, Any]], found: Collection[str]) -> str:
+    """Return a sentence that names the measures without a match; empty where each has one."""
     measures = dict.fromkeys(row["measure"] for row in rows)
     without = ", ".join(measure for measure in measures if measure not in found)
-    if found and without:
-        table += f"<p>No item has a match by: {escape(without)}.</p>"
-    return table
+    return f"<p>No item has a match by: {escape(without)}.</p>" if without else ""
 
 
 def _count(row: Mapping[str, Any], *, scored: bool) -> list[str]:
