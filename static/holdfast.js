@@ -15,6 +15,14 @@ if (filters && !document.querySelector("nav.pages")) {
   });
 }
 
+// The commit of a check belongs to the repository that was checked.
+const checked = document.querySelector("form [name=checked]");
+checked?.form.elements.repo.addEventListener("change", ({ target }) => {
+  const [repo, commit] = checked.value.split("@");
+  const { revision } = checked.form.elements;
+  if (target.value.trim() !== repo && revision.value === commit) revision.value = "";
+});
+
 // The page of a run under way is asked for news by htmx; when the tab is hidden it waits.
 document.body.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden) event.preventDefault();

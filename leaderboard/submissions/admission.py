@@ -63,6 +63,8 @@ class Ask:
     ``base`` is the base model of an adapter: ``organisation/name``, with or without ``@revision``,
     or an upload's id. Empty for the one that the adapter names.
 
+    ``api`` is the kind of an endpoint's API: ``chat`` where the request names none.
+
     ``licence`` and the three that follow are its author's statements, ``knowledge_cutoff`` as
     YYYY-MM-DD. ``embargo_until`` is the day, in the same form, before which the result has no row;
     empty for no embargo.
@@ -98,6 +100,11 @@ class Ask:
     trained_on_public: Literal["", "no", "yes"] = ""
     verifier: str = ""
     embargo_until: str = ""
+
+    def __post_init__(self) -> None:
+        """Take an endpoint whose kind of API is not named as one of chat."""
+        if self.kind == "endpoint" and not self.api:
+            object.__setattr__(self, "api", "chat")
 
     @property
     def secret(self) -> str:
@@ -412,7 +419,6 @@ def _bad_field(ask: Ask) -> str:
         (bool(ask.hub_token), "hub_token"),
         (bool(ask.upload), "upload"),
         (bool(ask.base), "base"),
-        (not ask.api, "api"),
         (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
         (len(ask.url) > 2000, "url"),
         (not fits(ask.provider, Provider), "provider"),

@@ -22,7 +22,7 @@ KINDS = [
     (Submission.Kind.CHECKPOINT, "Checkpoint on the evaluators"),
     (Submission.Kind.ENDPOINT, "Endpoint"),
 ]
-APIS = [("", "—"), ("completions", "completions"), ("chat", "chat completions")]
+APIS = [("chat", "chat completions"), ("completions", "completions")]
 STATEMENTS = ("licence", "base_model", "knowledge_cutoff", "trained_on_public")
 _IS_RELEASED = Case(When(private__state=SetState.RELEASED, then=1), default=0)
 PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Provider) if name)]
@@ -45,9 +45,14 @@ def pair_label(pair: SetPair) -> str:
 
 
 class SubmissionForm(forms.Form):
-    """One submission. ``key`` is new for each page, so that a form sent twice is one submission."""
+    """One submission. ``key`` is new for each page, so that a form sent twice is one submission.
+
+    ``checked`` is the repository of the last check, with the commit that the check put into the
+    field ``revision``, as ``organisation/name@commit``.
+    """
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=100)
+    checked = forms.CharField(widget=forms.HiddenInput, max_length=400, required=False)
     pair = forms.ModelChoiceField(
         SetPair.with_practice.filter(withdrawn_at=None)
         .select_related("private")
@@ -128,7 +133,12 @@ class SubmissionForm(forms.Form):
     served_model = forms.CharField(
         required=False, max_length=200, label="Model name at the endpoint"
     )
-    api = forms.ChoiceField(required=False, choices=APIS, label="Kind of API")
+    api = forms.ChoiceField(
+        required=False,
+        choices=APIS,
+        label="Kind of API",
+        help_text="Taken as chat completions if you do not choose.",
+    )
     provider = forms.ChoiceField(
         required=False,
         choices=PROVIDERS,
@@ -247,10 +257,24 @@ class SubmissionForm(forms.Form):
         kind = Submission.Kind.ENDPOINT
         return cls.filled(kind=kind, pair=probe.pair.slug, protocol=protocol, **facts)
 
+    def clean(self) -> dict[str, Any]:
+        """Refuse the commit of a check with another repository, and empty its field."""
+        fields: dict[str, Any] = super().clean() or self.cleaned_data
+        repo, commit = fields.get("repo", ""), fields.get("revision", "")
+        checked, _, found = fields.get("checked", "").partition("@")
+        if commit and commit == found and repo not in ("", checked):
+            self.data = {**self.data, "revision": "", "checked": ""}
+            self.add_error(
+                "revision",
+                f"The commit that stood here was that of {checked}, which you checked, so it is"
+                f" removed. Name a revision of {repo}, or leave the field empty for main.",
+            )
+        return fields
+
     def about(self) -> list[forms.BoundField]:
         """Return the fields that every submission has."""
-        names = ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")
-        return [self[name] for name in names]
+        described = ("pair", "protocol", "model", "open_weights", "parameters", "kind")
+        return [self[name] for name in ("key", "checked", *described)]
 
     def of_system(self) -> list[forms.BoundField]:
         """Return the fields of the second part of a system."""
@@ -295,8 +319,10 @@ class SubmissionForm(forms.Form):
     def facts(self) -> dict[str, Any]:
         """Return the request of a valid form: the fields of an ``Ask``."""
         fields = dict(self.cleaned_data)
-        del fields["key"]
+        del fields["key"], fields["checked"]
         fields["pair"] = fields["pair"].slug
+        if fields["kind"] != Submission.Kind.ENDPOINT:
+            fields["api"] = ""  # it is chosen from the start, also where no endpoint is named
         for name in ("knowledge_cutoff", "embargo_until"):
             day = fields[name]
             fields[name] = day.isoformat() if day else ""

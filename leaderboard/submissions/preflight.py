@@ -77,7 +77,9 @@ class Preflight:
         if isinstance(self.verifier, HubFacts):
             others["verifier"] = f"{self.verifier.repo}@{self.verifier.commit}"
         if isinstance(self.facts, HubFacts):
-            return {"repo": self.facts.repo, "revision": self.facts.commit, **others}
+            repo, commit = self.facts.repo, self.facts.commit
+            checked = f"{repo}@{commit}"
+            return {"repo": repo, "revision": commit, "checked": checked, **others}
         return {"upload": self.facts.upload, **others}
 
     @property

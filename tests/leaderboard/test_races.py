@@ -3,15 +3,19 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db import IntegrityError, connection
 from django.test import Client
+from django.utils import timezone
 
 from leaderboard.accounts import actions as accounts
+from leaderboard.accounts.actions import organisations
 from leaderboard.accounts.forms import SignUp
-from leaderboard.accounts.models import Membership, Organisation, User
+from leaderboard.accounts.models import Invitation, Membership, Organisation, User, token_digest
 from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.errors import Refusal, SiteError, conflicts_refused
 from leaderboard.evidence import actions as references
@@ -93,6 +97,32 @@ def test_names_that_differ_in_case_only(monkeypatch: pytest.MonkeyPatch) -> None
         2,
         2,
     )
+
+
+def test_an_invitation_that_two_accounts_take_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four connections of two accounts with the address have all seen it unused: one joins."""
+    owner = accounts.sign_up(username="ada", password=None, organisation="Analytical")
+    people = [User.objects.create_user(username=name) for name in ("bob", "bert")]
+    for user, address in zip(people, ("bob@lab.example", "Bob@lab.example"), strict=True):
+        EmailAddress.objects.create(user=user, email=address, verified=True)
+    Invitation.objects.create(
+        organisation=owner.organisation(),
+        email="bob@lab.example",
+        digest=token_digest("secret"),
+        invited_by=owner,
+        expires=timezone.now() + timedelta(days=1),
+    )
+    meet_before(monkeypatch, organisations, "invitation", 4)
+    results = at_once(
+        *(
+            lambda user=user: accounts.accept_invitation(secret="secret", by=user)
+            for user in (*people, *people)
+        )
+    )
+    refused = [one for one in results if isinstance(one, Exception)]
+    assert len(results) - len(refused) == 1
+    assert [getattr(one, "code", one) for one in refused] == [Refusal.INVITATION_USED] * 3
+    assert Membership.objects.filter(user__in=people).count() == 1
 
 
 def members(*names: str) -> list[User]:

@@ -27,7 +27,7 @@ class ProbeIn(Strict):
     )
     url: str = Field(max_length=2000)
     served_model: str = Field(max_length=200)
-    api: Literal["completions", "chat"]
+    api: Literal["completions", "chat"] = "chat"
     provider: str = Field("", max_length=40)
     protocol: str = Field("", max_length=80)
     api_key: str = Field(

@@ -52,7 +52,9 @@ class SubmissionIn(Strict):
     checkpoint: str = Field("", max_length=80)
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
-    api: Literal["completions", "chat", ""] = ""
+    api: Literal["completions", "chat", ""] = Field(
+        "", description="Kind of an endpoint's API; chat where it is empty."
+    )
     api_key: str = Field(
         "", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end."
     )

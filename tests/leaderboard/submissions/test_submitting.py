@@ -105,7 +105,7 @@ def test_two_organisations_that_name_one_model_at_once(
         ({"url": URL}, Refusal.INVALID_FIELD),
         ({"api_key": SECRET}, Refusal.INVALID_FIELD),
         (ENDPOINT | {"checkpoint": "honest"}, Refusal.INVALID_FIELD),
-        (ENDPOINT | {"api": ""}, Refusal.INVALID_FIELD),
+        ({"api": "chat"}, Refusal.INVALID_FIELD),
         (ENDPOINT | {"served_model": ""}, Refusal.INVALID_FIELD),
         (ENDPOINT | {"served_model": "a b"}, Refusal.INVALID_FIELD),
         (ENDPOINT | {"url": "https://h.example/" + "a" * 2000}, Refusal.INVALID_FIELD),
