@@ -39,6 +39,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     Refusal.MODEL_TAKEN: RefusalExplanation(
         409, "Another organisation has a model of this name.", "Choose another name for the model."
     ),
+    Refusal.MODEL_OF_OTHER: RefusalExplanation(
+        409,
+        "The model belongs to another of your organisations.",
+        "Choose that organisation, or another name for the model.",
+    ),
     Refusal.MODEL_ALIKE: RefusalExplanation(
         409,
         "Another organisation has a model of a name that looks the same.",
@@ -299,8 +304,8 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     ),
     Refusal.UPLOAD_UNKNOWN: RefusalExplanation(
         422,
-        "Your organisation has no such upload.",
-        "Choose one listed at /uploads/, or upload the folder first.",
+        "The organisation that submits has no such upload.",
+        "Choose an upload of it, or the organisation that has the upload: /uploads/ lists them.",
     ),
     Refusal.UPLOAD_IN_USE: RefusalExplanation(
         409, "A run still needs the files of this upload.", "Cancel the run, or wait for its end."
@@ -346,30 +351,31 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     ),
     Refusal.COHORT_SHARE: RefusalExplanation(
         429,
-        "The organisation, the endpoint's host or the lineage has its run of this cohort.",
+        "The organisation, the submitter, the endpoint's host or the lineage has its run of this"
+        " cohort.",
         "Submit or continue it once the board's cohort is closed.",
     ),
     Refusal.SEASON_SHARE: RefusalExplanation(
         429,
-        "The organisation, the endpoint's host or the lineage has used its runs on this season's"
-        " block.",
+        "The organisation, the submitter, the endpoint's host or the lineage has used its runs on"
+        " this season's block.",
         "Submit again when the maintainers open the next season, or submit weights.",
     ),
     Refusal.QUEUE_SHARE: RefusalExplanation(
         429,
-        "The organisation has as many runs in the queue or under way as it may.",
+        "The organisation, or its submitter, has as many runs in the queue or under way as it may.",
         "Submit again when one of them has ended; /mine/ lists your own.",
         again=True,
     ),
     Refusal.QUOTA_USED: RefusalExplanation(
         429,
-        "The organisation has used its official runs on this benchmark.",
+        "The organisation, or its submitter, has used its official runs on this benchmark.",
         "Submit again then, or ask the maintainers for more; /quotas/ lists what was counted.",
         again=True,
     ),
     Refusal.PRACTICE_SHARE: RefusalExplanation(
         429,
-        "The organisation has used its practice runs of the last 24 hours.",
+        "The organisation, or its submitter, has used its practice runs of the last 24 hours.",
         "Practise again after as many seconds as Retry-After says, or submit officially.",
         again=True,
     ),
@@ -417,6 +423,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     ),
     Refusal.UNKNOWN_ORGANISATION: RefusalExplanation(
         404, "There is no organisation of this name.", "Look for it at /organisations/."
+    ),
+    Refusal.ORGANISATION_NOT_YOURS: RefusalExplanation(
+        403,
+        "You are not a member of this organisation.",
+        "Choose one of yours; /organisations/ lists them.",
     ),
     Refusal.NOT_A_MEMBER: RefusalExplanation(
         404, "The organisation has no member of this name.", "Look at the list of its members."

@@ -88,7 +88,8 @@ if (part && window.crypto?.subtle) {
   const send = async (found) => {
     const files = [...found.values()].map(({ file, digest }) => ({ name: file.name, size: file.size, digest }));
     const total = files.reduce((sum, file) => sum + file.size, 0);
-    const upload = await ask("POST", "", JSON.stringify({ files }), "application/json");
+    const organisation = form.elements.organisation?.value ?? "";
+    const upload = await ask("POST", "", JSON.stringify({ files, organisation }), "application/json");
     const chunks = upload.files.flatMap(({ name, missing }) =>
       missing.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, at) => [name, first + at])),
     );

@@ -53,6 +53,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME",
         help=f"second model of a system, with --pair: {VERIFIER}",
     )
+    add_organisation(look)
     add_token(look)
     endpoint = add_endpoint(look)
     endpoint.add_argument("--price-in", type=float, help="price of a million tokens of prompts")
@@ -71,6 +72,16 @@ def add_base(command: argparse.ArgumentParser) -> None:
         metavar="ORGANISATION/NAME[@REVISION]",
         help="base model of an adapter, or the id of its upload (default: the one that its"
         " configuration names)",
+    )
+
+
+def add_organisation(command: argparse.ArgumentParser) -> None:
+    """Add ``--organisation NAME``."""
+    command.add_argument(
+        "--organisation",
+        default="",
+        metavar="NAME",
+        help="your organisation that submits (default: the one that you joined first)",
     )
 
 
@@ -112,10 +123,12 @@ def repository(model: str) -> tuple[str, str]:
 
 def _check_arguments(args: argparse.Namespace) -> None:
     """Raise ``pair_missing`` and ``model_missing``."""
-    if (args.name or args.folder or args.verifier) and not args.pair:
+    of_site = (args.name, args.folder, args.verifier, args.organisation)
+    if any(of_site) and not args.pair:
         raise CommandFailed(
             "pair_missing",
-            "A name, a folder and a verifier are checked for a benchmark of a site.",
+            "A name, a folder, a verifier and an organisation are checked for a benchmark of a"
+            " site.",
             "Name it by --pair.",
         )
     if args.folder and (args.model or args.endpoint):
@@ -151,11 +164,12 @@ def _check_on_site(args: argparse.Namespace) -> dict[str, Any]:
         "hub_token": access_token(args.hub_token),
         "base": args.base,
         "verifier": args.verifier,
+        "organisation": args.organisation,
     }
     order |= {name: value for name, value in given.items() if value}
     site = site_of(args)
     if args.folder:
-        order["upload"] = upload_folder(site, args.folder, progress_bar())["id"]
+        order["upload"] = upload_folder(site, args.folder, progress_bar(), args.organisation)["id"]
     facts: dict[str, Any] = site.post("/preflight", order)
     return facts
 

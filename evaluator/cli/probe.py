@@ -67,8 +67,8 @@ def probe_command(args: argparse.Namespace) -> int:
     site = site_of(args)
     order = {"pair": args.pair, "protocol": args.protocol, **endpoint_facts(args)}
     order |= {name: getattr(args, name) for name in ("price_in", "price_out")}
-    if args.name:
-        order["model"] = args.name
+    given = {"model": args.name, "organisation": args.organisation}
+    order |= {name: value for name, value in given.items() if value}
     begun = site.post("/probes", order)
     probe = begun
     while probe["state"] == "waiting":

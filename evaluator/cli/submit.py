@@ -9,7 +9,14 @@ from typing import Any
 from evaluator.cli.answers import Practice, Submitted, read_as
 from evaluator.cli.client import Site, add_site, site_of
 from evaluator.cli.failures import DONE, CommandFailed
-from evaluator.cli.hub import VERIFIER, access_token, add_base, add_token, repository
+from evaluator.cli.hub import (
+    VERIFIER,
+    access_token,
+    add_base,
+    add_organisation,
+    add_token,
+    repository,
+)
 from evaluator.cli.probe import add_endpoint, endpoint_facts
 from evaluator.cli.runs import follow
 from evaluator.cli.show import printable
@@ -47,6 +54,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME",
         help=f"{VERIFIER}, that chooses its answers",
     )
+    add_organisation(submit)
     add_token(submit)
     submit.add_argument("--open-weights", action="store_true", help="anyone may download them")
     submit.add_argument("--key", default="", help="a key that makes repeating this harmless")
@@ -79,7 +87,7 @@ def submit_command(args: argparse.Namespace) -> int:
     site = site_of(args)
     order["pair"] = _practice_pair(site, args.pair) if args.practice else _named_pair(args.pair)
     if args.folder:
-        order["upload"] = upload_folder(site, args.folder, progress_bar())["id"]
+        order["upload"] = upload_folder(site, args.folder, progress_bar(), args.organisation)["id"]
     data = site.post("/submissions", order, key=args.key or secrets.token_hex(16))
     made = read_as(Submitted, data)
     if not args.json:
@@ -133,6 +141,7 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
         order["public_only"] = True
     stated = (
         "licence", "base_model", "knowledge_cutoff", "trained_on_public", "embargo_until",
+        "organisation",
     )  # fmt: skip
     order |= {name: getattr(args, name) for name in stated if getattr(args, name)}
     if args.folder or args.model:

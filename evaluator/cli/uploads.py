@@ -104,15 +104,21 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield data
 
 
-def upload_folder(site: Site, folder: Path, report: Report) -> dict[str, Any]:
+def upload_folder(
+    site: Site, folder: Path, report: Report, organisation: str = ""
+) -> dict[str, Any]:
     """Upload a folder and complete it; return the site's facts of the upload.
+
+    It is one of the ``organisation``, empty for the one that its author joined first.
 
     What the site has already, from this or another machine, is not sent again. Raises
     ``CommandFailed``, and as :func:`wanted_files`.
     """
     files = {file.declared.name: file for file in read_folder(folder, report)}
-    declared = [file.declared.to_dict() for file in files.values()]
-    upload = _patiently(site, lambda: site.post("/uploads", {"files": declared}))
+    order: dict[str, Any] = {"files": [file.declared.to_dict() for file in files.values()]}
+    if organisation:
+        order["organisation"] = organisation
+    upload = _patiently(site, lambda: site.post("/uploads", order))
     total = sum(file.declared.size for file in files.values())
     waiting = sum(_missing_bytes(facts) for facts in upload["files"])
     report("sending", total - waiting, total)

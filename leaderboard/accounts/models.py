@@ -1,6 +1,7 @@
 """People, organisations, invitations, API tokens, and the log of what maintainers do."""
 
 import hashlib
+import re
 import secrets
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils import timezone
 from leaderboard.accounts import known_names
 from leaderboard.errors import Refusal, refuse
 
+ORGANISATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._&-]{0,79}")
 TOKEN_PREFIX = "hft_"  # noqa: S105 - not a password: it makes tokens findable by secret scanners
 
 
@@ -44,9 +46,27 @@ class User(AbstractUser):
         if self.staff_withheld:
             self.is_staff = False
 
-    def organisation(self) -> "Organisation | None":
-        """Return the organisation that this user submits for: the one they joined first."""
-        return Organisation.objects.filter(membership__user=self).order_by("membership__pk").first()
+    def organisations(self) -> "OrganisationQuerySet":
+        """Return the organisations that this user belongs to, the one joined first before others.
+
+        Each is one that they may submit for.
+        """
+        return Organisation.objects.filter(membership__user=self).order_by("membership__pk")
+
+    def organisation(self, name: str = "") -> "Organisation | None":
+        """Return the user's organisation of this name; without a name the one joined first.
+
+        None for a user without any who names none. Raises ``organisation_not_yours`` for a name
+        that is none of theirs, also where there is no such organisation.
+        """
+        if not name:
+            return self.organisations().first()
+        found = None
+        if ORGANISATION_NAME.fullmatch(name):
+            found = self.organisations().filter(name__iexact=name).first()
+        if found is None:
+            raise refuse(Refusal.ORGANISATION_NOT_YOURS)
+        return found
 
 
 class OrganisationQuerySet(models.QuerySet["Organisation"]):

@@ -114,9 +114,13 @@ def charge_submission(user: User) -> None:
     _charge(SUBMISSIONS, str(user.pk), code=Refusal.TOO_OFTEN)
 
 
-def charge_probe(organisation: Organisation) -> None:
-    """Charge one check of an endpoint to its organisation. Raises ``too_many_requests``."""
+def charge_probe(organisation: Organisation, user: User) -> None:
+    """Charge one check of an endpoint to its organisation, and to the account that asks.
+
+    An account with several organisations has no more checks. Raises ``too_many_requests``.
+    """
     _charge(PROBES, str(organisation.pk), code=Refusal.TOO_OFTEN)
+    _charge(PROBES, "account", str(user.pk), code=Refusal.TOO_OFTEN)
 
 
 def charge_api(user: User) -> None:

@@ -4,11 +4,12 @@ The rules, in the order in which they are asked; the first that fails is the ans
 
 1. ``malformed``: the fields fit the kind of model, and the address is a permitted one. Nothing is
    looked up before.
-2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is the
-   submitter's and described as before, and an API key can be sealed.
+2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is that
+   organisation's and described as before, and an API key can be sealed.
 3. ``decide_bounds``: the pair was not withdrawn, the recipient's tier may be shown some of the set,
    and the organisation has places left in the queue, official runs left on the benchmark and, for
    an endpoint of its own, runs left on the season's block; for practice, runs left in the day.
+   Each of these bounds also holds for the submitter, over all of their organisations.
    ``actions.bounds`` gathers these facts under locks. A failed run that is queued again is judged
    by the same rules.
 
@@ -38,6 +39,7 @@ _CAME_LATER = (
     *("provider", "protocol", "repo", "revision", "upload", "base", "verifier"),
     *STATEMENTS,
     "embargo_until",
+    "organisation",
 )
 _OF_HUB = ("repo", "revision", "hub_token")
 _OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
@@ -68,6 +70,9 @@ class Ask:
     ``licence`` and the three that follow are its author's statements, ``knowledge_cutoff`` as
     YYYY-MM-DD. ``embargo_until`` is the day, in the same form, before which the result has no row;
     empty for no embargo.
+
+    ``organisation`` is the name of the submitter's organisation that submits; empty for the one
+    that they joined first.
 
     ``api_key`` is the endpoint's key in the clear, ``hub_token`` an access token to a gated
     repository: both live in this object only, until they are sealed.
@@ -100,6 +105,7 @@ class Ask:
     trained_on_public: Literal["", "no", "yes"] = ""
     verifier: str = ""
     embargo_until: str = ""
+    organisation: str = ""
 
     def __post_init__(self) -> None:
         """Take an endpoint whose kind of API is not named as one of chat."""
@@ -136,7 +142,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts that the decision depends on."""
+    """Facts that the decision depends on.
+
+    ``model_is_of_other`` is True for a model of an organisation of the submitter that does not
+    submit.
+    """
 
     has_organisation: bool
     pair_is_known: bool
@@ -145,6 +155,7 @@ class Facts:
     model_agrees: bool
     can_seal: bool
     needs_verifier: bool = False
+    model_is_of_other: bool = False
 
 
 @dataclass(frozen=True)
@@ -293,6 +304,7 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
         (not facts.protocol_is_known, Refusal.INVALID_FIELD),
         (facts.needs_verifier and not ask.verifier, Refusal.VERIFIER_MISSING),
         (bool(ask.verifier) and not facts.needs_verifier, Refusal.VERIFIER_UNUSED),
+        (facts.model_is_of_other, Refusal.MODEL_OF_OTHER),
         (not facts.model_is_ours, Refusal.MODEL_TAKEN),
         (not facts.model_agrees, Refusal.MODEL_DIFFERS),
         (bool(ask.secret) and not facts.can_seal, Refusal.NO_EVALUATOR),

@@ -1,6 +1,7 @@
 """Forms about submissions and runs. ``admission`` decides which fields a kind of model needs."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from django import forms
@@ -73,6 +74,12 @@ class SubmissionForm(forms.Form):
         f" benchmark: that of its first official run. Other weights under the same name within"
         f" {LATER_TRY_DAYS} days are a later try and never rank, so give a new version a name of"
         " its own.",
+    )
+    organisation = forms.CharField(
+        required=False,
+        max_length=80,
+        help_text="The model is this organisation's, and the run counts against its quota.",
+        widget=forms.Select,
     )
     open_weights = forms.BooleanField(required=False, label="Open weights")
     parameters = forms.IntegerField(
@@ -224,6 +231,13 @@ class SubmissionForm(forms.Form):
         super().__init__(*args, **options)
         self.fields["pair"].label_from_instance = pair_label  # type: ignore[attr-defined]
 
+    def offer(self, names: Sequence[str]) -> None:
+        """Let the user choose among their organisations; with one there is no choice.
+
+        It is no validation: an action refuses the name of another one.
+        """
+        self.fields["organisation"].widget.choices = [(name, name) for name in names]
+
     @classmethod
     def filled(cls, **initial: Any) -> "SubmissionForm":
         """Return a form with a key of its own and these values; empty ones are left out."""
@@ -231,10 +245,10 @@ class SubmissionForm(forms.Form):
         return cls(initial={"key": secrets.token_urlsafe(16), **given})
 
     @classmethod
-    def blank(cls, *, upload: str = "", pair: str = "") -> "SubmissionForm":
-        """Return an empty form, or one for an upload or for a pair."""
+    def blank(cls, *, upload: str = "", pair: str = "", organisation: str = "") -> "SubmissionForm":
+        """Return an empty form, or one for an upload of an organisation or for a pair."""
         kind = Submission.Kind.UPLOAD if upload else ""
-        return cls.filled(kind=kind, upload=upload, pair=pair)
+        return cls.filled(kind=kind, upload=upload, pair=pair, organisation=organisation)
 
     @classmethod
     def official(cls, practised: Submission) -> "SubmissionForm":
@@ -254,8 +268,8 @@ class SubmissionForm(forms.Form):
         names = ("url", "served_model", "api", "provider", "price_in", "price_out")
         facts = {name: getattr(probe, name) for name in names}
         protocol = "" if probe.protocol == probe.pair.protocol else probe.protocol
-        kind = Submission.Kind.ENDPOINT
-        return cls.filled(kind=kind, pair=probe.pair.slug, protocol=protocol, **facts)
+        facts |= {"kind": Submission.Kind.ENDPOINT, "organisation": probe.organisation.name}
+        return cls.filled(pair=probe.pair.slug, protocol=protocol, **facts)
 
     def clean(self) -> dict[str, Any]:
         """Refuse the commit of a check with another repository, and empty its field."""
@@ -273,8 +287,10 @@ class SubmissionForm(forms.Form):
 
     def about(self) -> list[forms.BoundField]:
         """Return the fields that every submission has."""
-        described = ("pair", "protocol", "model", "open_weights", "parameters", "kind")
-        return [self[name] for name in ("key", "checked", *described)]
+        several = len(self.fields["organisation"].widget.choices) > 1
+        names = ["key", "checked", "pair", "protocol", *(["organisation"] if several else [])]
+        names += ["model", "open_weights", "parameters", "kind"]
+        return [self[name] for name in names]
 
     def of_system(self) -> list[forms.BoundField]:
         """Return the fields of the second part of a system."""
@@ -342,6 +358,7 @@ def facts_of(submission: Submission) -> dict[str, Any]:
         "base": base_of(submission),
         "verifier": submission.verifier,
         "model": model.name,
+        "organisation": model.organisation.name,
         "open_weights": model.open_weights,
         "parameters": model.parameters,
         "revision": submission.commit,

@@ -1,11 +1,12 @@
 """Bounds of what one submitter may have at a time: gathered under locks, judged by ``admission``.
 
-- Runs of one organisation that wait or are under way.
+- Runs of one organisation that wait or are under way. Like the two that follow, this bound holds
+  for the submitter too, over all of their organisations: else each would add to what one has.
 - Its practice runs: those that wait or are under way, and those of the last day.
 - Its official runs on the benchmark (``quotas``).
 - Runs of self-declared endpoints of one party on a season's block. Each score is one equation about
   the items that its endpoint was shown, and as many runs as items give every item's outcome. Names
-  are free, so runs count together by organisation, by host and by lineage.
+  are free, so runs count together by organisation, by submitter, by host and by lineage.
 
 A lock is held until the transaction ends, so that submissions in parallel are counted one after the
 other.
@@ -20,7 +21,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from leaderboard.accounts.models import Organisation
+from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.errors import SiteError, refuse
 from leaderboard.ledger.models import Entry
@@ -60,7 +61,7 @@ def check_bounds(submission: Submission, selection: ItemSelection) -> None:
         declared = _declared_use(submission, submission.pair.private, selection.blocks)
     quota = None
     if is_official(pair):
-        quota = quota_use(submission.model.organisation, pair)
+        quota = quota_use(submission.model.organisation, pair, submission.submitted_by)
     bounds = Bounds(
         pair_is_withdrawn=_is_withdrawn(pair),
         may_be_shown=selection.may_be_shown,
@@ -69,7 +70,7 @@ def check_bounds(submission: Submission, selection: ItemSelection) -> None:
         unfinished_limit=_unfinished_limit(pair),
         quota=quota,
         declared=declared,
-        practice=practice_use(submission.model.organisation) if pair.practice else None,
+        practice=_practice_use(submission) if pair.practice else None,
     )
     if rejection := decide_bounds(bounds):
         raise refusal_of(rejection)
@@ -90,7 +91,8 @@ def check_continued(run: Run, *, by_maintainer: bool) -> None:
         declared = _declared_use(submission, item_set, blocks, but=run)
     is_charged = QuotaEntry.objects.outstanding(run) is not None
     if is_official(submission.pair) and not is_charged and not by_maintainer:
-        quota = quota_use(submission.model.organisation, submission.pair)
+        organisation = submission.model.organisation
+        quota = quota_use(organisation, submission.pair, submission.submitted_by)
     bounds = Bounds(
         pair_is_withdrawn=submission.pair.withdrawn_at is not None,
         may_be_shown=True,
@@ -133,33 +135,43 @@ def _is_withdrawn(pair: SetPair) -> bool:
 
 
 def _unfinished(submission: Submission) -> int:
-    """Return the number of an organisation's runs that wait or are under way.
+    """Return the number of runs that wait or are under way: the organisation's or the submitter's.
 
-    Practice runs and official ones are counted apart, so that neither takes the others' places.
+    The greater number counts. Practice runs and official ones are counted apart, so that neither
+    takes the others' places.
     """
-    own = Run.objects.filter(submission__model__organisation=submission.model.organisation_id)
-    alike = own.filter(submission__pair__practice=submission.pair.practice)
-    return alike.filter(state__in=UNFINISHED).count()
+    alike = Run.objects.filter(submission__pair__practice=submission.pair.practice)
+    unfinished = alike.filter(state__in=UNFINISHED)
+    organisation = submission.model.organisation_id
+    return max(
+        unfinished.filter(submission__model__organisation=organisation).count(),
+        unfinished.filter(submission__submitted_by=submission.submitted_by_id).count(),
+    )
 
 
 def _unfinished_limit(pair: SetPair) -> int:
     return settings.PRACTICE_UNFINISHED if pair.practice else settings.UNFINISHED_RUNS
 
 
-def practice_use(organisation: Organisation) -> PracticeUse:
+def _practice_use(submission: Submission) -> PracticeUse:
+    return practice_use(submission.model.organisation, submission.submitted_by)
+
+
+def practice_use(organisation: Organisation, by: User) -> PracticeUse:
     """Return the practice runs that an organisation has submitted in the last 24 hours.
 
-    A submission that is being admitted, and so is stored in this transaction, is not counted:
-    it has no run yet.
+    Those that ``by`` submitted, for whichever organisation, where these are more. A submission that
+    is being admitted, and so is stored in this transaction, is not counted: it has no run yet.
     """
     limit = settings.PRACTICE_PER_DAY
     recent = Submission.objects.filter(
         pair__practice=True,
-        model__organisation=organisation,
         created__gt=timezone.now() - PRACTICE_PERIOD,
         runs__isnull=False,
     )
-    moments = list(recent.order_by("created").values_list("created", flat=True))
+    whose = (recent.filter(model__organisation=organisation), recent.filter(submitted_by=by))
+    lists = [list(runs.order_by("created").values_list("created", flat=True)) for runs in whose]
+    moments = max(lists, key=len)
     used = len(moments)
     next_free = moments[used - limit] + PRACTICE_PERIOD if 0 < limit <= used else None
     return PracticeUse(used, limit, next_free)
@@ -195,9 +207,10 @@ def _declared_use(
 
 
 def _counted_by(submission: Submission) -> Party:
-    """Return what a run is counted by: the names of its party and the lineage, where one is known.
+    """Return what a run is counted by: the names of its party, its submitter, its known lineage.
 
     A lineage may be recorded later. It adds to what is counted, and changes no published score.
     """
     lineage = submission.model.lineage_id
-    return submission.party() | ({("lineage", lineage)} if lineage is not None else set())
+    names = submission.party() | {("submitter", submission.submitted_by_id)}
+    return names | ({("lineage", lineage)} if lineage is not None else set())

@@ -26,7 +26,7 @@ def later_try_checks(user: User, ask: Ask, pair: SetPair) -> tuple[Check, ...]:
         return ()
     runs = Run.objects.filter(
         submission__model__name__iexact=ask.model,
-        submission__model__organisation=user.organisation(),
+        submission__model__organisation=user.organisation(ask.organisation),
         submission__pair=pair,
         submission__protocol="",
         retracted=False,

@@ -11,7 +11,7 @@ from evaluator.errors import Code
 from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import hub
-from leaderboard.submissions.actions.uploads import reachable, store_of, uploads_of
+from leaderboard.submissions.actions.uploads import reachable, store_of, uploads_for
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Upload
 
@@ -36,7 +36,7 @@ def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
         return hub.look(repo, revision or DEFAULT_REVISION, ask.hub_token, verifier=True)
     if not base_upload(ask.verifier):
         return None
-    facts = _complete_upload(user, ask.verifier).inspected()
+    facts = _complete_upload(user, ask, ask.verifier).inspected()
     if not isinstance(facts, UploadFacts):
         raise refuse(Code.CHECKPOINT_NO_CONFIG, "an adapter is no verifier")
     return _with_architecture(facts, VERIFIERS)
@@ -45,7 +45,7 @@ def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
 def _facts_with(base: Base | None, user: User, ask: Ask) -> HubFacts | UploadFacts:
     if ask.kind == "hub":
         return hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token, base)
-    upload = _complete_upload(user, ask.upload)
+    upload = _complete_upload(user, ask, ask.upload)
     facts = upload.inspected()
     if facts is None:
         raise refuse(Refusal.UPLOAD_INCOMPLETE)
@@ -70,9 +70,10 @@ def _with_architecture(facts: UploadFacts, endings: tuple[str, ...]) -> UploadFa
     return facts
 
 
-def _complete_upload(user: User, upload: str) -> Upload:
-    """Return a complete upload of the user's organisation."""
-    found = uploads_of(user).select_related("organisation").filter(pk=upload).first()
+def _complete_upload(user: User, ask: Ask, upload: str) -> Upload:
+    """Return a complete upload of the organisation that submits."""
+    own = uploads_for(user, ask.organisation)
+    found = own.select_related("organisation").filter(pk=upload).first()
     if found is None:
         raise refuse(Refusal.UPLOAD_UNKNOWN)
     if found.state == Upload.State.EXPIRED:
@@ -92,7 +93,7 @@ def _stated_base(user: User, ask: Ask) -> Iterator[Base | None]:
         repo, _, revision = ask.base.partition("@")
         yield BaseOnHub(repo=repo, revision=revision or DEFAULT_REVISION)
         return
-    upload = _complete_upload(user, ask.base)
+    upload = _complete_upload(user, ask, ask.base)
     if isinstance(upload.inspected(), UploadedAdapter):
         raise refuse(Code.CHECKPOINT_ADAPTER_STACKED)
     store = store_of(upload.organisation)

@@ -18,7 +18,7 @@ from leaderboard.submissions.actions.later_tries import later_try_checks
 from leaderboard.submissions.actions.looks import facts_of_verifier, facts_of_weights
 from leaderboard.submissions.actions.pools import known_workers
 from leaderboard.submissions.actions.probes import check_ask, first_prompt, pair_of, start_probe
-from leaderboard.submissions.actions.uploads import reachable, store_of, uploads_of
+from leaderboard.submissions.actions.uploads import reachable, store_of, uploads_for
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import Submission
@@ -34,6 +34,7 @@ def preflight_of(ask: Ask, *, user: User) -> Preflight:
     check_ask(ask)
     if ask.kind not in ("hub", "upload"):
         raise refuse(Refusal.INVALID_FIELD, "kind")
+    user.organisation(ask.organisation)  # a foreign one is refused before the hub is asked
     pair = pair_of(ask)
     facts = facts_of_weights(user, ask)
     verifier = facts_of_verifier(user, ask)
@@ -104,7 +105,7 @@ def preflight_of_endpoint(ask: Ask, *, user: User) -> EndpointPreflight:
 def _prospect(
     user: User, ask: Ask, pair: SetPair, *, items: int, facts: HubFacts | UploadFacts | None
 ) -> Prospect:
-    organisation = user.organisation()
+    organisation = user.organisation(ask.organisation)
     return prospect(
         pair=pair,
         organisation=organisation.pk if organisation else 0,
@@ -140,7 +141,8 @@ def _rendered(
             files, token = facts.files, ask.hub_token
             order = replace(order, repo=facts.repo, commit=facts.commit, files=files, token=token)
             return hub.preview(order)
-        upload = uploads_of(user).select_related("organisation").get(pk=ask.upload)
+        own = uploads_for(user, ask.organisation)
+        upload = own.select_related("organisation").get(pk=ask.upload)
         small = [file for file in upload.declared() if not file.name.endswith(".safetensors")]
         with reachable(), store_of(upload.organisation).reading(ask.upload, small) as folder:
             return hub.preview(replace(order, folder=str(folder.absolute())))

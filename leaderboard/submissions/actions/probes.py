@@ -48,11 +48,11 @@ def start_probe(*, user: User, ask: Ask, items: int) -> Probe:
     """Have an evaluator ask an endpoint the first public items of a pair.
 
     ``items`` is the number of items of the whole run, for its estimate. Raises the refusals of a
-    submission that is malformed, ``no_organisation``, ``protocol_unfit``, ``no_prober`` where no
-    evaluator can ask now, and ``too_many_requests``.
+    submission that is malformed, ``no_organisation``, ``organisation_not_yours``,
+    ``protocol_unfit``, ``no_prober`` where no evaluator can ask now, and ``too_many_requests``.
     """
     check_ask(ask)
-    organisation = user.organisation()
+    organisation = user.organisation(ask.organisation)
     if organisation is None:
         raise refuse(Refusal.NO_ORGANISATION)
     pair = pair_of(ask)
@@ -62,7 +62,7 @@ def start_probe(*, user: User, ask: Ask, items: int) -> Probe:
     probers = _probers(pair.public)
     if not probers:
         raise refuse(Refusal.NO_PROBER)
-    throttle.charge_probe(organisation)
+    throttle.charge_probe(organisation, user)
     keys = sealed_keys_of(ask.secret, bound_to=ask.url)
     probe = Probe.objects.create(
         organisation=organisation,

@@ -2,7 +2,8 @@
 
 A run is charged when it is submitted, and refunded where it ends by our fault, before any item was
 shown, or because its weights have a run already. A run that is queued again after a refund is
-charged again. Charges older than ``QUOTA_DAYS`` count no more.
+charged again. Nobody has more runs for being in several organisations: the limit also holds for all
+that one user submits. Charges older than ``QUOTA_DAYS`` count no more.
 """
 
 from collections.abc import Sequence
@@ -36,14 +37,21 @@ def is_official(pair: SetPair) -> bool:
     return pair.private.sealed
 
 
-def quota_use(organisation: Organisation, pair: SetPair) -> QuotaUse:
-    """Return the official runs that an organisation has used, and its limit."""
+def quota_use(organisation: Organisation, pair: SetPair, by: User | None = None) -> QuotaUse:
+    """Return the official runs that an organisation has used, and its limit.
+
+    The same limit holds for all runs that ``by`` submitted, for whichever organisation. Where these
+    are more, they are returned.
+    """
     limit = QuotaEntry.objects.limit_of(organisation, pair)
     if limit is None:
         limit = settings.QUOTA_RUNS
     days = settings.QUOTA_DAYS
     charges = QuotaEntry.objects.charges(organisation, pair, days=days)
     moments = list(charges.values_list("at", flat=True))
+    if by is not None:
+        own = QuotaEntry.objects.charges(by, pair, days=days)
+        moments = max(moments, list(own.values_list("at", flat=True)), key=len)
     used = len(moments)
     next_free = None
     if 0 < limit <= used:
@@ -51,13 +59,16 @@ def quota_use(organisation: Organisation, pair: SetPair) -> QuotaUse:
     return QuotaUse(used, limit, days, next_free)
 
 
-def quotas_of(organisation: Organisation | None) -> Sequence[PairQuota]:
-    """Return an organisation's quota on each benchmark that takes submissions, newest first."""
+def quotas_of(organisation: Organisation | None, by: User | None = None) -> Sequence[PairQuota]:
+    """Return an organisation's quota on each benchmark that takes submissions, newest first.
+
+    With ``by`` it is what is left to this user.
+    """
     if organisation is None:
         return []
     pairs = SetPair.objects.filter(withdrawn_at=None).select_related("private").order_by("-pk")
     counted = [pair for pair in pairs if is_official(pair)]
-    return [PairQuota(pair, quota_use(organisation, pair)) for pair in counted]
+    return [PairQuota(pair, quota_use(organisation, pair, by)) for pair in counted]
 
 
 def charge(run: Run, reason: QuotaEntry.Reason) -> None:

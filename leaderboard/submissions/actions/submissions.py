@@ -27,7 +27,6 @@ from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.preflights import check_model
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge
-from leaderboard.submissions.actions.uploads import uploads_of
 from leaderboard.submissions.admission import STATEMENTS, Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
@@ -60,6 +59,7 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
     throttle.charge_submission(user)
     facts = verifier = None
     if ask.kind != "endpoint" and not _is_known(user, key):  # seconds: no lock is held meanwhile
+        user.organisation(ask.organisation)  # a foreign one is refused before the hub is asked
         if ask.kind in ("hub", "upload"):
             facts = facts_of_weights(user, ask)
         verifier = facts_of_verifier(user, ask)
@@ -94,12 +94,12 @@ def _admit(
     Raises the first reason for which it is not admitted.
     """
     pair = SetPair.with_practice.filter(slug=ask.pair).first()
-    organisation = user.organisation()
+    organisation = user.organisation(ask.organisation)
     model = Model.objects.filter(name__iexact=ask.model).first()
     base = read.adapter.base if read and read.adapter else None
     bound_to = ask.url or token_binding(_first_repo(read, base, verifier))
     sealed_keys = sealed_keys_of(ask.secret, bound_to=bound_to)
-    facts = _facts(ask, pair, organisation, model, can_seal=bool(sealed_keys))
+    facts = _facts(user, ask, pair, organisation, model, can_seal=bool(sealed_keys))
     if rejection := decide(ask, facts):
         raise refuse(rejection.code, rejection.detail)
     if pair is None or organisation is None:
@@ -113,9 +113,9 @@ def _admit(
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
-        upload=_locked_upload(user, ask.upload),
+        upload=_locked_upload(organisation, ask.upload),
         base=base.to_dict() if base else None,
-        base_upload=_locked_upload(user, base_upload(ask.base)),
+        base_upload=_locked_upload(organisation, base_upload(ask.base)),
         repo=ask.repo,
         **_hub_fields(read),
         url=ask.url,
@@ -123,7 +123,7 @@ def _admit(
         api=ask.api,
         provider=ask.provider,
         **_verifier_fields(verifier, ask),
-        verifier_upload=_locked_upload(user, base_upload(ask.verifier)),
+        verifier_upload=_locked_upload(organisation, base_upload(ask.verifier)),
         protocol="" if ask.protocol == pair.protocol else ask.protocol,
         budget=budget.to_dict() if budget else None,
         sealed_keys=sealed_keys,
@@ -169,11 +169,14 @@ def _without_base(facts: HubFacts) -> HubFacts:
     return msgspec.structs.replace(facts, adapter=adapter)
 
 
-def _locked_upload(user: User, upload: str) -> Upload | None:
-    """Return an upload, locked so that it cannot be deleted before its run is stored."""
+def _locked_upload(organisation: Organisation, upload: str) -> Upload | None:
+    """Return an upload of the organisation that submits.
+
+    It is locked, so that it cannot be deleted before its run is stored.
+    """
     if not upload:
         return None
-    own = uploads_of(user).filter(state=Upload.State.COMPLETE, pk=upload)
+    own = Upload.objects.of(organisation).filter(state=Upload.State.COMPLETE, pk=upload)
     found = own.select_for_update(of=("self",)).first()
     if found is None:
         raise refuse(Refusal.UPLOAD_EXPIRED)
@@ -181,6 +184,7 @@ def _locked_upload(user: User, upload: str) -> Upload | None:
 
 
 def _facts(
+    user: User,
     ask: Ask,
     pair: SetPair | None,
     organisation: Organisation | None,
@@ -193,10 +197,18 @@ def _facts(
         pair_is_known=pair is not None,
         protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
         model_is_ours=model is None or model.organisation == organisation,
+        model_is_of_other=_is_of_other(user, organisation, model),
         model_agrees=model is None or _agrees(model, ask),
         can_seal=can_seal,
         needs_verifier=pair is not None and has_verifier(ask.protocol or pair.protocol),
     )
+
+
+def _is_of_other(user: User, organisation: Organisation | None, model: Model | None) -> bool:
+    """Return True for a model of another organisation of the user than the one that submits."""
+    if model is None or model.organisation == organisation:
+        return False
+    return user.organisations().filter(pk=model.organisation_id).exists()
 
 
 def seal_key(submission: Submission, api_key: str) -> None:

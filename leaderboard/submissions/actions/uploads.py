@@ -77,24 +77,28 @@ def reachable() -> Iterator[None]:
 # --- declared
 
 
-def begin(*, user: User, files: Iterable[UploadedFile]) -> Upload:
+def begin(*, user: User, files: Iterable[UploadedFile], organisation: str = "") -> Upload:
     """Return the organisation's open or complete upload of these files, made where there is none.
 
-    Raises ``no_organisation``, the UPLOAD_* refusals about names and sizes, and the CHECKPOINT_*
-    codes of a folder that lacks what a model needs.
+    ``organisation`` is the name of one of the user's, empty for the one joined first. Raises
+    ``no_organisation``, ``organisation_not_yours``, the UPLOAD_* refusals about names and sizes,
+    and the CHECKPOINT_* codes of a folder that lacks what a model needs.
     """
     declared = sorted(files, key=lambda file: file.name)
     _check(declared)
     fingerprint = hashlib.sha256(canonical_json([file.to_dict() for file in declared])).hexdigest()
     with transaction.atomic():
-        organisation = _locked_organisation(user)
-        own = Upload.objects.of(organisation).stored()
+        owner = user.organisation(organisation)
+        if owner is None:
+            raise refuse(Refusal.NO_ORGANISATION)
+        _lock(owner)
+        own = Upload.objects.of(owner).stored()
         known = own.filter(fingerprint=fingerprint).first()
         if known is not None:
             return known
         _check_space(own, declared)
         upload = Upload.objects.create(
-            organisation=organisation,
+            organisation=owner,
             created_by=user,
             fingerprint=fingerprint,
             size=sum(file.size for file in declared),
@@ -161,30 +165,40 @@ def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> N
         raise refuse(Refusal.UPLOAD_NO_SPACE)
 
 
-def _locked_organisation(user: User) -> Organisation:
-    organisation = user.organisation()
-    if organisation is None:
-        raise refuse(Refusal.NO_ORGANISATION)
-    return Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+def _lock(organisation: Organisation) -> None:
+    """Have only this transaction make, complete or delete uploads of an organisation."""
+    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
 
 
 # --- sent
 
 
 def uploads_of(user: User) -> UploadQuerySet:
-    """Return the uploads of the user's organisation, newest first."""
-    organisation = user.organisation()
-    if organisation is None:
-        return Upload.objects.none()
-    return Upload.objects.of(organisation).order_by("-created")
+    """Return the uploads of the user's organisations, newest first: those that they may change."""
+    return Upload.objects.filter(organisation__in=user.organisations()).order_by("-created")
+
+
+def uploads_for(user: User, organisation: str) -> UploadQuerySet:
+    """Return the uploads that may be submitted for one of the user's organisations: its own.
+
+    The name is empty for the organisation joined first. Raises ``organisation_not_yours``.
+    """
+    owner = user.organisation(organisation)
+    return Upload.objects.of(owner) if owner else Upload.objects.none()
 
 
 def upload_of(user: User, upload: uuid.UUID) -> Upload:
-    """Return an upload of the user's organisation. Raises ``not_found``."""
+    """Return an upload of one of the user's organisations. Raises ``not_found``."""
     found = uploads_of(user).select_related("organisation").filter(pk=upload).first()
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return found
+
+
+def _locked(user: User, upload: uuid.UUID) -> Upload:
+    """Return an upload as it is once no other transaction changes uploads of its organisation."""
+    _lock(upload_of(user, upload).organisation)
+    return upload_of(user, upload)
 
 
 def progress(upload: Upload) -> list[tuple[UploadedFile, Progress]]:
@@ -264,8 +278,7 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
     """
     _finish(upload_of(user, upload))
     with transaction.atomic():
-        _locked_organisation(user)
-        found = upload_of(user, upload)
+        found = _locked(user, upload)
         if found.state == Upload.State.EXPIRED:
             raise refuse(Refusal.UPLOAD_EXPIRED)
         if found.state == Upload.State.COMPLETE:
@@ -354,8 +367,7 @@ def _needs(upload: uuid.UUID) -> models.Q:
 def delete(*, user: User, upload: uuid.UUID) -> Upload:
     """Delete an upload's files. Raises ``upload_in_use`` while a run needs them."""
     with transaction.atomic():
-        _locked_organisation(user)
-        found = upload_of(user, upload)
+        found = _locked(user, upload)
         if found.state != Upload.State.EXPIRED and not _delete(found):
             raise refuse(Refusal.UPLOAD_IN_USE)
     return found

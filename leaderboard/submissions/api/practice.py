@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Query, Router, Schema
 
 from leaderboard.accounts.api import Bearer, Problem, token_user, viewer
 from leaderboard.accounts.models import Scope
@@ -32,7 +32,10 @@ class PracticePairOut(Schema):
 
 
 class PracticeUseOut(Schema):
-    """Practice runs that one's organisation has used in the last 24 hours."""
+    """Practice runs that one's organisation has used in the last 24 hours.
+
+    Where these are more, those that the account has used for all of its organisations.
+    """
 
     used: int
     limit: int
@@ -71,17 +74,30 @@ class SetTranscriptsOut(Schema):
     items: list[TranscriptOut]
 
 
-@router.get("/practice", auth=None, response=PracticesOut, summary="The pairs for practice")
-def practice(request: HttpRequest) -> dict[str, Any]:
+class PracticeQuery(Schema):
+    """One of your organisations, by name; empty for the one joined first."""
+
+    organisation: str = Field("", max_length=80)
+
+
+@router.get(
+    "/practice",
+    auth=None,
+    response={200: PracticesOut, 403: Problem},
+    summary="The pairs for practice",
+)
+def practice(request: HttpRequest, query: Query[PracticeQuery]) -> dict[str, Any]:
     """Return the practice pairs that take submissions."""
     user = viewer(request)
-    organisation = user.organisation() if user else None
+    use = None
+    if user is not None and (organisation := user.organisation(query.organisation)):
+        use = actions.practice_use(organisation, user)
     pairs = SetPair.with_practice.filter(practice=True, withdrawn_at=None)
     return {
         "pairs": [
             _pair(pair) for pair in pairs.select_related("public", "private").order_by("-pk")
         ],
-        "use": actions.practice_use(organisation) if organisation else None,
+        "use": use,
     }
 
 

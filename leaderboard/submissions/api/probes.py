@@ -35,6 +35,7 @@ class ProbeIn(Strict):
     )
     price_in: float | None = Field(None, description="Of a million tokens of prompts.")
     price_out: float | None = Field(None, description="Of a million tokens of answers.")
+    organisation: str = Field("", max_length=80, description="As of a submission.")
 
 
 class ProbedOut(Schema):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
@@ -42,11 +42,21 @@ class QuotaEntryOut(Schema):
 
 
 class QuotasOut(Schema):
-    """Quotas of the organisation that the account submits for, and the newest entries."""
+    """Quotas of one organisation of the account, and the newest entries about it.
+
+    ``left`` is what is left to the account: the runs that it submitted for its other organisations
+    count too.
+    """
 
     organisation: str
     quotas: list[QuotaOut]
     entries: list[QuotaEntryOut]
+
+
+class OrganisationQuery(Schema):
+    """One of your organisations, by name; empty for the one joined first."""
+
+    organisation: str = Field("", max_length=80)
 
 
 class LimitIn(Strict):
@@ -61,14 +71,14 @@ class LimitIn(Strict):
 @router.get(
     "/quotas",
     auth=Bearer(Scope.READ),
-    response={200: QuotasOut, (401, 429): Problem},
+    response={200: QuotasOut, (401, 403, 429): Problem},
     summary="Official runs that are left",
 )
-def quotas(request: HttpRequest) -> dict[str, Any]:
-    """Return the quotas of the organisation that the token's holder submits for."""
+def quotas(request: HttpRequest, query: Query[OrganisationQuery]) -> dict[str, Any]:
+    """Return the quotas of an organisation that the token's holder may submit for."""
     user = token_user(request)
-    organisation = user.organisation()
-    entries = QuotaEntry.objects.seen_by(user).select_related("organisation", "pair")
+    organisation = user.organisation(query.organisation)
+    entries = QuotaEntry.objects.seen_by(user, organisation).select_related("organisation", "pair")
     return {
         "organisation": organisation.name if organisation else "",
         "quotas": [
@@ -80,7 +90,7 @@ def quotas(request: HttpRequest) -> dict[str, Any]:
                 "days": quota.use.days,
                 "next_free": quota.use.next_free,
             }
-            for quota in actions.quotas_of(organisation)
+            for quota in actions.quotas_of(organisation, user)
         ],
         "entries": [_entry(entry) for entry in entries.order_by("-pk")[:MOST_ENTRIES]],
     }

@@ -94,6 +94,11 @@ class SubmissionIn(Strict):
         " ahead. For weights only.",
     )
 
+    organisation: str = Field(
+        "",
+        max_length=80,
+        description="Your organisation that submits, by name; empty for the one joined first.",
+    )
     public_only: bool = Field(
         False,
         description="Ask public items only: submit to the practice pair that asks the benchmark's"
@@ -122,6 +127,7 @@ class PreflightIn(Strict):
     base: str = Field("", max_length=300, description="As of a submission.")
     verifier: str = Field("", max_length=300, description="As of a submission.")
     protocol: str = Field("", max_length=80)
+    organisation: str = Field("", max_length=80, description="As of a submission.")
 
 
 class AdapterOut(Schema):
@@ -260,6 +266,7 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
         base=order.base,
         verifier=order.verifier,
         protocol=order.protocol,
+        organisation=order.organisation,
     )
     throttle.charge_submission(token_user(request))
     checked = actions.preflight_of(ask, user=token_user(request))

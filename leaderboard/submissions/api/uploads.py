@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 from ninja.security import SessionAuth
 
 from evaluator.contract import fits
@@ -49,6 +49,12 @@ class UploadIn(Strict):
     """Files of the folder: safetensors, configuration, tokenizer, chat template."""
 
     files: list[FileIn]
+    organisation: str = Field(
+        "",
+        max_length=80,
+        description="Your organisation that will submit it, by name; empty for the one joined"
+        " first.",
+    )
 
     def declared(self) -> Iterable[UploadedFile]:
         """Return the files. Raises ``upload_bad_name``, ``upload_empty_file``, ``invalid_field``.
@@ -79,9 +85,10 @@ class FileOut(Schema):
 
 
 class UploadOut(Schema):
-    """Upload and what is missing of it."""
+    """Upload and what is missing of it. Only its own organisation can submit it."""
 
     id: UUID
+    organisation: str
     state: str
     size: int
     chunk: int = Field(description="Bytes of every chunk but a file's last.")
@@ -104,10 +111,17 @@ class AddressOut(Schema):
     headers: dict[str, str]
 
 
+class OfOrganisationQuery(Schema):
+    """Part of the list: the uploads of one of your organisations, empty for all."""
+
+    organisation: str = Field("", max_length=80)
+
+
 class UploadRow(Schema):
-    """Upload in a list."""
+    """Upload in a list. Only its own organisation can submit it."""
 
     id: UUID
+    organisation: str = Field(alias="organisation.name")
     state: str
     size: int
     created: datetime
@@ -121,19 +135,25 @@ class UploadRow(Schema):
 )
 def begin_upload(request: HttpRequest, order: UploadIn) -> Any:
     """Declare the files. The same files again return the same upload, with what is missing."""
-    upload = actions.begin_upload(user=token_user(request), files=order.declared())
+    upload = actions.begin_upload(
+        user=token_user(request), files=order.declared(), organisation=order.organisation
+    )
     return Status(201, _upload(upload))
 
 
 @router.get(
     "/uploads",
     auth=AUTHOR,
-    response={200: list[UploadRow], 401: Problem},
-    summary="Uploads of your organisation",
+    response={200: list[UploadRow], (401, 403): Problem},
+    summary="Uploads of your organisations",
 )
-def uploads(request: HttpRequest) -> list[Upload]:
+def uploads(request: HttpRequest, query: Query[OfOrganisationQuery]) -> list[Upload]:
     """Return the uploads that are stored, newest first."""
-    return list(actions.uploads_of(token_user(request)).stored()[:100])
+    user = token_user(request)
+    own = actions.uploads_of(user).stored().select_related("organisation")
+    if query.organisation:
+        own = own.filter(organisation=user.organisation(query.organisation))
+    return list(own[:100])
 
 
 @router.get(
@@ -143,7 +163,7 @@ def uploads(request: HttpRequest) -> list[Upload]:
     summary="One upload",
 )
 def upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
-    """Return an upload of your organisation."""
+    """Return an upload of one of your organisations."""
     return _upload(actions.upload_of(token_user(request), upload_id))
 
 
@@ -221,7 +241,7 @@ def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> 
     summary="Complete an upload",
 )
 def complete_upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
-    """Inspect the model. A complete upload can be submitted, by any member, any number of times."""
+    """Inspect the model. Any member of its organisation can submit it, any number of times."""
     return _upload(actions.complete_upload(user=token_user(request), upload=upload_id))
 
 
@@ -253,6 +273,7 @@ def _upload(upload: Upload) -> dict[str, Any]:
     files = actions.upload_progress(upload)
     return {
         "id": upload.pk,
+        "organisation": upload.organisation.name,
         "state": upload.state,
         "size": upload.size,
         "chunk": CHUNK,

@@ -18,16 +18,20 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
         """Entries of an organisation, and the limits that count for all."""
         return self.filter(models.Q(organisation=organisation) | models.Q(organisation=None))
 
-    def seen_by(self, user: User) -> Self:
-        """Entries that a user may see: those about their organisation; maintainers see all."""
+    def seen_by(self, user: User, organisation: Organisation | None) -> Self:
+        """Entries that a user may see about their ``organisation``; maintainers see all."""
         if user.is_staff:
             return self
-        organisation = user.organisation()
         return self.about(organisation) if organisation else self.none()
 
-    def charges(self, organisation: Organisation, pair: SetPair, *, days: float) -> Self:
-        """Charges of the last ``days`` days that were not refunded, the oldest first."""
-        own = self.filter(kind=QuotaEntry.Kind.CHARGE, organisation=organisation, pair=pair)
+    def charges(self, whose: Organisation | User, pair: SetPair, *, days: float) -> Self:
+        """Charges of the last ``days`` days that were not refunded, the oldest first.
+
+        Those of an organisation, or of the runs that a user submitted for any organisation.
+        """
+        is_user = isinstance(whose, User)
+        owner = {"run__submission__submitted_by" if is_user else "organisation": whose}
+        own = self.filter(kind=QuotaEntry.Kind.CHARGE, pair=pair, **owner)
         recent = own.filter(at__gt=timezone.now() - timedelta(days=days))
         return recent.filter(refunded_by=None).order_by("at", "pk")
 

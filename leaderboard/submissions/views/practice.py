@@ -15,16 +15,19 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import PracticeResult, Run, Transcript
 
+MOST_ORGANISATIONS = 10
+"""Organisations of a user whose practice runs are shown."""
+
 
 @require_safe
 def practice(request: HttpRequest) -> HttpResponse:
-    """List the practice pairs, newest first, and what the user's organisation has left."""
+    """List the practice pairs, newest first, and what the user's organisations have left."""
     user = reader(request)
-    organisation = user.organisation() if user else None
+    own = user.organisations()[:MOST_ORGANISATIONS] if user else ()
     pairs = SetPair.with_practice.filter(practice=True).select_related("public", "private")
     context = {
         "pairs": pairs.order_by("-pk"),
-        "use": actions.practice_use(organisation) if organisation else None,
+        "uses": [(one, actions.practice_use(one, user)) for one in own if user],
         "per_day": settings.PRACTICE_PER_DAY,
         "most": MOST_TRANSCRIPTS,
         "days": settings.PRACTICE_DAYS,

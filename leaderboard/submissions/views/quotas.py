@@ -1,4 +1,6 @@
-"""Quotas of one's own organisation, and the ledger about it."""
+"""Quotas of one's own organisations, and the ledger about them."""
+
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -16,14 +18,18 @@ PAGE_LENGTH = 50
 @login_required
 @require_safe
 def quotas(request: HttpRequest) -> HttpResponse:
-    """List what is left to the user's organisation, and the ledger's entries about it."""
+    """List what is left to one organisation of the user, and the ledger's entries about it."""
     user = signed_in_user(request)
-    organisation = user.organisation()
-    entries = QuotaEntry.objects.seen_by(user).select_related("organisation", "pair", "run")
+    organisation = user.organisation(request.GET.get("organisation", ""))
+    entries = QuotaEntry.objects.seen_by(user, organisation).select_related(
+        "organisation", "pair", "run"
+    )
     paginator = Paginator(entries.order_by("-pk"), PAGE_LENGTH)
     context = {
         "organisation": organisation,
-        "quotas": actions.quotas_of(organisation),
+        "quotas": actions.quotas_of(organisation, user),
+        "own": list(user.organisations()),
+        "query": urlencode({"organisation": organisation.name}) + "&" if organisation else "",
         "page": paginator.get_page(request.GET.get("page")),
         "section": "mine",
     }

@@ -89,8 +89,14 @@ def _blank(request: HttpRequest) -> SubmissionForm:
         probe = Probe.objects.visible_to(user).filter(pk=named["probe"]).first()
         if probe is not None:
             return SubmissionForm.probed(probe)
+    upload = None
+    if "upload" in named:
+        own = actions.uploads_of(user).select_related("organisation")
+        upload = own.filter(pk=named["upload"]).first()
     return SubmissionForm.blank(
-        upload=request.GET.get("upload", ""), pair=request.GET.get("pair", "")
+        upload=request.GET.get("upload", ""),
+        pair=request.GET.get("pair", ""),
+        organisation=upload.organisation.name if upload else "",
     )
 
 
@@ -105,8 +111,15 @@ def _form_page(
 ) -> HttpResponse:
     if preflight is not None:  # what was looked at is what will be submitted
         form.data = {**form.data, **preflight.looked_at()}
+    user = signed_in_user(request)
+    own = list(user.organisations())
+    form.offer([one.name for one in own])
+    named = str(form["organisation"].value() or "").casefold()
+    chosen = next((one for one in own if one.name.casefold() == named), own[0] if own else None)
     context = {
         **shown,
+        "organisation": chosen,
+        "several": len(own) > 1,
         "preflight": preflight,
         "form": form,
         "listed": ListedEndpoint.objects.all(),
@@ -114,7 +127,7 @@ def _form_page(
         "site": request.build_absolute_uri("/").rstrip("/"),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
-        "quotas": actions.quotas_of(signed_in_user(request).organisation()),
+        "quotas": actions.quotas_of(chosen, user),
     }
     response = render(request, "submissions/submit.html", context, status=status)
     if retry_after is not None:

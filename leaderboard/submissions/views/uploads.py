@@ -1,4 +1,4 @@
-"""Uploads of one's organisation: what is stored, what is missing, and deleting it."""
+"""Uploads of one's organisations: what is stored, what is missing, and deleting it."""
 
 from uuid import UUID
 
@@ -17,10 +17,12 @@ MOST_SHOWN = 100
 @login_required
 @require_safe
 def uploads(request: HttpRequest) -> HttpResponse:
-    """List the uploads of the user's organisation, newest first."""
+    """List the uploads of the user's organisations, newest first."""
     user = signed_in_user(request)
+    own = actions.uploads_of(user).stored().select_related("created_by", "organisation")
     context = {
-        "uploads": actions.uploads_of(user).stored().select_related("created_by")[:MOST_SHOWN],
+        "uploads": own[:MOST_SHOWN],
+        "several": user.organisations().count() > 1,
         "hours": settings.UPLOAD_HOURS,
         "days": settings.UPLOAD_DAYS,
         "section": "mine",

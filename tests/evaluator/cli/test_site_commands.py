@@ -355,6 +355,16 @@ def test_a_verifier_is_checked_with_its_model_for_a_pair(holdfast: Holdfast, sit
     assert json.loads(site.bodies[0])["verifier"] == "c/d@v1"
 
 
+def test_an_organisation_is_named_to_the_site(holdfast: Holdfast, site: Script) -> None:
+    known = {"code": "organisation_not_yours", "message": "No member.", "advice": "Choose another."}
+    site.add(403, known)
+    to = ("--pair", "p", "--organisation", "Lab", "--site", site.address, "--json")
+    endpoint = ("preflight", "--endpoint", "https://x.example", "--served", "m")
+    for order in (("submit", "a/b", "--name", "n"), ("preflight", "a/b"), endpoint):
+        refused(holdfast(*order, *to, HOLDFAST_TOKEN=SECRET), known["code"], REFUSED)
+    assert [json.loads(body)["organisation"] for body in site.bodies] == ["Lab"] * 3
+
+
 def test_a_long_answer_is_not_read_to_its_end(
     site: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
