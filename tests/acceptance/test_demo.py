@@ -20,7 +20,7 @@ from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, free_port
 from demo.services import EmbeddedPostgres
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

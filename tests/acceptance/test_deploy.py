@@ -30,6 +30,7 @@ def place(postgres_url: str, tmp_path: Path) -> Installation:
     return made
 
 
+@pytest.mark.long
 @needs_nginx
 @pytest.mark.slow
 @pytest.mark.timeout(300)

@@ -81,6 +81,7 @@ def test_a_run_is_graded_again_and_the_board_is_made_of_it_when_switched(graded:
     assert row["public"]["right"] == beside[STRICT, "open"]["right"]
 
 
+@pytest.mark.long
 def test_an_evaluator_that_was_away_answers_and_one_that_lost_its_answers_says_so(
     graded: tuple,
 ) -> None:

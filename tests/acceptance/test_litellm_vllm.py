@@ -125,6 +125,7 @@ def test_the_routed_name_is_known_to_litellm_alone(vllm: str, tmp_path: Path) ->
     refused(done, Code.ENDPOINT_NOT_FOUND)
 
 
+@pytest.mark.long
 def test_a_chain_is_ranked_by_what_stands_behind_it(
     vllm: str, litellm: Callable, ask: Callable, make_house: Callable
 ) -> None:

@@ -135,6 +135,7 @@ def assert_asked_once(endpoint, before: dict[str, int]) -> None:
     assert again <= HANDED_OVER, f"{again} items were asked by both attempts"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_paused_past_its_lease(disturbed) -> None:
     house, endpoint, run, before = pause_past_the_lease(disturbed)
@@ -143,6 +144,7 @@ def test_paused_past_its_lease(disturbed) -> None:
     assert house.query("SELECT stale_reports FROM submissions_run WHERE id = %s", run)[0][0] > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
     """The same scenario on a build whose recorder takes reports of any attempt: it has to fail there."""

@@ -14,7 +14,7 @@ from evaluator.contract import Outcome
 from evaluator.grading import grade
 from tests.servers.replay import SYSTEMS, load_systems
 
-pytestmark = [pytest.mark.data, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.data, pytest.mark.timeout(420), pytest.mark.long]
 
 SEED = 20240501
 

@@ -31,6 +31,7 @@ def pair_of(make_house, steady):
     return begin
 
 
+@pytest.mark.long
 def test_a_queue_longer_than_a_message_lives(pair_of) -> None:
     house, endpoint = pair_of("evaluator", "evaluator-2")
     runs = [house.submit_endpoint(f"model-{number}", endpoint) for number in range(RUNS)]

@@ -148,6 +148,7 @@ class TestReadmes:
         else:
             assert low < 0 < high
 
+    @pytest.mark.long
     @pytest.mark.slow
     @every_checkpoint
     def test_its_numbers_are_measured_again(self, name: str) -> None:

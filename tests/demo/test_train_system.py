@@ -91,6 +91,7 @@ def test_the_writer_is_taught_wrong_signs_where_it_is_to_be_wrong() -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("number", [0, 1], ids=["public", "private"])
