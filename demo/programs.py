@@ -147,6 +147,7 @@ class Installation:
                 "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
                 "HOLDFAST_SITE": self.address,
                 "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
+                "HOLDFAST_SELF_TEST": "off",  # a demo is to start at once
                 **self.hub_setting(),
                 **{
                     name: value

@@ -84,6 +84,11 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_ENGINE": Setting(
         "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
     ),
+    "HOLDFAST_SELF_TEST": Setting(
+        "on",
+        "`on` or `off`: with `off` an evaluator starts without testing its engines, and `doctor`"
+        " does not test them.",
+    ),
     "HOLDFAST_SITE": Setting(
         "<none; for commands that of the last login>",
         "The site's address, as `https://host`. An evaluator fetches uploaded models from it, and"
@@ -118,6 +123,7 @@ class Config:
     - ``trusted`` holds digests of checkpoints that may run without a jail where there is no
       bubblewrap.
     - ``backup_stamp`` is touched by the operator's backup when it ends.
+    - With ``self_test`` the engines are tested before the evaluator takes runs.
     - An endpoint that falls silent is waited for ``outage_seconds``, one that has never answered
       ``start_seconds``.
     """
@@ -139,6 +145,7 @@ class Config:
     outage_seconds: float = 1800.0
     start_seconds: float = 120.0
     backup_stamp: Path | None = None
+    self_test: bool = True
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -177,6 +184,7 @@ class Config:
                 environ, "HOLDFAST_ENDPOINT_START_SECONDS", least=0, most=86_400
             ),
             backup_stamp=Path(stamp) if (stamp := environ.get("HOLDFAST_BACKUP_STAMP")) else None,
+            self_test=_switch(environ, "HOLDFAST_SELF_TEST"),
         )
 
 
@@ -227,6 +235,13 @@ def _seconds(
             Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
         )
     return seconds
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name) or SETTINGS[name].default
+    if value not in ("on", "off"):
+        raise error(Code.MISCONFIGURED, f"{name} is neither on nor off")
+    return value == "on"
 
 
 def _gibibytes(environ: Mapping[str, str], name: str) -> int:

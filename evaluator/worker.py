@@ -32,6 +32,7 @@ from celery.worker import state
 from evaluator import jail
 from evaluator.backends import ModelStore
 from evaluator.backends.hardware import host_facts, host_state
+from evaluator.backends.self_test import failures, run_tests
 from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
@@ -46,6 +47,7 @@ from evaluator.contract import (
     journal_queue,
     lease_queue,
 )
+from evaluator.contract.announcements import EngineFailure
 from evaluator.contract.probes import probe_queue
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
@@ -82,10 +84,11 @@ def open_context(
     leases: Leases,
     stopping: Callable[[], bool],
     draining: Callable[[], bool] = lambda: False,
+    failing: Sequence[EngineFailure] = (),
 ) -> tuple[Context, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
 
-    ``stopping`` and ``draining`` are those of the context.
+    ``stopping`` and ``draining`` are those of the context. ``failing`` engines get no runs.
 
     Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``,
     ``disk_full`` and ``out_unwritable``.
@@ -124,7 +127,7 @@ def open_context(
             pool=config.pool,
             inventory=Inventory(config.sets, partial(sealed_digest, keys), manifest=MANIFEST),
             stopping=lambda: stopping() or draining(),
-            host=host_facts(),
+            host=host_facts(failing),
             state=partial(host_state, config.home, config.store),
             endpoints=recipients.published(),
         ),
@@ -134,9 +137,26 @@ def open_context(
         publish=publish,
         stopping=stopping,
         draining=draining,
+        failing=frozenset(one.name for one in failing),
         patience={"outage_seconds": config.outage_seconds, "start_seconds": config.start_seconds},
     )
     return context, spool
+
+
+def failing_engines(config: Config) -> tuple[EngineFailure, ...]:
+    """Test the engines, unless the settings skip that, and return those that get no runs.
+
+    Raises ``misconfigured``, ``disk_full`` and ``out_unwritable``.
+    """
+    if not config.self_test:
+        return ()
+    with disk_errors(config.home):
+        config.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tests = run_tests(config.home)
+    for test in tests:
+        if test.code is not None:
+            _log.warning("self-test: engine=%s code=%s", test.engine, test.code)
+    return failures(tests)
 
 
 def sealed_set(sets: Path, name: str) -> Path | None:
@@ -293,6 +313,7 @@ def _start(sender: Any, **_: object) -> None:
             leases=leases,
             stopping=is_stopping,
             draining=is_draining,
+            failing=failing_engines(config),
         )
         _Process.lease_queue = MessageQueue(
             app.connection_for_read, lease_queue(context.evaluator, leases.slot), leases.deliver

@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from evaluator.artefacts.placement import (
     GIB,
     MOST_SHARES,
@@ -92,13 +95,12 @@ def check_workers(
     """Return the check of a model, of its ``verifier``, or of both, against the pool's workers.
 
     A worker must hold each part of a system: where it does not hold both at once, they are served
-    in turn. It is a refusal only where every worker has announced its host and none holds them.
+    in turn. It is a refusal only where every worker has announced its host and none holds them,
+    also not once its failing engines are mended.
     """
     parts = _parts(facts, verifier)
     holding = [
-        (worker, words)
-        for worker in workers
-        if worker.host is not None and (words := _places_words(parts, worker.host))
+        (worker, words) for worker in workers if (words := _places_words(parts, worker.host))
     ]
     serving = Counter(words for worker, words in holding if worker.in_service)
     if serving:
@@ -112,8 +114,21 @@ def check_workers(
             "workers_away",
             "You may submit: the run begins once one is back.",
         )
+    return _held_by_none(parts, workers)
+
+
+def _held_by_none(parts: Sequence[_Part], workers: Sequence[Worker]) -> Check:
+    """Return the check where no worker holds the model that has announced its host."""
     if not workers or any(worker.host is None for worker in workers):
         return _unknown(workers)
+    if mended := sum(bool(_places_words(parts, _mended(worker.host))) for worker in workers):
+        return Check(
+            _SUBJECT,
+            Level.WARNING,
+            f"{_counted(mended)} it, where the engine now fails its self-test.",
+            "workers_failing",
+            "You may submit: the run begins once one is mended.",
+        )
     detail = f"{_need_words(parts)}, and the largest of {len(workers)} has {_largest(workers)}"
     return Check(
         _SUBJECT,
@@ -123,6 +138,14 @@ def check_workers(
         "Submit a smaller or a quantised model, or ask the maintainers for such a worker.",
         detail,
     )
+
+
+def _mended(host: HostFacts | None) -> HostFacts | None:
+    """Return a host as it is once its failing engines pass the self-test; None if none fails."""
+    if host is None or not host.failures():
+        return None
+    names = (*host.engines, *(one.name for one in host.failures()))
+    return replace(host, engines=names, failing=UNSET)
 
 
 def _parts(facts: ModelFacts | None, verifier: ModelFacts | None) -> list[_Part]:
@@ -145,6 +168,8 @@ def _unknown(workers: Sequence[Worker]) -> Check:
 
 def can_load(quantisation: str, host: HostFacts, *, verifier: bool = False) -> bool:
     """Return True where an engine of the host loads weights of this quantisation."""
+    if verifier and host.is_failing("transformers"):
+        return False
     if not quantisation:
         return bool(host.engines)
     return (
@@ -154,8 +179,10 @@ def can_load(quantisation: str, host: HostFacts, *, verifier: bool = False) -> b
     )
 
 
-def _places_words(parts: Sequence[_Part], host: HostFacts) -> str:
+def _places_words(parts: Sequence[_Part], host: HostFacts | None) -> str:
     """Return the place of the largest part on a host in words; empty where one has none."""
+    if host is None:
+        return ""
     found = [placement_on(facts, host, verifier=verifier) for facts, verifier in parts]
     placements = [placement for placement in found if placement is not None]
     if len(placements) < len(parts):

@@ -10,12 +10,12 @@ from enum import StrEnum
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from evaluator.artefacts.architectures import Release, Table
 from evaluator.artefacts.config import LANGUAGE_MODELS
 from evaluator.artefacts.placement import SEQUENCES, Placement
 from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
+from evaluator.contract.announcements import Library
 from evaluator.errors import Code, EvaluatorError, error
 
 
@@ -35,6 +35,11 @@ class Engine(StrEnum):
     def is_own(self) -> bool:
         """True for our own hosts around Transformers, which use one GPU or the CPU."""
         return self in (Engine.TRANSFORMERS, Engine.VERIFIER)
+
+    @property
+    def library(self) -> Library:
+        """Package that loads the model."""
+        return "transformers" if self.is_own else "vllm"
 
 
 AUTO = "auto"
@@ -78,10 +83,18 @@ def candidates(
     return tuple(engines)
 
 
-def usable(choice: str) -> tuple[Literal["vllm", "transformers"], ...]:
+def usable(choice: str) -> tuple[Library, ...]:
     """Return the packages that are installed here and that HOLDFAST_ENGINE, ``choice``, allows."""
-    names: tuple[Literal["vllm", "transformers"], ...] = ("vllm", "transformers")
+    names: tuple[Library, ...] = ("vllm", "transformers")
     return tuple(name for name in names if choice in (AUTO, name) and find_spec(name))
+
+
+def given_runs(choice: str, *, on_gpu: bool) -> tuple[Library, ...]:
+    """Return the installed packages that runs are given, by HOLDFAST_ENGINE, ``choice``.
+
+    Without a GPU, vLLM serves only where it is asked for by name.
+    """
+    return tuple(name for name in usable(choice) if on_gpu or choice != AUTO or name != "vllm")
 
 
 def can_load(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:

@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from msgspec import UNSET
 
 from evaluator.artefacts.placement import Gpu
 from evaluator.backends import engines
@@ -17,6 +20,7 @@ from evaluator.contract.announcements import (
     MOST_GPU_KINDS,
     MOST_GPUS,
     MOST_MODELS,
+    EngineFailure,
     EngineVersion,
     ModelId,
 )
@@ -37,8 +41,12 @@ def describe(name: str, gpus: int) -> str:
     return _NOT_PLAIN.sub(" ", " ".join(counted.split()))[:_MAX_LENGTH].strip()
 
 
-def host_facts() -> HostFacts:
-    """Return the GPUs, memory and engines of this host, and its sandbox, as it announces them."""
+def host_facts(failing: Sequence[EngineFailure] = ()) -> HostFacts:
+    """Return the GPUs, memory and engines of this host, and its sandbox, as it announces them.
+
+    ``failing`` are the engines that did not pass the self-test. Where that are all that runs are
+    given here, no engine is announced.
+    """
     kinds = Counter(
         (describe(gpu.name, 1), gpu.total, gpu.bfloat16) for gpu in find_gpus() if gpu.total
     )
@@ -46,12 +54,16 @@ def host_facts() -> HostFacts:
         HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count)
         for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS)
     )
-    usable = engines.usable(engines.engine_setting(os.environ))
+    choice = engines.engine_setting(os.environ)
+    names = {one.name for one in failing}
+    none_left = bool(names) and names.issuperset(engines.given_runs(choice, on_gpu=bool(gpus)))
+    usable = () if none_left else engines.usable(choice)
     return HostFacts(
         gpus=gpus,
         memory=_meminfo("MemTotal"),
-        engines=usable,
+        engines=tuple(name for name in usable if name not in names),
         executes=not cells.missing(),
+        failing=tuple(failing) or UNSET,
     )
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,6 +108,7 @@ async def serve_checkpoint(
     api: Literal["completions", "chat"] = "completions",
     verifier: bool = False,
     placement: Placement | None = None,
+    failing: Collection[str] = (),
 ) -> AsyncIterator[HttpBackend]:
     """Serve the model in ``folder`` with the first engine that can load it, for one block.
 
@@ -118,9 +119,10 @@ async def serve_checkpoint(
     - With the API "chat", the checkpoint's own template renders each question.
     - A ``verifier`` scores texts and completes none; our own host alone serves it.
     - ``placement`` is one of :func:`plan_together`; by default that of a model alone.
+    - The ``failing`` engines, which did not pass the self-test, are not tried.
 
-    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_*
-    codes; while it serves HOST_DIED and HOST_HUNG.
+    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_WRONG, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and
+    the CHECKPOINT_* codes; while it serves HOST_DIED and HOST_HUNG.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
@@ -128,7 +130,7 @@ async def serve_checkpoint(
     if api == "chat" and not loading.chat:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "there is none")
     choice = Engine.VERIFIER if verifier else engine or engines.engine_setting(os.environ)
-    candidates, placed = await asyncio.to_thread(_plan, loading, choice, placement)
+    candidates, placed = await asyncio.to_thread(_plan, loading, choice, placement, failing)
     start = _Start(
         folder=folder,
         loading=loading,
@@ -165,7 +167,9 @@ def _loading(folder: Path, verifier: bool) -> Loading:
         raise error(Code.HOST_FAILED, refused.code) from None
 
 
-def plan_together(generator: Path, verifier: Path) -> Together | None:
+def plan_together(
+    generator: Path, verifier: Path, failing: Collection[str] = ()
+) -> Together | None:
     """Place both parts of a system on this machine at once; None where they are served in turn.
 
     Our own host takes a GPU's memory as it needs it, so there only an engine that reserves its own
@@ -174,24 +178,30 @@ def plan_together(generator: Path, verifier: Path) -> Together | None:
     first, second = _loading(generator, False), _loading(verifier, True)
     gpus = find_gpus()
     choice = engines.engine_setting(os.environ)
-    if gpus and _engines(first, choice, on_gpu=True)[0].is_own:
+    if gpus and _engines(first, choice, failing, on_gpu=True)[0].is_own:
         return None
     return place_together(first.sizes, second.sizes, gpus, memory=available_memory())
 
 
 def _plan(
-    loading: Loading, choice: str, placement: Placement | None
+    loading: Loading, choice: str, placement: Placement | None, failing: Collection[str]
 ) -> tuple[tuple[Engine, ...], Placement]:
     """Return the engines to try, and the placement: the one that is given, if any."""
     gpus = find_gpus()
-    candidates = _engines(loading, choice, on_gpu=bool(gpus))
+    candidates = _engines(loading, choice, failing, on_gpu=bool(gpus))
     if candidates[0].is_own:  # it uses one GPU, or the CPU
         gpus = gpus[:1]
     return candidates, placement or place(loading.sizes, gpus, memory=available_memory())
 
 
-def _engines(loading: Loading, choice: str, *, on_gpu: bool) -> tuple[Engine, ...]:
-    """Return the engines to try. Raises CHECKPOINT_QUANTISED where none can load the weights."""
+def _engines(
+    loading: Loading, choice: str, failing: Collection[str], *, on_gpu: bool
+) -> tuple[Engine, ...]:
+    """Return the engines to try.
+
+    Raises CHECKPOINT_QUANTISED where none can load the weights, ENGINE_WRONG where all that can are
+    ``failing``.
+    """
     sizes = loading.sizes
     candidates = tuple(
         engine
@@ -202,7 +212,10 @@ def _engines(loading: Loading, choice: str, *, on_gpu: bool) -> tuple[Engine, ..
     )
     if not candidates:
         raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
-    return candidates
+    left = tuple(engine for engine in candidates if engine.library not in failing)
+    if not left:
+        raise error(Code.ENGINE_WRONG)
+    return left
 
 
 @contextlib.asynccontextmanager

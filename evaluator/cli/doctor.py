@@ -1,6 +1,7 @@
 """``doctor``: examine an evaluator's host, from its settings and keys to the broker and the sets.
 
-It changes nothing, opens no sealed item and prints one line a finding, with advice.
+It changes nothing, opens no sealed item and prints one line a finding, with advice, and one line
+for each engine that passes the self-test.
 """
 
 import argparse
@@ -20,9 +21,10 @@ from kombu import Connection
 
 from evaluator import jail
 from evaluator.backends import engines
+from evaluator.backends.self_test import EngineTest, run_tests
 from evaluator.broker import celery_settings
 from evaluator.config import Config
-from evaluator.errors import EvaluatorError
+from evaluator.errors import EXPLANATIONS, EvaluatorError
 from evaluator.items import load_items
 from evaluator.sealing.checking import check_folder
 from evaluator.sealing.formats import MANIFEST
@@ -63,14 +65,23 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def doctor_command(args: argparse.Namespace) -> int:
     """Print the findings. Returns 1 where one of them is a problem."""
+    tests: tuple[EngineTest, ...] = ()
     try:
-        findings = examine(Config.from_env(os.environ))
+        config = Config.from_env(os.environ)
+        findings = examine(config)
+        if config.self_test:
+            tests = run_tests(config.home, remember=False)
     except EvaluatorError as failure:
         findings = [Finding("settings", str(failure), "The evaluator does not start until then.")]
+    findings += filter(None, map(_engine_finding, tests))
+    passed = [test.engine for test in tests if test.code is None]
     wrong = any(finding.problem for finding in findings)
     if args.json:
-        print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in findings]}))
+        record = {"ok": not wrong, "engines_passed": passed}
+        print(json.dumps(record | {"findings": [asdict(finding) for finding in findings]}))
     else:
+        for engine in passed:
+            print(f"ok: engine: {engine} answers as on record.")
         for finding in findings:
             print(finding)
         if not wrong:
@@ -91,6 +102,20 @@ def examine(config: Config) -> list[Finding]:
     findings += _endpoints(config)
     findings += _backup(config)
     return findings
+
+
+def _engine_finding(test: EngineTest) -> Finding | None:
+    """Return what an engine's self-test found; None for a pass."""
+    if test.code is None:
+        return None
+    sentence = (
+        f"{test.engine} fails the self-test ({test.code}): {EXPLANATIONS[test.code].sentence}"
+    )
+    advice = "Install its pinned release and restart the evaluator: it gets no runs until then."
+    if not test.failing:
+        sentence = f"{test.engine} was not tested: there is no memory left for it."
+        advice = "Run this again while no run is under way."
+    return Finding("engine", sentence, advice, problem=test.failing)
 
 
 def _keys(config: Config) -> tuple[Keys | None, list[Finding]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from evaluator.contract.base import Hex32, Moment, Name, RunId, Wire
+from evaluator.errors import Code
 
 JOB_VERSION = 3
 """Version of ``JobSpec`` that this release writes and reads."""
@@ -33,6 +34,8 @@ class HeldSet(Wire, frozen=True, kw_only=True):
     digest: Hex32
 
 
+Library = Literal["vllm", "transformers"]
+"""Package that loads models."""
 MOST_GPU_KINDS = 16
 Memory = Annotated[int, Meta(ge=1, le=1 << 50)]
 """Bytes of memory."""
@@ -47,16 +50,37 @@ class HostGpu(Wire, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1024)]
 
 
+class EngineFailure(Wire, frozen=True, kw_only=True):
+    """Engine that is installed, does not pass the evaluator's self-test, and gets no runs.
+
+    ``code`` is ``engine_wrong`` where its answers differ from those on record, else how it failed.
+    """
+
+    name: Library
+    code: Code
+
+
 class HostFacts(Wire, frozen=True, kw_only=True):
     """Host of an evaluator: GPUs, memory in all, and the packages that load models.
 
-    ``executes`` is true where it can execute programs that models wrote.
+    ``executes`` is true where it can execute programs that models wrote. ``failing`` are the
+    engines that did not pass the self-test, and ``engines`` lists none of them; it is unset where
+    all passed, and by older releases, whose signatures are over a report without it.
     """
 
     gpus: Annotated[tuple[HostGpu, ...], Meta(max_length=MOST_GPU_KINDS)] = ()
     memory: Memory
-    engines: Annotated[tuple[Literal["vllm", "transformers"], ...], Meta(max_length=2)] = ()
+    engines: Annotated[tuple[Library, ...], Meta(max_length=2)] = ()
     executes: bool = False
+    failing: Annotated[tuple[EngineFailure, ...], Meta(max_length=2)] | UnsetType = UNSET
+
+    def failures(self) -> tuple[EngineFailure, ...]:
+        """Return the failing engines."""
+        return () if isinstance(self.failing, UnsetType) else self.failing
+
+    def is_failing(self, name: Library) -> bool:
+        """Return True for an engine that did not pass the self-test."""
+        return any(one.name == name for one in self.failures())
 
 
 MOST_GPUS = 64
@@ -70,7 +94,7 @@ Free = Annotated[int, Meta(ge=0, le=1 << 60)]
 class EngineVersion(Wire, frozen=True, kw_only=True):
     """Installed release of an engine."""
 
-    name: Literal["vllm", "transformers"]
+    name: Library
     version: Annotated[str, Meta(pattern=r"\A[0-9][0-9A-Za-z.+-]{0,39}\Z")]
 
 

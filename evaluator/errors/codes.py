@@ -164,6 +164,7 @@ class Code(StrEnum):
     HOST_RESOURCES = "host_resources"
     ENGINE_MISSING = "engine_missing"
     ENGINE_OOM = "engine_oom"
+    ENGINE_WRONG = "engine_wrong"
     HARNESS_SEALED = "harness_sealed"
     HARNESS_FAILED = "harness_failed"
     PROMPT_TOO_LONG = "prompt_too_long"

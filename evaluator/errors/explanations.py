@@ -345,6 +345,11 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Run it on a host with more or larger GPUs.",
         elsewhere=True,
     ),
+    Code.ENGINE_WRONG: ours(
+        "The engine does not pass the self-test of the evaluator's host.",
+        "Run 'python -m evaluator doctor' there, and install the pinned release of the engine.",
+        elsewhere=True,
+    ),
     Code.HARNESS_SEALED: theirs(
         "A sealed set never goes through lm-evaluation-harness, which keeps what it asks.",
         "Give a public file.",

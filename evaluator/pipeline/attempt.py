@@ -108,6 +108,7 @@ DECLINED = frozenset(
         Code.DISK_FULL,
         Code.OUT_UNWRITABLE,
         Code.SANDBOX_MISSING,
+        Code.ENGINE_WRONG,
         Code.OUT_OF_SERVICE,
     }
 )
@@ -509,7 +510,12 @@ async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSin
             written=written,
         )
 
-    turns = Turns(serve=partial(serve_model, attempt), write=write, score=score)
+    turns = Turns(
+        serve=partial(serve_model, attempt),
+        write=write,
+        score=score,
+        failing=attempt.context.failing,
+    )
     generator, verifier = models
     await take_turns(turns, generator, verifier)
     sink.parts = parts_of(models, written=sink.spent(), scored=sink.tokens_scored())

@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluator.backends import ModelStore
 from evaluator.contract import NO_RUN, BlockId, Closing, CountsOpening, Exposed, LogLine, Tier
+from evaluator.contract.announcements import Library
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
@@ -91,6 +92,7 @@ class Context:
     - ``put`` spools an envelope's data, ``publish`` sends it at once or raises.
     - ``presence`` is the state that this evaluator announces, ``leases`` what the site permits it.
     - ``stopping`` returns True once the worker is to stop, ``draining`` once it takes no more runs.
+    - ``failing`` are the engines that did not pass the self-test, by name.
     - ``patience`` overrides fields of the gateway's.
     """
 
@@ -116,6 +118,7 @@ class Context:
     stopping: Callable[[], bool] = lambda: False
     draining: Callable[[], bool] = lambda: False
     policy: Policy = field(default_factory=Policy)
+    failing: frozenset[Library] = frozenset()
     patience: Mapping[str, float] = field(default_factory=dict)
 
     def reporter(self, run_id: str, token: int) -> Reporter:

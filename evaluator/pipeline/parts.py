@@ -29,6 +29,7 @@ from evaluator.contract import (
     canonical_json,
     unpack_bits,
 )
+from evaluator.contract.announcements import Library
 from evaluator.errors import Code, error
 from evaluator.jail import is_jailed
 from evaluator.pipeline.context import Context
@@ -165,11 +166,12 @@ async def serve_part(
     trusted: frozenset[str],
     workdir: Path,
     api: Literal["completions", "chat"],
+    failing: frozenset[Library] = frozenset(),
 ) -> AsyncIterator[HttpBackend]:
     """Serve a model for one block, and measure how long.
 
     Without a ``placement`` it has the machine for itself. ``trusted`` are the digests of models
-    that may run without a jail.
+    that may run without a jail, ``failing`` the engines that did not pass the self-test.
     """
     begin = time.monotonic()
     server = serve_checkpoint(
@@ -180,6 +182,7 @@ async def serve_part(
         api=api,
         verifier=model.role == "verifier",
         placement=placement,
+        failing=failing,
     )
     try:
         async with server as backend:
@@ -196,7 +199,12 @@ def serve_model(
     """Serve a model of an attempt for one block."""
     context = attempt.context
     return serve_part(
-        model, placement, trusted=context.trusted, workdir=context.work, api=attempt.protocol.api
+        model,
+        placement,
+        trusted=context.trusted,
+        workdir=context.work,
+        api=attempt.protocol.api,
+        failing=context.failing,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from evaluator.artefacts.placement import Placement, Together
 from evaluator.backends import HttpBackend, plan_together
+from evaluator.contract.announcements import Library
 from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline.ask import first_error
 from evaluator.pipeline.parts import Model
@@ -28,18 +29,19 @@ _NOT_BESIDE = frozenset({Code.ENGINE_OOM, Code.HOST_DIED, Code.HOST_FAILED})
 class Turns:
     """Work of the two parts of a system.
 
-    ``write`` has the generator write candidates, and what else its load is used for; ``score`` has
+    ``failing`` engines did not pass the self-test. ``write`` has the generator write candidates, and what else its load is used for; ``score`` has
     the verifier score them, until the event is set and none is left.
     """
 
     serve: Callable[[Model, Placement | None], AbstractAsyncContextManager[HttpBackend]]
     write: Callable[[HttpBackend, asyncio.Event], Awaitable[None]]
     score: Callable[[HttpBackend, asyncio.Event], Awaitable[None]]
+    failing: frozenset[Library] = frozenset()
 
 
 async def take_turns(turns: Turns, generator: Model, verifier: Model) -> None:
     """Have the candidates of a system written and scored. Raises the first error of either part."""
-    plan = await asyncio.to_thread(plan_together, generator.folder, verifier.folder)
+    plan = await asyncio.to_thread(plan_together, generator.folder, verifier.folder, turns.failing)
     if plan is not None and await _at_once(turns, generator, verifier, plan):
         return
     await write_all(turns, generator)

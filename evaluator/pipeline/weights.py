@@ -1,9 +1,12 @@
 """Weights of a system under test: found on this host, fetched, or merged from an adapter."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from evaluator.backends import engines
+from evaluator.backends.hardware import find_gpus
 from evaluator.backends.merging import merged
 from evaluator.contract import (
     AdapterModel,
@@ -36,7 +39,9 @@ def check_system(spec: JobSpec, context: Context) -> None:
     """Raise a code of ``DECLINED`` where this evaluator lacks what the system takes."""
     if isinstance(spec.system, Endpoint):
         _check_sealed(spec.system.sealed_keys, context)
-    for _, model in models_of(spec.system):
+    for role, model in models_of(spec.system):
+        if context.failing:
+            _check_engine(role, context)
         if isinstance(model, Checkpoint):
             find_checkpoint(context.checkpoints, model.name)
             continue
@@ -44,6 +49,14 @@ def check_system(spec: JobSpec, context: Context) -> None:
             context.store.check(part)
             if isinstance(part, HubModel):
                 _check_sealed(part.sealed_keys, context)
+
+
+def _check_engine(role: Role, context: Context) -> None:
+    """Raise ``engine_wrong`` where no engine is left for a model. Our own host alone serves
+    verifiers."""
+    choice = "transformers" if role == "verifier" else engines.engine_setting(os.environ)
+    if context.failing.issuperset(engines.given_runs(choice, on_gpu=bool(find_gpus()))):
+        raise error(Code.ENGINE_WRONG)
 
 
 def _check_sealed(keys: Mapping[str, str], context: Context) -> None:

@@ -15,6 +15,7 @@ from evaluator.contract import (
     LogLine,
     canonical_json,
 )
+from evaluator.contract.announcements import EngineFailure
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
 from evaluator.policy import ENDPOINT_TIERS, JAIL, EndpointId
@@ -146,6 +147,11 @@ class Evaluator(models.Model):
     def host_facts(self) -> HostFacts | None:
         """Return what it announced of its host; None for nothing."""
         return HostFacts.from_dict(self.host) if self.host else None
+
+    def engine_failures(self) -> tuple[EngineFailure, ...]:
+        """Return the engines that, by its announcement, do not pass its self-test."""
+        host = self.host_facts()
+        return host.failures() if host else ()
 
     def host_state(self) -> HostState | None:
         """Return what it announced of the state of its host; None for nothing."""

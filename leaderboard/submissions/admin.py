@@ -124,11 +124,14 @@ class Evaluators(Console):
         return "; ".join(kinds) + (f" (free: {free})" if free else "") or "none"
 
     def engines(self, evaluator: Evaluator) -> str:
-        """Return its engines with their versions."""
+        """Return its engines with their versions, and those that fail the self-test."""
         state = evaluator.host_state()
         if state is None:
             return "unknown"
-        return ", ".join(f"{one.name} {one.version}" for one in state.engines) or "none"
+        words = [f"{one.name} {one.version}" for one in state.engines]
+        failing = evaluator.engine_failures()
+        words += [f"{one.name} fails the self-test: {one.code}" for one in failing]
+        return ", ".join(words) or "none"
 
     @admin.display(description="free memory; disk; disk of the store")
     def free(self, evaluator: Evaluator) -> str:

@@ -16,6 +16,10 @@ HeldSet = tuple[str, bool, str]
 """Name, True if sealed, digest."""
 
 
+UNPLACED = frozenset({Code.ENGINE_OOM, Code.ENGINE_MISSING, Code.ENGINE_WRONG})
+"""Codes for which weights wait that no evaluator in service holds or loads."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Live evaluator, by its last announcement."""
@@ -90,7 +94,7 @@ def _lacking_hardware(
     if model is None or host is None:
         return None
     if not can_load(model.quantisation, host, verifier=verifier):
-        return Code.ENGINE_MISSING
+        return Code.ENGINE_WRONG if host.failures() else Code.ENGINE_MISSING
     return None if placement_on(model, host, verifier=verifier) else Code.ENGINE_OOM
 
 

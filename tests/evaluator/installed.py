@@ -60,6 +60,7 @@ class Installed:
             "HOLDFAST_SETS": str(self.folder / "sets"),
             "HOLDFAST_CHECKPOINTS": str(self.folder / "checkpoints"),
             "HOLDFAST_RECIPIENTS": str(path),
+            "HOLDFAST_SELF_TEST": "off",
             **self.variables,
         }
 

@@ -16,7 +16,6 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator import grading, protocols
 from evaluator.contract import JOB_VERSION
-from evaluator.errors import Code
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import WATCH_SECONDS, app
 from leaderboard.ledger.models import Evaluator
@@ -31,6 +30,7 @@ from leaderboard.submissions.models import (
     Run,
     StateChange,
 )
+from leaderboard.submissions.scheduling import UNPLACED
 from leaderboard.submissions.states import RunState
 
 BEAT_LATE = timedelta(seconds=6 * WATCH_SECONDS)
@@ -125,6 +125,7 @@ def check_evaluators() -> Iterator[CheckResult]:
                 f"{evaluator.name} is out of service: {evaluator.out_of_service}.",
                 "It returns by itself once that is mended.",
             )
+        yield from _failing_engines(evaluator)
         if JOB_VERSION not in evaluator.reads:
             yield CheckResult(
                 "unknown_version",
@@ -132,6 +133,18 @@ def check_evaluators() -> Iterator[CheckResult]:
                 f"{JOB_VERSION}.",
                 "Install the same release on the site and on its host.",
             )
+
+
+def _failing_engines(evaluator: Evaluator) -> Iterator[CheckResult]:
+    """Report engines that do not pass the self-test of an evaluator's host."""
+    host = evaluator.host_facts()
+    for one in evaluator.engine_failures():
+        yield CheckResult(
+            "engine_failing",
+            f"{evaluator.name}: {one.name} fails the self-test ({one.code}) and gets no runs.",
+            "Run 'python -m evaluator doctor' on its host, mend the engine, restart the evaluator.",
+            problem=not (host and host.engines),
+        )
 
 
 def check_sets() -> Iterator[CheckResult]:
@@ -158,8 +171,7 @@ def check_sets() -> Iterator[CheckResult]:
 
 def check_models() -> Iterator[CheckResult]:
     """Report models that wait because no evaluator in service can hold or load them."""
-    lacking = [Code.ENGINE_OOM.value, Code.ENGINE_MISSING.value]
-    stuck = Run.objects.filter(state=RunState.QUEUED, waiting__in=lacking)
+    stuck = Run.objects.filter(state=RunState.QUEUED, waiting__in=UNPLACED)
     found = stuck.aggregate(runs=Count("pk"), deadline=Min("deadline"))
     if found["runs"]:
         yield CheckResult(

@@ -87,6 +87,7 @@ def public_facts(status_now: Status) -> dict[str, Any]:
         "in_service",
         "cordoned",
         "silent",
+        "engine_failing",
         "waiting",
         "running",
         "oldest",

@@ -18,7 +18,8 @@ from leaderboard.submissions.states import RunState
 class Pool:
     """Pool of evaluators: how many announce themselves and take runs, and the runs that wait.
 
-    ``silent`` are those that are neither live nor cordoned.
+    ``silent`` are those that are neither live nor cordoned, ``engine_failing`` the live ones with
+    an engine that does not pass the self-test.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Pool:
     in_service: int
     cordoned: int
     silent: int
+    engine_failing: int
     last_seen: datetime | None
     waiting: int
     running: int
@@ -38,7 +40,11 @@ class Pool:
         if self.in_service:
             others = [
                 f", {count} {words}"
-                for count, words in ((self.cordoned, "cordoned"), (self.silent, "silent"))
+                for count, words in (
+                    (self.cordoned, "cordoned"),
+                    (self.silent, "silent"),
+                    (self.engine_failing, "with an engine that fails its self-test"),
+                )
                 if count
             ]
             counted = f"{self.in_service} of {self.registered} evaluators in service"
@@ -113,5 +119,6 @@ def _counted(members: Sequence[Evaluator], live_keys: Collection[int]) -> dict[s
         "in_service": sum(not (one.out_of_service or one.cordon) for one in live),
         "cordoned": sum(bool(one.cordon) for one in members),
         "silent": sum(not one.cordon and one.pk not in live_keys for one in members),
+        "engine_failing": sum(bool(evaluator.engine_failures()) for evaluator in live),
         "last_seen": max(seen, default=None),
     }

@@ -10,6 +10,7 @@ from leaderboard.ledger.models import Evaluator, EvaluatorQuerySet
 from leaderboard.submissions.actions.pools import known_workers
 from leaderboard.submissions.actions.queue_forecast import FORESEEN, Forecast, foresee
 from leaderboard.submissions.models import Run
+from leaderboard.submissions.scheduling import UNPLACED
 from leaderboard.submissions.states import RunState
 
 
@@ -40,10 +41,7 @@ def queue_place(run: Run, forecast: Forecast | None = None) -> QueuePlace | None
     turn = forecast.turn(run)
     pool = Evaluator.objects.of_pool(run.pool)
     lack = _lack(run, pool, forecast)
-    if lack in (Code.ENGINE_OOM, Code.ENGINE_MISSING):
-        reason = _missing_worker(run, lack)
-    else:
-        reason = _reason(pool, lack, turn.position)
+    reason = _missing_worker(run, lack) if lack in UNPLACED else _reason(pool, lack, turn.position)
     if lack is None:
         if run.submission.pair.practice:
             reason += " Practice waits until no official run waits."
@@ -57,7 +55,7 @@ def _missing_worker(run: Run, lack: Code) -> str:
     """Return which evaluator is missing for the weights of a run, as a sentence."""
     facts = run.submission.hub_facts or run.submission.upload_facts
     sentence = EXPLANATIONS[lack].sentence
-    if isinstance(facts, ModelFacts):
+    if isinstance(facts, ModelFacts) and lack is not Code.ENGINE_WRONG:
         check = check_workers(facts, known_workers(run.pool))
         if check.code in (NO_WORKER, "workers_away"):
             sentence = check.sentence

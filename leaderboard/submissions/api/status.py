@@ -15,7 +15,8 @@ router = Router(tags=["submissions"])
 class PoolOut(Schema):
     """Pool of evaluators, and the runs that wait for it.
 
-    Silent ones do not announce themselves and are not cordoned.
+    Silent ones do not announce themselves and are not cordoned. ``engine_failing`` have an engine
+    that does not pass its self-test.
     """
 
     name: str
@@ -24,6 +25,7 @@ class PoolOut(Schema):
     in_service: int
     cordoned: int
     silent: int
+    engine_failing: int
     waiting: int
     running: int
     oldest: datetime | None

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from evaluator import jail
+from evaluator.backends.self_test import EngineTest
 from evaluator.cli import doctor, main
+from evaluator.errors import Code
 from tests.evaluator.installed import install
 
 
@@ -155,3 +157,23 @@ def test_a_backup_that_never_ran_or_is_old(
     old = time.time() - 3 * 86_400
     os.utime(stamp, (old, old))
     assert "problem: backup: The last backup ended 3 days ago." in examined()[1]
+
+
+def test_each_engine_has_a_line(
+    examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = [
+        EngineTest("transformers", "transformers 5.19.0"),
+        EngineTest("vllm", "vllm 0.32.0", Code.ENGINE_WRONG),
+    ]
+    monkeypatch.setenv("HOLDFAST_SELF_TEST", "on")
+    monkeypatch.setattr(doctor, "run_tests", lambda home, remember: tests)
+    code, text = examined()
+    assert code == 1
+    assert "ok: engine: transformers 5.19.0 answers as on record.\n" in text
+    assert "problem: engine: vllm 0.32.0 fails the self-test (engine_wrong): " in text
+    tests[1] = EngineTest("vllm", "vllm 0.32.0", Code.ENGINE_OOM)
+    code, text = examined()
+    assert code == 0
+    assert "note: engine: vllm 0.32.0 was not tested: there is no memory left for it." in text
+    assert main(["doctor", "--json"]) == 0

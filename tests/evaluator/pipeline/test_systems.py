@@ -13,6 +13,7 @@ from evaluator import protocols
 from evaluator.backends import Completion, FakeBackend, Sampling, Score, Usage
 from evaluator.contract import Finished, Graded, Identified, Outcome, SetUsage, Weights
 from evaluator.errors import Code, error
+from evaluator.pipeline import weights
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.rescore import rescore
 from evaluator.pipeline.spool import Heartbeat
@@ -270,3 +271,29 @@ def test_graded_again_the_verifiers_choice_is_the_answer(bench: Bench) -> None:
         protocol=VERIFIED,
     )
     assert set(again.after.values()) == {Outcome.RIGHT}
+
+
+@pytest.mark.parametrize("system", [SYSTEM, CHECKPOINT], ids=["a system", "a model alone"])
+def test_weights_that_only_a_failing_engine_runs_are_declined(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, system: dict[str, Any]
+) -> None:
+    """A verifier has our own host alone, though another engine is left for the generator."""
+    names = ("vllm", "transformers") if system is SYSTEM else ("transformers",)
+    monkeypatch.setattr(
+        weights.engines,
+        "given_runs",
+        lambda choice, on_gpu: ("transformers",) if choice == "transformers" else names,
+    )
+    bench.model, bench.verifier = Writer(), Reader()
+    bench.context = replace(bench.context, failing=frozenset({"transformers"}))
+    spec = job(bench) if system is SYSTEM else bench.place.job(CHECKPOINT)
+    assert last_code(bench.run(spec)) is Code.ENGINE_WRONG
+    assert bench.served == []
+
+
+def test_a_run_is_told_which_engines_fail(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("vllm", "transformers")
+    monkeypatch.setattr(weights.engines, "given_runs", lambda choice, on_gpu: names)
+    bench.context = replace(bench.context, failing=frozenset({"vllm"}))
+    bench.run(bench.place.job(CHECKPOINT))
+    assert [served["failing"] for served in bench.served] == [{"vllm"}]

@@ -75,6 +75,8 @@ class Command(BaseCommand):
             if row.cordon:
                 parts.append(f"by {row.cordoned_by} since {row.cordoned_at:%Y-%m-%d %H:%M} UTC")
                 parts.append(row.cordon_reason)
+            for one in row.engine_failures():
+                parts.append(f"{one.name} fails the self-test: {one.code}")
             if row.last_error:
                 parts.append(f"last error {row.last_error}")
             self.stdout.write("  ".join(parts))

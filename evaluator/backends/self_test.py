@@ -1,0 +1,171 @@
+"""Self-test of the engines: each answers the prompts of a known checkpoint, greedily, in the jail.
+
+The checkpoint and its answers are shipped (``reference``; ``python -m demo.train_reference`` makes
+them). At each token the best logit leads so far that processors and number formats do not matter:
+an engine that answers otherwise computes wrongly. A pass is remembered on the evaluator's disk, and
+counts until the engine, PyTorch, the checkpoint, the hardware or the jail is another.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from evaluator import jail
+from evaluator.backends import engines
+from evaluator.backends.engines import Engine
+from evaluator.backends.hardware import find_gpus, hardware
+from evaluator.backends.interface import Sampling
+from evaluator.backends.servers import serve_checkpoint
+from evaluator.contract import canonical_json
+from evaluator.contract.announcements import EngineFailure, Library
+from evaluator.errors import Code, EvaluatorError
+
+REFERENCE = Path(__file__).parent / "reference"
+ANSWERS = "answers.json"
+READY_SECONDS = 300.0
+MAX_TOKENS = 24
+"""More than the longest answer has, so that a model that does not end is noticed."""
+_PASSES = "self-test.json"
+_LOCK = "self-test.lock"
+_MOST_PASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTest:
+    """Result for one engine; ``engine`` is with its version.
+
+    ``code`` is None for a pass, which is ``remembered`` where an earlier one counts. An engine for
+    which there was no memory is not failing: each run finds out for itself.
+    """
+
+    name: Library
+    engine: str
+    code: Code | None = None
+    remembered: bool = False
+
+    @property
+    def failing(self) -> bool:
+        """True where the engine gets no runs."""
+        return self.code not in (None, Code.ENGINE_OOM)
+
+
+def failures(tests: Sequence[EngineTest]) -> tuple[EngineFailure, ...]:
+    """Return the engines that get no runs, as they are announced."""
+    return tuple(
+        EngineFailure(name=test.name, code=test.code)
+        for test in tests
+        if test.failing and test.code
+    )
+
+
+def run_tests(home: Path, *, remember: bool = True) -> tuple[EngineTest, ...]:
+    """Test each engine that runs are given here, unless it has passed before.
+
+    ``home`` is the evaluator's folder; without ``remember`` nothing is written to it. Processes of
+    one evaluator test in turn. Raises ``misconfigured``.
+    """
+    choice = engines.engine_setting(os.environ)
+    gpus = find_gpus()
+    names = engines.given_runs(choice, on_gpu=bool(gpus))
+    processor = hardware(len(gpus))
+    with _locked(home) if remember else nullcontext():
+        passes = _read_passes(home)
+        results = []
+        for name in names:
+            key = _key(name, processor)
+            if key in passes:
+                results.append(EngineTest(name, engines.version(Engine(name)), remembered=True))
+                continue
+            result = test_engine(name)
+            results.append(result)
+            if result.code is None and remember:
+                passes = [*passes, key][-_MOST_PASSES:]
+                _write_passes(home, passes)
+    return tuple(results)
+
+
+def test_engine(name: Library, folder: Path = REFERENCE) -> EngineTest:
+    """Test one engine now, with the checkpoint and the answers in ``folder``."""
+    code: Code | None = None
+    try:
+        with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+            right = asyncio.run(_answers_right(name, folder, Path(work)))
+        code = None if right else Code.ENGINE_WRONG
+    except EvaluatorError as failure:
+        code = failure.code
+    return EngineTest(name, engines.version(Engine(name)), code)
+
+
+async def _answers_right(name: Library, folder: Path, work: Path) -> bool:
+    expected = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
+    server = serve_checkpoint(
+        folder, jailed=jail.available(), ready_seconds=READY_SECONDS, workdir=work, engine=name
+    )
+    sampling = Sampling(max_tokens=MAX_TOKENS)
+    async with server as backend:
+        asked = [backend.complete(one["prompt"], sampling) for one in expected]
+        completions = await asyncio.gather(*asked)
+    wanted = [one["answer"] for one in expected]
+    return [one.text for one in completions] == wanted and not any(one.cut for one in completions)
+
+
+# --- passes on the disk
+
+
+def _key(name: Library, processor: str) -> str:
+    """Return the digest of all that a pass depends on."""
+    facts = {
+        "engine": engines.version(Engine(name)),
+        "torch": _torch_version(),
+        "reference": reference_digest(),
+        "hardware": processor,
+        "jailed": jail.available(),
+    }
+    return hashlib.sha256(canonical_json(facts)).hexdigest()
+
+
+def reference_digest(folder: Path = REFERENCE) -> str:
+    """Return the SHA-256 over the names and contents of the checkpoint's files."""
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        found.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _torch_version() -> str:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version("torch")
+    return ""
+
+
+def _read_passes(home: Path) -> list[str]:
+    """Return the digests of what has passed; none where the file is damaged."""
+    with suppress(OSError, ValueError):
+        found = json.loads((home / _PASSES).read_text(encoding="utf-8"))
+        if isinstance(found, list):
+            return [key for key in found if isinstance(key, str)]
+    return []
+
+
+def _write_passes(home: Path, passes: Sequence[str]) -> None:
+    """Replace the file. A disk that is full costs the next start a test."""
+    new = home / f"{_PASSES}.new"
+    with suppress(OSError):
+        new.write_text(json.dumps(passes), encoding="utf-8")
+        shutil.move(new, home / _PASSES)
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    with (home / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
