@@ -10,6 +10,8 @@ and come back. Printed, beside first come first served and greedy best fit:
   would be on a share of its own: of each kind of evaluator one part in N, where N organisations
   have unfinished runs. The watch list waits for others by intent and is left out. Goal: 2.
 - *p99 wait*: hours until a run begins.
+- *in store*: the share of the begins where the evaluator had the weights. It keeps those of its
+  last four runs; a run is of one of six models of its organisation.
 - *decision*: milliseconds for the choice of a run where 10,000 wait. Goal: 5 for 99 in 100.
 
 The same seed prints the same, but for the last line. Exits 1 where a goal is not met.
@@ -30,7 +32,14 @@ from statistics import mean, quantiles
 from evaluator.artefacts.placement import GIB
 from evaluator.contract import HostFacts, HostGpu
 from evaluator.contract.hub import ModelFacts
-from leaderboard.submissions.fair_share import Fleet, Priority, Queue, Waiting, Worker
+from leaderboard.submissions.fair_share import (
+    Fleet,
+    Priority,
+    Queue,
+    Waiting,
+    Worker,
+    has_weights,
+)
 from leaderboard.submissions.scheduling import Candidate, Needs
 
 BILLION = 1_000_000_000
@@ -54,6 +63,8 @@ AHEAD_SECONDS = 60.0
 EXPIRY_SECONDS = 240.0
 """A run that an evaluator has not begun so long after it was given goes back to the queue."""
 LATENCY_SECONDS = 2.0
+STORED = 4
+"""Weights in an evaluator's store: those of its last runs."""
 STEP = 120.0
 UTILISATION, UNFAIR, DECISION_MS = 0.95, 2.0, 5.0
 
@@ -112,6 +123,7 @@ class Machine:
     since: float = 0.0
     up: bool = True
     turn: int = 0
+    stored: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -124,11 +136,18 @@ class Figures:
     unfinished: list[tuple[float, int]] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     unfair: float = 0.0
+    begun: int = 0
+    fetched: int = 0
 
     @property
     def utilisation(self) -> float:
         """Return the share of the GPUs that could have been needed."""
         return self.useful / self.possible
+
+    @property
+    def in_store(self) -> float:
+        """Return the share of the begins where the evaluator had the weights."""
+        return self.fetched / self.begun
 
     @property
     def p99_wait(self) -> float:
@@ -247,8 +266,13 @@ class Simulation:
         able = self._fleet.able(self._fleet.number(one.waiting.needs))
         idle = [machine for name, machine in self._idle.items() if name in able]
         if idle:
-            smallest = min(idle, key=lambda machine: machine.worker.candidate.size)
-            self._ask((smallest, smallest.turn))
+            first = min(idle, key=lambda machine: self._turn(machine.worker, one))
+            self._ask((first, first.turn))
+
+    def _turn(self, worker: Worker, one: Submission) -> tuple[object, ...]:
+        """Return the key by which the site asks an idle worker: smallest first, with weights."""
+        fetches = isinstance(self._policy, Queue) and not has_weights(worker, one.waiting)
+        return (worker.candidate.size, fetches)
 
     def _ask(self, about: tuple[Machine, int]) -> None:
         machine, turn = about
@@ -282,12 +306,15 @@ class Simulation:
         machine.current, machine.since = one, self._now
         machine.turn += 1
         self._running[one.model] += 1
+        self.figures.fetched += has_weights(machine.worker, one.waiting)
+        self.figures.begun += 1
         one.began = self._now if one.began is None else one.began
         expected = (one.waiting.seconds or 0.0) * one.left / one.length
+        machine.stored = [*machine.stored, one.waiting.artefact][-STORED:]
         machine.worker = replace(
             machine.worker,
             free_at=self._now + expected,
-            cached=frozenset([*list(machine.worker.cached)[-3:], one.waiting.artefact]),
+            cached=frozenset(machine.stored),
         )
         self._at(self._now + max(0.0, expected - AHEAD_SECONDS), "ask", (machine, machine.turn))
         self._at(self._now + one.left, "end", (machine, machine.turn))
@@ -467,7 +494,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.append(figures)
         print(
             f"{name:12} utilisation {figures.utilisation:6.1%}   unfair {figures.unfair:6.2f}"
-            f"   p99 wait {figures.p99_wait:5.2f} h"
+            f"   p99 wait {figures.p99_wait:5.2f} h   in store {figures.in_store:.1%}"
         )
     ours = results[0]
     times = quantiles(decisions(work), n=100)

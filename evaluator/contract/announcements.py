@@ -101,7 +101,8 @@ class EngineVersion(Wire, frozen=True, kw_only=True):
 class HostState(Wire, frozen=True, kw_only=True):
     """State of an evaluator's host, which changes while it runs: for maintainers to read.
 
-    No run is matched by it. ``gpus_free`` has the free memory of each GPU, in the driver's order;
+    Of those that can do a run, the one that has its weights among ``models`` is preferred; no run
+    waits for it. ``gpus_free`` has the free memory of each GPU, in the driver's order;
     ``disk_free`` is that of the evaluator's folder, ``store_free`` that of its models' store.
     ``models`` are the fetched models, those that were used last first, at most ``MOST_MODELS``.
     """

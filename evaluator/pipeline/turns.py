@@ -29,8 +29,9 @@ _NOT_BESIDE = frozenset({Code.ENGINE_OOM, Code.HOST_DIED, Code.HOST_FAILED})
 class Turns:
     """Work of the two parts of a system.
 
-    ``failing`` engines did not pass the self-test. ``write`` has the generator write candidates, and what else its load is used for; ``score`` has
-    the verifier score them, until the event is set and none is left.
+    ``write`` has the generator write candidates, and what else its load is used for; ``score`` has
+    the verifier score them, until the event is set and none is left. ``failing`` are the engines
+    that did not pass the self-test.
     """
 
     serve: Callable[[Model, Placement | None], AbstractAsyncContextManager[HttpBackend]]

@@ -340,7 +340,19 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
         declined=declined,
         model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
         verifier=_sizes(verifier) if verifier else None,
+        artefact=_artefact(submission),
     )
+
+
+def _artefact(submission: Submission) -> str:
+    """Return the name of the weights of a submission in a store; empty where none are fetched.
+
+    Of an adapter it is the base, which is by far the larger part, of a system the generator.
+    """
+    model = _model(submission)
+    if isinstance(model, AdapterModel):
+        model = model.base
+    return model.id if isinstance(model, HubModel | UploadModel) else ""
 
 
 def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Needs:
@@ -378,6 +390,7 @@ def candidates(pool: str) -> list[Candidate]:
     result = []
     for evaluator in Evaluator.objects.of_pool(pool).live():
         sets = [(held["name"], held["sealed"], held["digest"]) for held in evaluator.sets]
+        state = evaluator.host_state()
         result.append(
             Candidate(
                 name=evaluator.name,
@@ -386,6 +399,7 @@ def candidates(pool: str) -> list[Candidate]:
                 reads=frozenset(evaluator.reads),
                 executes=evaluator.executes,
                 host=evaluator.host_facts(),
+                fetched=frozenset(state.models if state else ()),
             )
         )
     return result

@@ -8,7 +8,10 @@ Of the runs that an evaluator can do, the first by these rules is next:
 - Then organisations come by what they used lately, the least first: GPU-seconds, which count half
   after ``HALF_LIFE_SECONDS``.
 - In an organisation the oldest run comes first, and before it one of the next ``AFFINE`` whose
-  weights the evaluator has in its store.
+  weights the evaluator has in its store. A run that has aged is passed over by none.
+
+The evaluator with a run's weights in its store begins it in place of one that would fetch them, if
+it is as large and free no later: which run is next does not change.
 
 An organisation at its cap is passed over, and so is a run that fits nowhere: nothing waits behind
 it. A run that is paused before its next attempt and that few evaluators can do reserves one of
@@ -323,7 +326,7 @@ class Queue:
                 best, found = key, runs
             if best == _FIRST:
                 break
-        return _affine(found, worker) if found else None
+        return _affine(found, worker, now) if found else None
 
     def _first_of(self, organisation: int, offer: _Offer) -> tuple[Rank, Sequence[Waiting]]:
         """Return the first runs of an organisation for a worker, and how they rank."""
@@ -386,10 +389,17 @@ def cost(worker: Worker, seconds: float) -> float:
     return max(1, worker.candidate.size[0]) * seconds
 
 
-def _affine(runs: Sequence[Waiting], worker: Worker) -> Waiting:
-    """Return the oldest run, or one of the next ones whose weights the worker has."""
+def _affine(runs: Sequence[Waiting], worker: Worker, now: float) -> Waiting:
+    """Return the oldest run, or until it has aged one of the next with weights in the store."""
     oldest = sorted(runs, key=lambda run: run.queued_at)[:AFFINE]
-    return next((run for run in oldest if run.artefact in worker.cached), oldest[0])
+    if now - oldest[0].queued_at >= AGEING_SECONDS:
+        return oldest[0]
+    return next((run for run in oldest if has_weights(worker, run)), oldest[0])
+
+
+def has_weights(worker: Worker, run: Waiting) -> bool:
+    """Return True where a worker has a run's weights in its store."""
+    return bool(run.artefact) and run.artefact in worker.cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +440,10 @@ class Schedule:
             for name, worker in self._workers.items()
         ]
         heapify(self._places)
+        self._holders: dict[str, frozenset[str]] = {}
+        for name, worker in self._workers.items():
+            for artefact in worker.cached:
+                self._holders[artefact] = self._holders.get(artefact, frozenset()) | {name}
 
     @property
     def workers(self) -> list[Worker]:
@@ -470,11 +484,37 @@ class Schedule:
             kind = (size, tuple(self.queue.fleet.lacking(worker.candidate)))
             run = self.queue.next_for(worker, self.workers, now=now)
             if run is not None:
+                worker = self._with_weights(run, worker, place)
                 self.queue.begin(run, worker, now=now)
                 yield self._start(run, worker, now)
                 self._wake(idle, kind, now)
             else:
                 idle.setdefault(kind, []).append(place)
+
+    def _with_weights(self, run: Waiting, worker: Worker, place: _Place) -> Worker:
+        """Return the worker that begins a run: one that has its weights, else ``worker``.
+
+        Only one that is asked now, is as large, is free no later and is not reserved takes the
+        place of ``worker``, which is asked again.
+        """
+        names = self._holders.get(run.artefact, frozenset())
+        now, free_at, size, name = place
+        if not names or name in names:
+            return worker
+        able = names & self.queue.fleet.able(self.queue.fleet.number(run.needs))
+        able -= self.queue.reserved(self.workers, now=now)
+        fitting = [
+            other
+            for other in self._places
+            if other[3] in able and other[2] == size and other[0] <= now and other[1] <= free_at
+        ]
+        if not fitting:
+            return worker
+        chosen = min(fitting)
+        self._places.remove(chosen)
+        self._places.append(place)
+        heapify(self._places)
+        return self._workers[chosen[3]]
 
     def _wake(self, idle: dict[object, list[_Place]], kind: object, now: float) -> None:
         """Let an idle worker of a kind be asked again; all where a run may reserve one of them."""

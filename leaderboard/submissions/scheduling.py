@@ -22,7 +22,7 @@ UNPLACED = frozenset({Code.ENGINE_OOM, Code.ENGINE_MISSING, Code.ENGINE_WRONG})
 
 @dataclass(frozen=True)
 class Candidate:
-    """Live evaluator, by its last announcement."""
+    """Live evaluator, by its last announcement. ``fetched`` are the models in its store."""
 
     name: str
     in_service: bool
@@ -30,6 +30,7 @@ class Candidate:
     reads: frozenset[int]
     executes: bool = False
     host: HostFacts | None = None
+    fetched: frozenset[str] = frozenset()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -52,6 +53,7 @@ class Needs:
     the endpoint's key, empty where it needs none. ``declined`` are those that declined the run,
     with the code of what they lack. ``model`` are the facts of weights, and ``verifier`` those of
     the second model of a system, None where there are none or they are not known.
+    ``artefact`` names the weights as a store does; an evaluator without them can do the attempt.
     """
 
     version: int
@@ -61,6 +63,7 @@ class Needs:
     declined: Mapping[str, Code] = field(default_factory=dict)
     model: ModelFacts | None = None
     verifier: ModelFacts | None = None
+    artefact: str = ""
 
     @cached_property
     def shape(self) -> tuple[object, ...]:

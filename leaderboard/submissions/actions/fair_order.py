@@ -43,6 +43,8 @@ from leaderboard.submissions.scheduling import Candidate, Needs
 REMEMBERED_HALF_LIVES = 5
 MOST_READ = 10_000
 """Attempts that are read at most, the first ones of all organisations before the second ones."""
+SOON_SECONDS = 60.0
+"""Time within which an evaluator is free that is sent a run because it has the weights."""
 _ORGANISATION = "run__submission__model__organisation"
 _ANYTHING = Needs(version=0, sets=frozenset())
 _ANYONE = Candidate("", in_service=True, sets=frozenset(), reads=frozenset({0}))
@@ -76,6 +78,7 @@ class Due:
             needs=needs,
             queued_at=self.queued_at,
             seconds=self.seconds,
+            artefact=needs.artefact,
             ready_at=self.ready_at,
         )
 
@@ -178,8 +181,21 @@ class FairOrder:
             if not run.practice:
                 ends.append((end, run.organisation))
             free_at[run.evaluator] = min(end, free_at.get(run.evaluator, end))
-        workers = [Worker(one, free_at.get(one.name, 0.0)) for one in fleet.serving]
+        workers = self._workers(fleet, free_at)
         return Schedule(queue, workers, now=now, ends=ends)
+
+    def _workers(self, fleet: Fleet, free_at: Mapping[str, float]) -> list[Worker]:
+        """Return the evaluators with the weights in their stores.
+
+        Those of an evaluator that is not free soon, or not known to be, do not matter: nothing is
+        to wait for it.
+        """
+        later = {run.evaluator for run in self._live if run.left is None or run.left > SOON_SECONDS}
+        workers = []
+        for one in fleet.serving:
+            cached = frozenset() if one.name in later else one.fetched
+            workers.append(Worker(one, free_at.get(one.name, 0.0), cached))
+        return workers
 
     def needs_of(self, due: Due, needs: Mapping[int, Needs]) -> Needs:
         """Return the requirements of an attempt; none where no evaluator says what it can do."""

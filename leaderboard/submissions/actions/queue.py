@@ -29,9 +29,9 @@ from leaderboard.errors import SiteError, quiet_database
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import fail, try_to_send
-from leaderboard.submissions.actions.fair_order import FairOrder
+from leaderboard.submissions.actions.fair_order import SOON_SECONDS, FairOrder
 from leaderboard.submissions.actions.paces import under_way
-from leaderboard.submissions.fair_share import Schedule
+from leaderboard.submissions.fair_share import Schedule, Start, has_weights
 from leaderboard.submissions.models import Decline, Outbox, Run, seconds_from_now
 from leaderboard.submissions.scheduling import Candidate, Needs, Route, route, route_around
 from leaderboard.submissions.states import LIVE, RunState
@@ -210,13 +210,23 @@ def _given_now(
 ) -> Iterator[tuple[int, Route]]:
     """Yield the attempts that evaluators are given now, by their keys, with their routes.
 
-    A route leaves out the evaluators that are reserved for another run.
+    An evaluator that is free soon and has the weights of its run in its store is sent its runs by
+    name, in their order. The routes of others leave it out, so that it takes none of theirs first,
+    and also the evaluators that are reserved for another run.
     """
     reserved = schedule.queue.reserved(schedule.workers, now=now)
-    for start in takewhile(lambda start: start.given_at <= now, schedule):
-        key = int(str(start.run.key))
-        others = reserved - {start.worker.candidate.name}
-        yield key, route_around(routes[key], others, candidates)
+    starts = list(takewhile(lambda start: start.given_at <= now, schedule))
+    named = {start.worker.candidate.name for start in starts if _begins_with_weights(start, now)}
+    for start in starts:
+        key, name = int(str(start.run.key)), start.worker.candidate.name
+        if name in named:
+            yield key, Route(names=(name,))
+        else:
+            yield key, route_around(routes[key], (reserved | named) - {name}, candidates)
+
+
+def _begins_with_weights(start: Start, now: float) -> bool:
+    return has_weights(start.worker, start.run) and start.at <= now + SOON_SECONDS
 
 
 def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:

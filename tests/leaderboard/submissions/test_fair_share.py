@@ -1,8 +1,11 @@
 """The run that an evaluator takes next."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -277,3 +280,57 @@ def test_runs_under_way_count_against_the_cap_until_they_end() -> None:
     runs.add(run("other", 2, at=1.0), now=1.0)
     starts = [(s.run.key, s.given_at) for s in Schedule(runs, [ONE], now=1.0, ends=[(60.0, 1)])]
     assert starts == [("other", 1.0), ("capped", 60.0)]
+
+
+def started(*runs: Waiting, workers: Sequence[Worker], now: float = 0.0) -> dict[object, str]:
+    """The worker of each run in a schedule of those that are given out now."""
+    waiting = queue(*workers)
+    for one in runs:
+        waiting.add(one, now=now)
+    starts = takewhile(lambda start: start.at <= now, Schedule(waiting, workers, now=now))
+    return {start.run.key: start.worker.candidate.name for start in starts}
+
+
+def test_of_idle_evaluators_the_one_with_the_weights_begins_the_run() -> None:
+    first, second = worker("a"), replace(worker("b"), cached=frozenset({"w"}))
+    run_of = [run("any", at=1.0), run("fetched", 2, at=2.0, artefact="w")]
+    assert started(*run_of, workers=[first, second], now=5.0) == {"any": "a", "fetched": "b"}
+    assert started(run_of[1], workers=[first, second], now=5.0) == {"fetched": "b"}
+    plain = run("plain", at=1.0, artefact="another")
+    assert started(plain, workers=[first, second], now=5.0) == {"plain": "a"}
+
+
+@pytest.mark.parametrize(
+    "change", ["busy", "larger", "out of service", "lacking"], ids=lambda change: change
+)
+def test_no_run_waits_for_an_evaluator_with_its_weights(change: str) -> None:
+    """Nor does it take a larger one from the models that need it."""
+    cached = frozenset({"w"})
+    holder = {
+        "busy": replace(worker("b"), free_at=50.0, cached=cached),
+        "larger": replace(worker("b", gpus=8, memory=80), cached=cached),
+        "out of service": replace(worker("b", serving=False), cached=cached),
+        "lacking": replace(worker("b"), cached=cached),
+    }[change]
+    needs = replace(SMALL, declined={"b": Code.UNKNOWN_SET}) if change == "lacking" else SMALL
+    wanted = run("run", needs=needs, artefact="w")
+    found = started(wanted, workers=[worker("a"), holder])
+    assert found == {"run": "a"}
+
+
+def test_weights_never_decide_between_organisations() -> None:
+    holder = replace(ONE, cached=frozenset({"w"}))
+    runs = queue(holder, o2=500.0)
+    runs.add(run("poor", 1, at=9.0), now=9.0)
+    runs.add(run("rich", 2, at=0.0, artefact="w"), now=9.0)
+    assert taken(runs, holder, now=9.0) == ["poor", "rich"]
+
+
+def test_a_run_that_has_aged_is_passed_over_by_none() -> None:
+    holder = replace(ONE, cached=frozenset({"w"}))
+    for now, first in ((AGEING_SECONDS - 1, "fetched"), (AGEING_SECONDS, "old")):
+        runs = queue(holder)
+        runs.add(run("old", at=0.0), now=now)
+        runs.add(run("fetched", at=1.0, artefact="w"), now=now)
+        chosen = runs.next_for(holder, [holder], now=now)
+        assert chosen and chosen.key == first

@@ -77,6 +77,8 @@ class Command(BaseCommand):
                 parts.append(row.cordon_reason)
             for one in row.engine_failures():
                 parts.append(f"{one.name} fails the self-test: {one.code}")
+            if state := row.host_state():
+                parts.append(f"{len(state.models)} models fetched")
             if row.last_error:
                 parts.append(f"last error {row.last_error}")
             self.stdout.write("  ".join(parts))
