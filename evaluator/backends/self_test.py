@@ -27,7 +27,7 @@ from evaluator.backends.interface import Sampling
 from evaluator.backends.servers import serve_checkpoint
 from evaluator.contract import canonical_json
 from evaluator.contract.announcements import EngineFailure, Library
-from evaluator.errors import Code, EvaluatorError
+from evaluator.errors import Code, EvaluatorError, host_error
 
 REFERENCE = Path(__file__).parent / "reference"
 ANSWERS = "answers.json"
@@ -102,6 +102,8 @@ def test_engine(name: Library, folder: Path = REFERENCE) -> EngineTest:
         code = None if right else Code.ENGINE_WRONG
     except EvaluatorError as failure:
         code = failure.code
+    except OSError as failure:  # there is no room for the socket
+        code = host_error(failure, "the self-test's folder").code
     return EngineTest(name, engines.version(Engine(name)), code)
 
 

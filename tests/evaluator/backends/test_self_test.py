@@ -1,6 +1,7 @@
 """Engines that do not answer a known checkpoint as on record get no runs."""
 
 import contextlib
+import errno
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -140,6 +141,14 @@ def test_an_engine_that_dies_is_announced_with_its_code(
     [no_memory] = run_tests(tmp_path)
     assert no_memory.code is Code.ENGINE_OOM and not no_memory.failing
     assert not (tmp_path / "self-test.json").exists()
+
+
+def test_a_full_disk_is_a_code_too(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**about: Any) -> Any:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(self_test.tempfile, "TemporaryDirectory", full)
+    assert self_test.test_engine("transformers").code is Code.DISK_FULL
 
 
 def test_the_setting_skips_it(served: list[Any], tmp_path: Path) -> None:
