@@ -226,8 +226,9 @@ class Runs(Console):
         "retracted_at",
         "retracted_by",
         "retracted_why",
+        "hints",
     )
-    readonly_fields = ("model_name", "pair", "progress", "is_retracted")
+    readonly_fields = ("model_name", "pair", "progress", "is_retracted", "hints")
     actions = ("requeue", "cancel", *map(retract_for, Run.Retraction))
 
     @admin.display(description="model", ordering="submission__model__name")
@@ -247,6 +248,11 @@ class Runs(Console):
     def is_retracted(self, run: Run) -> str:
         """Return yes or no."""
         return "yes" if run.retracted else "no"
+
+    @admin.display(description="its model: fine-tune or merge of")
+    def hints(self, run: Run) -> str:
+        """Return the models with tensors or the tokenizer of the run's model."""
+        return hints_in_words(run.submission.model)
 
     @admin.action(description="Queue again, with the items that are left")
     def requeue(self, request: HttpRequest, chosen: Any) -> None:
@@ -269,17 +275,62 @@ def relative_words(other: Relative) -> str:
     return f"{other.model} share {' and '.join(common)}"
 
 
+class TensorsInCommon(admin.SimpleListFilter):
+    """Filter of models by tensors that another model has too."""
+
+    title = "tensors in common with another model"
+    parameter_name = "alike"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [("yes", "Yes"), ("no", "None known")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the models that were chosen."""
+        chosen = {"yes": True, "no": False}.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(alike=chosen)
+
+
+def hints_in_words(model: Model) -> str:
+    """Return what a model may have been made of, or was made into, a line for each."""
+    return "\n".join(f"{relative_words(one)}." for one in actions.hints_of(model)) or "none known"
+
+
 @admin.register(Model, site=site)
 class Models(Console):
     """Models."""
 
-    list_display = ("name", "organisation", "lineage", "open_weights", "parameters", "created")
-    list_filter = ("open_weights",)
+    list_display = (
+        "name",
+        "organisation",
+        "lineage",
+        "has_alike",
+        "open_weights",
+        "parameters",
+        "created",
+    )
+    list_filter = (TensorsInCommon, "open_weights")
     search_fields = ("name", "organisation__name")
     list_select_related = ("organisation", "lineage")
-    fields = list_display
+    fields = (*list_display, "hints")
+    readonly_fields = ("has_alike", "hints")
     actions = ("find_relatives", "take_name")
     unreasoned = ("find_relatives",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return models, with True for those that have tensors in common with another."""
+        models: Any = super().get_queryset(request)
+        return actions.with_hints(models)
+
+    @admin.display(description="tensors in common", ordering="alike")
+    def has_alike(self, model: Any) -> str:
+        """Return "yes", or nothing: a cross would read as a fault."""
+        return "yes" if model.alike else ""
+
+    @admin.display(description="fine-tune or merge of")
+    def hints(self, model: Model) -> str:
+        """Return the models with tensors or the tokenizer in common."""
+        return hints_in_words(model)
 
     @admin.action(description="Find models with the same tensors or tokenizer")
     def find_relatives(self, request: HttpRequest, chosen: Any) -> None:

@@ -126,11 +126,12 @@ def end_lapsed(*args: object, **kwargs: object) -> None:
 
 @app.task(name=DRAIN_TASK)  # type: ignore[untyped-decorator]
 def drain() -> None:
-    """Send the jobs and the orders that are due."""
+    """Send the jobs and the orders that are due; then compare weights that a run has brought."""
     housekeeping(actions.drain_outbox)
     housekeeping(actions.drain_rescorings)
     housekeeping(actions.request_prompts)
     housekeeping(actions.request_notifications)
+    housekeeping(actions.compare_weights)
 
 
 @app.task(name=NOTIFY_TASK)  # type: ignore[untyped-decorator]

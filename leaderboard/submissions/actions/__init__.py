@@ -30,6 +30,7 @@ from leaderboard.submissions.actions.embargoes import (
 )
 from leaderboard.submissions.actions.expected import Expected, expected
 from leaderboard.submissions.actions.leases import end_lapsed, request_end_of_lapsed
+from leaderboard.submissions.actions.likenesses import compare_weights, hints_of, with_hints
 from leaderboard.submissions.actions.lineages import assign_lineage, register_lineage
 from leaderboard.submissions.actions.monitoring import (
     examine,
@@ -136,6 +137,7 @@ __all__ = [
     "close_rule",
     "close_rules",
     "commit_weights",
+    "compare_weights",
     "complete_upload",
     "condition",
     "continue_run",
@@ -160,6 +162,7 @@ __all__ = [
     "graded",
     "hide_reply",
     "hindrance",
+    "hints_of",
     "is_due",
     "lift_embargo",
     "mark_closed",
@@ -216,6 +219,7 @@ __all__ = [
     "watch",
     "weigh",
     "with_condition",
+    "with_hints",
     "withdraw",
     "withdraw_close",
     "withdraw_pair",

@@ -62,7 +62,12 @@ def store_summary(run: Run, body: Finished) -> Rows:
     if body.weights:
         # The list of tensors is stored once for all runs of the same weights.
         weights = body.weights.digest()
-        TensorList.objects.get_or_create(digest=weights, defaults={"data": body.weights.to_dict()})
+        fields = {"compared": False}
+        TensorList.objects.update_or_create(
+            digest=weights,
+            defaults=fields,
+            create_defaults=fields | {"data": body.weights.to_dict()},
+        )
         check_identity(run, weights)
     run.change(
         claimed=[counts.to_dict() for counts in body.sets],

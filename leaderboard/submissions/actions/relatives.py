@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evaluator.contract import Weights
+from evaluator.contract.adapters import UploadedAdapter
+from evaluator.contract.hub import HubFacts
+from evaluator.contract.uploads import UploadFacts
 from leaderboard.submissions.models import Model, Run, Submission, TensorList
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")
@@ -20,6 +23,16 @@ class Relative:
     model: str
     shared: float
     same_tokenizer: bool
+
+
+def tokenizer_name(facts: HubFacts | UploadFacts | UploadedAdapter | None) -> str:
+    """Return kind and digest of the tokenizer's file, by which equal ones are found; "" for none.
+
+    Digests of the hub and of uploads are of different kinds, so they are compared apart.
+    """
+    found = {file.name: file.digest for file in facts.files} if facts else {}
+    kind = "hub" if isinstance(facts, HubFacts) else "upload"
+    return next((f"{kind}:{found[name]}" for name in TOKENIZERS if name in found), "")
 
 
 def relatives_of(model: Model) -> list[Relative]:

@@ -27,6 +27,7 @@ from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.preflights import check_model
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import charge
+from leaderboard.submissions.actions.relatives import tokenizer_name
 from leaderboard.submissions.admission import STATEMENTS, Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
@@ -118,6 +119,7 @@ def _admit(
         base_upload=_locked_upload(organisation, base_upload(ask.base)),
         repo=ask.repo,
         **_hub_fields(read),
+        tokenizer=tokenizer_name(read),
         url=ask.url,
         served_model=ask.served_model,
         api=ask.api,

@@ -147,6 +147,8 @@ class Submission(models.Model):
     - ``sealed_keys`` holds the endpoint's API key, or the access token of a gated repository,
       HPKE-sealed to each evaluator of the pool, by the evaluator's name. It is erased when the run
       ends, or after a grace time where the run may be continued. ``keyed``: there was one.
+    - ``tokenizer`` is the kind and the digest of its tokenizer's file (``tokenizer_name``), empty
+      where none is known. Submissions with an equal one have the same tokenizer.
     - ``organisations`` are the keys of those that had the model by then. Its runs count for each of
       them, also after a transfer.
     - ``fingerprint`` is the digest of the request: it detects an idempotency key that is used for
@@ -170,6 +172,7 @@ class Submission(models.Model):
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="submissions")
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="submissions")
     organisations: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list)
+    tokenizer = models.CharField(max_length=100, blank=True, default="")
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="submissions")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     checkpoint = models.CharField(max_length=80, blank=True)
@@ -212,6 +215,13 @@ class Submission(models.Model):
     objects = SubmissionQuerySet.as_manager()
 
     class Meta:
+        indexes = (
+            models.Index(
+                fields=["tokenizer"],
+                condition=~models.Q(tokenizer=""),
+                name="submission_by_tokenizer",
+            ),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"
@@ -353,12 +363,24 @@ class Submission(models.Model):
 
 
 class TensorList(models.Model):
-    """Tensors of evaluated weights (``contract.Weights``), by the digest in their closings."""
+    """Tensors of evaluated weights (``contract.Weights``), by the digest in their closings.
+
+    ``compared`` is False until they were compared with those of other models, and again once a
+    further run has them.
+    """
 
     digest = models.CharField(max_length=64, unique=True)
     data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    compared = models.BooleanField(default=False)
 
     class Meta:
+        indexes = (
+            models.Index(
+                fields=["id"],
+                condition=models.Q(compared=False),
+                name="tensors_not_compared",
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(digest__regex=HEX32), name="tensors_are_sha256"
@@ -367,6 +389,41 @@ class TensorList(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class SampledTensor(models.Model):
+    """One of the largest tensors of a list: by them lists that have tensors in common are found."""
+
+    of = models.ForeignKey(TensorList, on_delete=models.CASCADE, related_name="sampled")
+    tensor = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["tensor", "of"], name="sampled_tensor_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.tensor
+
+
+class Likeness(models.Model):
+    """Share of the tensors of a model's weights that another model's have too, above 0.
+
+    It is the greatest that was found (``Weights.shared_with``). Each pair has two rows, one for
+    each of both models. A hint for maintainers: nothing is decided by it.
+    """
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="likenesses")
+    other = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="+")
+    shared = models.FloatField()
+    found = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "likenesses"
+        constraints = (models.UniqueConstraint(fields=["model", "other"], name="likeness_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.model_id} and {self.other_id}: {self.shared:.1%}"
 
 
 class Commitment(models.Model):

@@ -72,6 +72,7 @@ def test_the_commit_of_a_check_is_submitted_for_its_own_repository(
     assert client.post("/submit/", sent | {"api": "chat"}).status_code == 302
     submission = Submission.objects.get()
     assert (submission.commit, submission.api) == (filled["revision"], "")
+    assert submission.tokenizer.startswith("hub:")
 
 
 @pytest.mark.usefixtures("ready", "pair")

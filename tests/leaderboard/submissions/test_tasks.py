@@ -115,6 +115,7 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
         "drain_outbox",
         "drain_rescorings",
         "request_notifications",
+        "compare_weights",
     ):
         monkeypatch.setattr(actions, action, away)
     assert app.tasks[name].apply().successful()
