@@ -78,7 +78,7 @@ def test_parts_that_a_gpu_does_not_hold_are_served_in_turn(
 
 
 def test_a_generator_takes_no_more_gpus_because_of_its_verifier() -> None:
-    gpu = Gpu(40 * GIB, 39 * GIB)
+    gpu = Gpu(44 * GIB, 43 * GIB)
     assert place(EIGHT_B, [gpu] * 4, memory=0).gpus == 1
     assert place_together(EIGHT_B, EIGHT_B, [gpu] * 4, memory=0) is None
     assert place_together(SEVENTY_B, TINY, [LARGE] * 4, memory=0) is not None

@@ -112,6 +112,8 @@ def test_the_same_again_loads_nothing_and_a_lost_score_only_the_verifier(
     mended, _ = terminal.run(*terminal.verifier)
     assert terminal.loads[2:] == ["verifier"] and terminal.reader.texts.total() == 2
     assert mended["candidates"] == first["candidates"] and mended["right"] == N
+    again, _ = terminal.run(*terminal.verifier)
+    assert again["candidates"] == first["candidates"], "the torn line was cut off"
 
 
 def test_another_verifier_is_another_run(
