@@ -249,7 +249,7 @@ class Runs(Console):
         """Return yes or no."""
         return "yes" if run.retracted else "no"
 
-    @admin.display(description="its model: fine-tune or merge of")
+    @admin.display(description="in common with other models (fine-tune, merge?)")
     def hints(self, run: Run) -> str:
         """Return the models with tensors or the tokenizer of the run's model."""
         return hints_in_words(run.submission.model)
@@ -265,14 +265,14 @@ class Runs(Console):
         act_on_each(request, chosen, lambda run: actions.cancel(run=run.pk), done="Cancelled")
 
 
-def relative_words(other: Relative) -> str:
+def common_words(other: Relative) -> str:
     """Return what another model has in common with a model, in words."""
     common = []
     if other.shared:
         common.append(f"{other.shared:.1%} of the bytes of the smaller one's largest tensors")
     if other.same_tokenizer:
         common.append("the tokenizer")
-    return f"{other.model} share {' and '.join(common)}"
+    return " and ".join(common)
 
 
 class TensorsInCommon(admin.SimpleListFilter):
@@ -292,8 +292,9 @@ class TensorsInCommon(admin.SimpleListFilter):
 
 
 def hints_in_words(model: Model) -> str:
-    """Return what a model may have been made of, or was made into, a line for each."""
-    return "\n".join(f"{relative_words(one)}." for one in actions.hints_of(model)) or "none known"
+    """Return what other models have in common with a model, a line for each."""
+    hints = actions.hints_of(model)
+    return "\n".join(f"{one.model}: {common_words(one)}" for one in hints) or "none known"
 
 
 @admin.register(Model, site=site)
@@ -327,7 +328,7 @@ class Models(Console):
         """Return "yes", or nothing: a cross would read as a fault."""
         return "yes" if model.alike else ""
 
-    @admin.display(description="fine-tune or merge of")
+    @admin.display(description="in common with other models (fine-tune, merge?)")
     def hints(self, model: Model) -> str:
         """Return the models with tensors or the tokenizer in common."""
         return hints_in_words(model)
@@ -338,7 +339,9 @@ class Models(Console):
         for model in chosen:
             found = actions.relatives_of(model)
             for other in found[:MOST_RELATIVES]:
-                messages.info(request, f"{model.name} and {relative_words(other)}.")
+                messages.info(
+                    request, f"{model.name} and {other.model} share {common_words(other)}."
+                )
             if not found:
                 messages.info(request, f"{model.name}: no model has its tensors or its tokenizer.")
             elif len(found) > MOST_RELATIVES:

@@ -120,7 +120,7 @@ def test_the_console_shows_them_unasked(merged: Run, make_run: Any, console: Cli
     ]
     for address in (f"model/{model.pk}", f"run/{merged.pk}"):
         page = console.get(f"/manage/submissions/{address}/change/").content.decode()
-        assert "Model-1 share 30.0% of the bytes" in page and "Tuned share the tokenizer" in page
+        assert "Model-1: 30.0% of the bytes" in page and "Tuned: the tokenizer" in page
     listed = console.get("/manage/submissions/model/?alike=yes").content.decode()
     assert ">Merged<" in listed and ">Model-1<" in listed and ">Other<" not in listed
     others = console.get("/manage/submissions/model/?alike=no").content.decode()
