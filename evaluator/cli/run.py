@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -41,6 +42,9 @@ from evaluator.pipeline.graders import check_executes, check_kind
 from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
 from evaluator.pipeline.record import record_of
 from evaluator.protocols import Asked, Protocol
+
+if TYPE_CHECKING:
+    from evaluator.cli.system_run import LocalSystem
 
 READY_SECONDS = 300.0
 """Longest time until a model server is ready: a large checkpoint loads for minutes."""
@@ -128,7 +132,7 @@ class _Model:
     patience: float = 0
     gateway: Gateway | None = None
     caps: Caps = field(default_factory=Caps)
-    system: systems.LocalSystem | None = None
+    system: "LocalSystem | None" = None
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -265,7 +269,9 @@ async def _ask_open(
     in_flight = concurrency or (AT_ENDPOINT if remote else AT_CHECKPOINT)
     policy = Policy(concurrency=in_flight)
     if model.system:
-        await systems.ask_system(model.system, source, protocol, sink, reading, policy=policy)
+        from evaluator.cli.system_run import ask_system  # noqa: PLC0415
+
+        await ask_system(model.system, source, protocol, sink, reading, policy=policy)
         return
     if remote:
         policy = for_endpoint(policy)
@@ -298,7 +304,10 @@ def _model(args: argparse.Namespace) -> _Model:
     for lack in jail.missing():
         print(f"jail: {lack}", file=sys.stderr)
     if args.verifier:
-        system = systems.inspect_system(folder, args.verifier)
+        # Of an attempt's code, which takes longer to load than all others need.
+        from evaluator.cli.system_run import inspect_system  # noqa: PLC0415
+
+        system = inspect_system(folder, args.verifier)
         return _Model(system.generator.facts.digest, folder, system=system)
     facts = inspect_checkpoint(folder)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))

@@ -1,45 +1,16 @@
 """``run --verifier``: a second model chooses among the candidates that the first one writes.
 
-The parts are served, asked and scored by the code of an evaluator's attempt: both at once where
-this machine holds both, else in turn.
+This is its option and what it prints; ``system_run`` evaluates it, and takes longer to load.
 """
 
 import argparse
-import asyncio
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
-from evaluator.backends import HttpBackend, Usage
-from evaluator.cli import endpoint
-from evaluator.cli.outfolder import OutFolder
-from evaluator.cli.reading import Reading
-from evaluator.cli.sink import TerminalSink
-from evaluator.config import trusted_digests
 from evaluator.contract import Candidates, Part
 from evaluator.errors import Code, error
-from evaluator.pipeline.ask import ask_items
-from evaluator.pipeline.parts import Model, inspect_part, parts_of, serve_part
-from evaluator.pipeline.plan import Policy, PublicSource
-from evaluator.pipeline.record import record_of
-from evaluator.pipeline.turns import Turns, score_all, take_turns, write_all
-from evaluator.pipeline.verify import verify_items
 from evaluator.protocols import Protocol
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSystem:
-    """Two checkpoints that answer together, inspected."""
-
-    generator: Model
-    verifier: Model
 
 
 def add_option(command: argparse.ArgumentParser) -> None:
@@ -59,75 +30,6 @@ def check_verifier(verifier: str | None, protocol: Protocol) -> None:
         raise error(Code.VERIFIER_UNFIT, protocol.id)
     if verifier and "://" in verifier:
         raise error(Code.VERIFIER_ENDPOINT)
-
-
-def inspect_system(generator: Path, verifier: str) -> LocalSystem:
-    """Inspect both parts. Raises the CHECKPOINT_* codes."""
-    return LocalSystem(
-        inspect_part("generator", generator), inspect_part("verifier", Path(verifier))
-    )
-
-
-async def ask_system(
-    system: LocalSystem,
-    source: PublicSource,
-    protocol: Protocol,
-    sink: TerminalSink,
-    reading: Reading,
-    *,
-    policy: Policy,
-) -> None:
-    """Have the candidates that are missing written, and those without a score scored.
-
-    A part that has nothing left to do is not loaded.
-    """
-    out = sink.out
-
-    async def write(backend: HttpBackend, written: asyncio.Event) -> None:
-        await ask_items([source], protocol, backend, sink, policy=policy)
-        template = system.generator.facts.template
-        out.record(record_of(protocol, [source], backend, remote=False, template=template))
-        written.set()
-        await reading.read(source, backend, policy)
-
-    async def score(scorer: HttpBackend, written: asyncio.Event) -> None:
-        await verify_items([source], protocol, scorer, sink, policy=policy, written=written)
-
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
-        serve = partial(
-            serve_part,
-            trusted=trusted_digests(os.environ),
-            workdir=Path(work),
-            api=protocol.api,
-        )
-        turns = Turns(serve=serve, write=write, score=score)
-        try:
-            if len(out.done) == source.n:  # the set is still to be read
-                await write_all(turns, system.generator)
-            elif _is_written(out, source, protocol) and not reading.is_open:
-                await score_all(turns, system.verifier)
-            else:
-                await take_turns(turns, system.generator, system.verifier)
-        finally:
-            out.store_parts(_parts(system, out))
-
-
-def _is_written(out: OutFolder, source: PublicSource, protocol: Protocol) -> bool:
-    whole = [votes for votes in out.samples.values() if len(votes) == protocol.samples]
-    return len(whole) == source.n
-
-
-def _parts(system: LocalSystem, out: OutFolder) -> list[Part]:
-    """Return what each part computed; a part that was not loaded now keeps its time of before."""
-    written = endpoint.total_of(out.spent.values()) or Usage()
-    models = (system.generator, system.verifier)
-    before = {part.role: part for part in out.parts}
-    return [
-        part
-        if part.engine or part.role not in before
-        else replace(part, engine=before[part.role].engine, seconds=before[part.role].seconds)
-        for part in parts_of(models, written=written, scored=out.tokens_scored)
-    ]
 
 
 def record(parts: Sequence[Part], candidates: Candidates | None) -> dict[str, Any]:
