@@ -18,6 +18,7 @@ from tests.servers.hub import add, running
 BASE = "demo-org/demo-small"
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not jail.available(), reason="needs bubblewrap"),
 ]

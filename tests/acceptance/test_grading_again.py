@@ -7,7 +7,7 @@ import pytest
 
 from demo.problems import private_set, public_set
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 
 ROWS = (public_set()[:40], private_set()[:40])
 STRICT = "lm-eval-strict-3"
@@ -81,7 +81,6 @@ def test_a_run_is_graded_again_and_the_board_is_made_of_it_when_switched(graded:
     assert row["public"]["right"] == beside[STRICT, "open"]["right"]
 
 
-@pytest.mark.long
 def test_an_evaluator_that_was_away_answers_and_one_that_lost_its_answers_says_so(
     graded: tuple,
 ) -> None:

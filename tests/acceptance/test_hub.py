@@ -35,6 +35,7 @@ def submit(house: House, name: str, *more: str, repo: str = REPO) -> dict[str, A
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_model_is_submitted_by_its_repository_and_stands_on_the_board(
     make_house: Callable[..., House],
 ) -> None:

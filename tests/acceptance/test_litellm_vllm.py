@@ -27,6 +27,7 @@ from tests.evaluator.installed import write_rows
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
     pytest.mark.skipif(find_spec("litellm") is None, reason="LiteLLM is not installed"),
@@ -125,7 +126,6 @@ def test_the_routed_name_is_known_to_litellm_alone(vllm: str, tmp_path: Path) ->
     refused(done, Code.ENDPOINT_NOT_FOUND)
 
 
-@pytest.mark.long
 def test_a_chain_is_ranked_by_what_stands_behind_it(
     vllm: str, litellm: Callable, ask: Callable, make_house: Callable
 ) -> None:

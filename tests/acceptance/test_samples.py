@@ -10,7 +10,7 @@ from demo.problems import private_set, public_set
 from evaluator.contract import MIN_CELL_SIZE, Record, Votes
 from evaluator.pipeline.plan import WAITING
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(420)]
 
 PROTOCOL, SAMPLES, IN_FLIGHT = "lmsi-5shot-sc32", 32, 16
 ROWS = (public_set()[:30], private_set()[:110])

@@ -12,7 +12,7 @@ from evaluator.contract import unpack_bits
 ROWS = (public_set()[:40], private_set()[:40])
 RUNS = 6
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture
@@ -31,7 +31,6 @@ def pair_of(make_house, steady):
     return begin
 
 
-@pytest.mark.long
 def test_a_queue_longer_than_a_message_lives(pair_of) -> None:
     house, endpoint = pair_of("evaluator", "evaluator-2")
     runs = [house.submit_endpoint(f"model-{number}", endpoint) for number in range(RUNS)]

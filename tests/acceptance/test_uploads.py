@@ -36,6 +36,7 @@ def submit(house: House, folder: Path, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_is_uploaded_and_stands_on_the_board_and_its_copy_gets_no_run(
     make_house: Callable[..., House], tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def read(runner: asyncio.Runner, backend: HttpBackend, items: list[Item]) -> dic
     return {item.question: one for item, one in zip(items, found, strict=True)}
 
 
+@pytest.mark.long
 def test_both_engines_find_the_same_likelihoods_in_any_order(
     engines: tuple[asyncio.Runner, HttpBackend, HttpBackend], problems: Path
 ) -> None:

@@ -34,7 +34,9 @@ def filtered(samples: Path, name: str) -> dict[int, dict[str, Any]]:
     return {sample["index"]: sample for sample in found if sample["filter"] == name}
 
 
-@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=NEEDS_VLLM)])
+@pytest.mark.parametrize(
+    "engine", ["transformers", pytest.param("vllm", marks=[NEEDS_VLLM, pytest.mark.long])]
+)
 def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> None:
     write_rows(tmp_path / "test.jsonl", generate(11, N, templates=SHORT))
     write_rows(tmp_path / "train.jsonl", generate(12, 60, templates=SHORT))

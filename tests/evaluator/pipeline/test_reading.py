@@ -103,7 +103,9 @@ def test_one_load_asks_both_sets_and_then_reads_both(bench: Bench, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=NEEDS_VLLM)])
+@pytest.mark.parametrize(
+    "engine", ["transformers", pytest.param("vllm", marks=[NEEDS_VLLM, pytest.mark.long])]
+)
 def test_a_real_engine_is_started_once(
     engine: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
