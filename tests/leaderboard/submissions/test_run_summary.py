@@ -97,6 +97,7 @@ def test_aggregates_and_record_are_stored_and_shown(
     page = text_of(client.get(f"/runs/{run.pk}/"))
     shown = (
         "4 answers to each item of public",
+        "The majority answer is graded.",
         "0.7143",
         "over 6 to 10",
         "0.938",

@@ -25,6 +25,7 @@ from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator
 from tests.leaderboard.practising import practice_pair
 from tests.leaderboard.submissions.test_pages import text_of
+from tests.leaderboard.submissions.test_run_summary import VOTES
 from tests.servers.hub import FaultyServer, add, running
 
 PROTOCOL = "demo-verify-48"
@@ -251,6 +252,9 @@ def test_parts_and_candidates_are_stored_and_shown(
         assert words in page
     for words in ("4 candidates for each item of public", 'class="candidates"', "100.0", "+75.0"):
         assert words in page
+    run.outcomes.filter(item_set__sealed=False).update(votes=VOTES.to_dict())
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    assert "The verifier's choice is graded" in page and "majority answer is graded" not in page
 
 
 @pytest.mark.usefixtures("small_cells")
