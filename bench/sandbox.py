@@ -8,6 +8,7 @@ the memory of the sandbox's processes after a tenth of the programs and after al
 """
 
 import argparse
+import contextlib
 import gzip
 import itertools
 import json
@@ -116,8 +117,9 @@ def _computing() -> float:
     """Return the seconds of this process, its descendants, and all that they have waited for."""
     ticks = 0
     for process in _family(os.getpid()):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(map(int, fields[11:15]))
+        with contextlib.suppress(OSError):  # it has ended: its parent has its ticks
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -127,10 +129,14 @@ def _memory() -> int:
 
 
 def _family(parent: int) -> Iterator[int]:
+    """Return a process and its descendants; programs end while they are listed."""
     yield parent
-    for thread in Path(f"/proc/{parent}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from _family(int(child))
+    children: list[str] = []
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{parent}/task").iterdir():
+            children += (thread / "children").read_text().split()
+    for child in children:
+        yield from _family(int(child))
 
 
 def _share(process: int) -> int:
