@@ -213,7 +213,9 @@ def _port_permitted(port: int, *, allow_private: bool) -> bool:
 def _split(url: str) -> SplitResult:
     refused: EvaluatorError = error(Code.ENDPOINT_REFUSED, "url")
     # urlsplit drops tabs and newlines silently and browsers read a backslash as a slash
-    if not url.isascii() or not url.isprintable() or len(url) > 2000 or set(url) & set(" \\?#@%"):
+    if not url.isascii() or not url.isprintable() or len(url) > 2000:
+        raise refused
+    if set(url) & set(" \\?#@%"):
         raise refused
     try:
         parts = urlsplit(url)

@@ -14,6 +14,7 @@ import msgspec
 
 from evaluator import addresses
 from evaluator.contract import Hex32, Name, fits
+from evaluator.contract.announcements import MOST_ENDPOINT_RUNS
 from evaluator.errors import Code, EvaluatorError, error
 
 FORBIDDEN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
@@ -81,6 +82,15 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_ENDPOINT_START_SECONDS": Setting(
         "120", "Seconds to wait for an endpoint that has never answered, 0 to 86400."
     ),
+    "HOLDFAST_ENDPOINT_RUNS": Setting(
+        "8",
+        "Runs of endpoints that it carries at once, apart from that of weights, 0 to 64. With 0 an"
+        " endpoint takes the place of weights.",
+    ),
+    "HOLDFAST_REQUESTS_PER_HOST": Setting(
+        "128",
+        "Requests that all of these runs together have in flight to one host, 2 to 4096.",
+    ),
     "HOLDFAST_ENGINE": Setting(
         "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
     ),
@@ -126,6 +136,8 @@ class Config:
     - With ``self_test`` the engines are tested before the evaluator takes runs.
     - An endpoint that falls silent is waited for ``outage_seconds``, one that has never answered
       ``start_seconds``.
+    - It carries ``endpoint_runs`` runs of endpoints at once, apart from that of weights. They have
+      at most ``requests_per_host`` requests in flight to one host.
     """
 
     broker_url: str
@@ -144,6 +156,8 @@ class Config:
     trusted: frozenset[str] = frozenset()
     outage_seconds: float = 1800.0
     start_seconds: float = 120.0
+    endpoint_runs: int = 8
+    requests_per_host: int = 128
     backup_stamp: Path | None = None
     self_test: bool = True
 
@@ -160,6 +174,7 @@ class Config:
         pool = environ.get("HOLDFAST_POOL") or SETTINGS["HOLDFAST_POOL"].default
         if not fits(pool, Name):
             raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name")
+        backup_stamp = environ.get("HOLDFAST_BACKUP_STAMP")
         return cls(
             broker_url=_required(environ, "BROKER_URL"),
             home=home,
@@ -183,7 +198,9 @@ class Config:
             start_seconds=_seconds(
                 environ, "HOLDFAST_ENDPOINT_START_SECONDS", least=0, most=86_400
             ),
-            backup_stamp=Path(stamp) if (stamp := environ.get("HOLDFAST_BACKUP_STAMP")) else None,
+            endpoint_runs=_whole(environ, "HOLDFAST_ENDPOINT_RUNS", 0, MOST_ENDPOINT_RUNS),
+            requests_per_host=_whole(environ, "HOLDFAST_REQUESTS_PER_HOST", 2, 4096),
+            backup_stamp=Path(backup_stamp) if backup_stamp else None,
             self_test=_switch(environ, "HOLDFAST_SELF_TEST"),
         )
 
@@ -235,6 +252,13 @@ def _seconds(
             Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
         )
     return seconds
+
+
+def _whole(environ: Mapping[str, str], name: str, least: int, most: int) -> int:
+    value = environ.get(name) or SETTINGS[name].default
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise error(Code.MISCONFIGURED, f"{name} is not a whole number from {least} to {most}")
+    return int(value)
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

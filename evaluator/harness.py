@@ -128,11 +128,10 @@ async def _run(order: bytes, home: str, seconds: float) -> None:
 
 
 def _decoded(result: dict[str, Any], task: str) -> Harnessed:
-    figures = {
-        name: float(value)
-        for name, value in result["results"][task].items()
-        if isinstance(value, int | float)
-    }
+    figures = {}
+    for name, value in result["results"][task].items():
+        if isinstance(value, int | float):
+            figures[name] = float(value)
     samples = tuple(
         Sample(
             index=int(sample["index"]),

@@ -84,14 +84,12 @@ class Item:
         The answer is a program of its own, or the question (a signature and a docstring) begins
         it.
         """
-        return self.answer if self._is_whole() else self.question + self.answer
-
-    def _is_whole(self) -> bool:
         try:
             body = parsed(self.answer).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-        return any(getattr(statement, "name", "") == self.entry for statement in body)
+            body = []
+        defined = {getattr(statement, "name", "") for statement in body}
+        return self.answer if self.entry in defined else self.question + self.answer
 
 
 def parsed(source: str) -> ast.Module:
@@ -243,11 +241,17 @@ def set_digest(items: Sequence[Item]) -> str:
 
 def _parse_line(line: bytes, number: int) -> Item:
     place = f"line {number}"
-    record = _record(line, place)
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise error(Code.SET_BAD_JSON, place) from None
+    if not isinstance(record, dict):
+        raise error(Code.SET_BAD_JSON, place)
     kind = record.get("kind", "number")
     if kind not in KINDS:
         raise error(Code.SET_UNKNOWN_KIND, place)
-    question, answer = (_text(record, name, place) for name in ("question", "answer"))
+    question = _text(record, "question", place)
+    answer = _text(record, "answer", place)
     more = _more_fields(record, kind, place)
     try:
         gold = gold_of(answer, kind, len(more.get("choices", LETTERS)))
@@ -255,17 +259,6 @@ def _parse_line(line: bytes, number: int) -> Item:
         form = f": {refused.detail}" if refused.detail else ""
         raise error(refused.code, f"{place}{form}") from None
     return Item(question=question, answer=answer, gold=gold, kind=kind, **more)
-
-
-def _record(line: bytes, place: str) -> dict[str, Any]:
-    """Return the JSON object of a line. ``place`` names the line in errors."""
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise error(Code.SET_BAD_JSON, place) from None
-    if not isinstance(record, dict):
-        raise error(Code.SET_BAD_JSON, place)
-    return record
 
 
 def _text(record: Mapping[str, Any], name: str, place: str) -> str:

@@ -404,13 +404,16 @@ def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
     """
     enabled = parent / "cgroup.subtree_control"
     try:
-        if enabled.exists() and not set(wanted) <= set(enabled.read_text(encoding="ascii").split()):
-            enabled.write_text(" ".join(f"+{name}" for name in wanted), encoding="ascii")
+        if enabled.exists():
+            missing = set(wanted).difference(enabled.read_text(encoding="ascii").split())
+            if missing:
+                enabled.write_text(" ".join(f"+{name}" for name in wanted), encoding="ascii")
         probe = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent))
     except OSError:
         return False
+    files = (*wanted.values(), "cgroup.procs")
     try:
-        return all(os.access(probe / file, os.W_OK) for file in (*wanted.values(), "cgroup.procs"))
+        return all(os.access(probe / file, os.W_OK) for file in files)
     finally:
         probe.rmdir()
 
@@ -492,9 +495,11 @@ def _allow(
 def _binds(option: str, paths: Iterable[Path]) -> list[str]:
     # Sorted, a folder comes before the files in it. Links stay as they are.
     ends = sorted({os.path.abspath(path) for path in paths})  # noqa: PTH100
-    above = sorted({str(parent) for end in ends for parent in Path(end).parents} - {"/"})
+    above: set[str] = set()
+    for end in ends:
+        above.update(str(parent) for parent in Path(end).parents)
     arguments: list[str] = []
-    for folder in above:
+    for folder in sorted(above - {"/"}):
         arguments += _open_folder(folder)
     for end in ends:
         arguments += [option, os.path.realpath(end), end]
@@ -509,7 +514,10 @@ def _variables(environment: Mapping[str, str]) -> list[str]:
         "USER": "inmate",
         **environment,
     }
-    return ["--clearenv", *(part for pair in variables.items() for part in ("--setenv", *pair))]
+    arguments = ["--clearenv"]
+    for name, value in variables.items():
+        arguments += ["--setenv", name, value]
+    return arguments
 
 
 @functools.cache
@@ -539,9 +547,10 @@ def _within(path: Path, folders: Iterable[str]) -> bool:
 def _open_to_all(path: Path) -> bool:
     """Return True where an unprivileged uid can read a file, or a folder and the entries in it."""
     mode = path.stat().st_mode
+    if not mode & stat.S_IROTH:
+        return False
     if not stat.S_ISDIR(mode):
-        return bool(mode & stat.S_IROTH)
-    folder_open = mode & stat.S_IROTH and mode & stat.S_IXOTH
-    return bool(folder_open) and all(
-        entry.stat().st_mode & stat.S_IROTH for entry in path.iterdir()
-    )
+        return True
+    if not mode & stat.S_IXOTH:
+        return False
+    return all(entry.stat().st_mode & stat.S_IROTH for entry in path.iterdir())

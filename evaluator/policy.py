@@ -122,8 +122,9 @@ def site_of(recipient: Recipient) -> str:
     labels = host.split(".")
     if labels[-1].isdigit():
         return host
-    below_country = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
-    return ".".join(labels[-3:] if below_country else labels[-2:])
+    if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3:
+        return ".".join(labels[-3:])  # below a country's suffix, as co.uk
+    return ".".join(labels[-2:])
 
 
 def endpoint_tier(

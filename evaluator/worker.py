@@ -1,12 +1,13 @@
-"""Worker of the evaluator: one attempt at one run at a time.
+"""Worker of the evaluator: one run of weights at a time, and several of endpoints.
 
 Start it with ``celery -A evaluator.worker worker -Q evaluate.POOL --pool solo``.
 
 - The broker only notifies, the site's database is the queue: a message is acknowledged before the
   work begins, and a second one for the same attempt is dropped.
+- Weights have the main thread, each run of an endpoint a thread of its own (``endpoint_runs``).
 - The worker stays alive however an attempt ends.
-- SIGTERM stops it: the attempt under way ends within a third of its lease, finished or handed back.
-  SIGUSR1 drains it: it takes no more runs, and the attempt under way may take its time.
+- SIGTERM stops it: attempts under way end within a third of their leases, finished or handed back.
+  SIGUSR1 drains it: it takes no more runs, and attempts under way may take their time.
 - Only codes, counts and ids are logged: no prompt, no completion, no argument of a message.
 """
 
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +45,10 @@ from evaluator.contract import (
     RESCORE_TASK,
     SHIP_TASK,
     Announcement,
+    Endpoint,
+    JobSpec,
     Ship,
+    endpoint_queue,
     journal_queue,
     lease_queue,
 )
@@ -51,10 +56,12 @@ from evaluator.contract.announcements import EngineFailure
 from evaluator.contract.probes import probe_queue
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
-from evaluator.ledger.envelopes import seal_report
-from evaluator.pipeline.attempt import run_job
+from evaluator.ledger.envelopes import pack_envelopes, seal_report
+from evaluator.pipeline.attempt import GRACE_SECONDS, run_job
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.disk import disk_errors
+from evaluator.pipeline.endpoint_runs import EndpointRuns, HostRequests
+from evaluator.pipeline.interrupted import Upkeep, close_interrupted
 from evaluator.pipeline.leases import AnsweredLeases, Claims, Leases, MessageQueue, take_slot
 from evaluator.pipeline.plan import folder_inside
 from evaluator.pipeline.presence import Announcer, Inventory, Presence
@@ -73,7 +80,8 @@ _log = logging.getLogger(__name__)
 CLOSE_SECONDS = 5.0
 """Seconds in which a stopping worker tries to empty its spool; the next start sends the rest."""
 
-Publish = Callable[[dict[str, Any]], None]
+Publish = Callable[[Sequence[dict[str, Any]]], None]
+"""Sends the reports of one message to the recorder, in one try."""
 _T = TypeVar("_T")
 
 
@@ -100,7 +108,7 @@ def open_context(
     journal = Journal(config.home / "journal.jsonl", keys.name, keys.report)
     recipients = Recipients.from_dict(config.recipients)
     recipients.check_keys()
-    spool = Spool(config.home / "spool", publish)
+    spool = Spool(config.home / "spool", publish, accepted=leases.accepted)
     context = Context(
         evaluator=keys.name,
         sets=config.sets,
@@ -130,11 +138,13 @@ def open_context(
             host=host_facts(failing),
             state=partial(host_state, config.home, config.store),
             endpoints=recipients.published(),
+            endpoint_runs=config.endpoint_runs,
         ),
+        requests=HostRequests(config.requests_per_host),
         leases=leases,
         seal=lambda report: seal_report(report, keys.report).to_dict(),
         put=spool.put,
-        publish=publish,
+        publish=lambda envelope: publish([envelope]),
         stopping=stopping,
         draining=draining,
         failing=frozenset(one.name for one in failing),
@@ -202,6 +212,8 @@ class _Process:
     announcer: Announcer | None = None
     lease_queue: MessageQueue | None = None
     probe_queue: MessageQueue | None = None
+    endpoint_runs: EndpointRuns | None = None
+    upkeep: Upkeep | None = None
     drained_by_signal = False
 
 
@@ -233,6 +245,18 @@ def _only_argument(args: Sequence[object], kwargs: Mapping[str, object]) -> obje
     return args[0] if len(args) == 1 and not kwargs else None
 
 
+def run_endpoint(data: object, context: Context) -> None:
+    """Make one attempt at a run of an endpoint. A job of weights has another queue: it is dropped.
+
+    Never raises an ``EvaluatorError``.
+    """
+    with suppress(EvaluatorError):
+        if not isinstance(JobSpec.from_dict(data).system, Endpoint):
+            _log.warning("dropped: weights among the endpoints")
+            return
+    run_job(data, context)
+
+
 def ship_log(data: object, context: Context) -> None:
     """Carry out a ``Ship``. Never raises an ``EvaluatorError``: the site asks again."""
     try:
@@ -241,15 +265,15 @@ def ship_log(data: object, context: Context) -> None:
         _log.warning("log not shipped: code=%s", failure.code)
 
 
-def publish_report(envelope: dict[str, Any]) -> None:
-    """Send one report to the recorder, in one try. Raises any error of the broker's client."""
+def publish_reports(envelopes: Sequence[dict[str, Any]]) -> None:
+    """Send one message to the recorder, in one try. Raises any error of the broker's client."""
     app.send_task(
         RECORD_TASK,
-        args=[envelope],
+        args=[pack_envelopes(envelopes)],
         queue=RECORD_QUEUE,
         ignore_result=True,
         retry=False,
-        argsrepr="(report)",
+        argsrepr="(reports)",
     )
 
 
@@ -300,7 +324,8 @@ def _start(sender: Any, **_: object) -> None:
     def start() -> None:
         if "solo" not in str(sender.pool_cls):
             raise error(
-                Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread"
+                Code.MISCONFIGURED,
+                "--pool must be solo: one run of weights at a time, in the main thread",
             )
         dump_no_core()
         config = Config.from_env(os.environ)
@@ -309,7 +334,7 @@ def _start(sender: Any, **_: object) -> None:
         leases = AnsweredLeases(take_slot(config.home / "slots"))
         context, spool = open_context(
             config,
-            publish_report,
+            publish_reports,
             leases=leases,
             stopping=is_stopping,
             draining=is_draining,
@@ -326,8 +351,19 @@ def _start(sender: Any, **_: object) -> None:
         )
         _Process.probe_queue.start()
         _Process.context, _Process.spool = context, spool
+        close_interrupted(context)
         context.ship_lines()
         spool.start()
+        _Process.upkeep = Upkeep(context, spool.take_over)
+        _Process.upkeep.start()
+        if config.endpoint_runs:
+            _Process.endpoint_runs = EndpointRuns(
+                app.connection_for_read,
+                endpoint_queue(context.evaluator),
+                lambda data: run_endpoint(data, context),
+                places=config.endpoint_runs,
+            )
+            _Process.endpoint_runs.start()
         _Process.announcer = Announcer(
             context.presence,
             partial(publish_announcement, context),
@@ -342,9 +378,11 @@ def _start(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     if _Process.announcer is not None:
         _Process.announcer.close(seconds=1.0)
-    for queue in (_Process.lease_queue, _Process.probe_queue):
-        if queue is not None:
-            queue.close(seconds=1.0)
+    if _Process.endpoint_runs is not None:
+        _Process.endpoint_runs.close(seconds=GRACE_SECONDS + CLOSE_SECONDS)
+    for thread in (_Process.lease_queue, _Process.probe_queue, _Process.upkeep):
+        if thread is not None:
+            thread.close(seconds=1.0)
     if _Process.spool is not None:
         _Process.spool.close(seconds=CLOSE_SECONDS)
 

@@ -119,15 +119,17 @@ def read_adapter(folder: Path) -> Adapter:
     config = read_config(folder / CONFIG)
     _check_settings(config)
     if not (folder / WEIGHTS).is_file():
-        pickled = (folder / PICKLE).is_file()
-        no_weights = error(Code.CHECKPOINT_NO_WEIGHTS, WEIGHTS)
-        raise error(Code.CHECKPOINT_PICKLE, PICKLE) if pickled else no_weights
-    modules = _modules(read_tensors(folder / WEIGHTS).entries)
-    _check_ranks(config, modules)
-    named, revision = config.get("base_model_name_or_path"), config.get("revision")
-    named = named if isinstance(named, str) and is_repo(named) else ""
-    revision = revision if isinstance(revision, str) and is_revision(revision) else ""
-    return Adapter(config, modules, named, revision if named else "")
+        if (folder / PICKLE).is_file():
+            raise error(Code.CHECKPOINT_PICKLE, PICKLE)
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, WEIGHTS)
+    modules = _modules(config, read_tensors(folder / WEIGHTS).entries)
+    named = config.get("base_model_name_or_path")
+    if not isinstance(named, str) or not is_repo(named):
+        return Adapter(config, modules, "", "")
+    revision = config.get("revision")
+    if not isinstance(revision, str) or not is_revision(revision):
+        revision = ""
+    return Adapter(config, modules, named, revision)
 
 
 def check_base(adapter: Adapter, folder: Path) -> None:
@@ -139,10 +141,9 @@ def check_base(adapter: Adapter, folder: Path) -> None:
     shards = read_shards(folder).values()
     if method_of(read_config(folder / "config.json")):
         raise error(Code.CHECKPOINT_QUANTISED, "the base model")
-    _check_fits(adapter, {name: one for shard in shards for name, one in shard.entries.items()})
-
-
-def _check_fits(adapter: Adapter, base: Mapping[str, Tensor]) -> None:
+    base: dict[str, Tensor] = {}
+    for shard in shards:
+        base |= shard.entries
     absent = [name for name in adapter.modules if f"{name}.weight" not in base]
     if absent:
         found = f"{len(absent)} of {len(adapter.modules)} matrices are not in the base model"
@@ -197,7 +198,8 @@ def _check_settings(config: Mapping[str, Any]) -> None:
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
     """Refuse ranks and factors that are no numbers."""
-    ranks, factors = config.get("rank_pattern") or {}, config.get("alpha_pattern") or {}
+    ranks = config.get("rank_pattern") or {}
+    factors = config.get("alpha_pattern") or {}
     if not isinstance(ranks, dict) or not isinstance(factors, dict):
         raise error(Code.CHECKPOINT_BAD_CONFIG, CONFIG)
     for rank in (config.get("r"), *ranks.values()):
@@ -208,25 +210,25 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
             raise error(Code.CHECKPOINT_BAD_CONFIG, f"{CONFIG}: lora_alpha")
 
 
-def _modules(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, tuple[str, Tensor]]]:
-    """Return name and header of both matrices, by the module that they change."""
+def _modules(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> dict[str, dict[str, tuple[str, Tensor]]]:
+    """Return name and header of both matrices, by the module that they change.
+
+    Refuses matrices whose ranks differ from each other, or from the configuration's.
+    """
     modules: dict[str, dict[str, tuple[str, Tensor]]] = {}
     for name, tensor in tensors.items():
         matrix = _MATRIX.fullmatch(name)
         if matrix is None or len(tensor.shape) != 2 or tensor.dtype not in FLOATS:
             raise error(Code.CHECKPOINT_ADAPTER_KIND, "tensors other than the matrices of LoRA")
         modules.setdefault(matrix[1], {})[matrix[2]] = (name, tensor)
-    return modules
-
-
-def _check_ranks(
-    config: Mapping[str, Any], modules: Mapping[str, Mapping[str, tuple[str, Tensor]]]
-) -> None:
-    """Refuse matrices whose ranks differ from each other, or from the configuration's."""
     for pair in modules.values():
         if pair.keys() != {"A", "B"}:
             raise error(Code.CHECKPOINT_ADAPTER_UNFIT, "one of two matrices is missing")
-        first, second = pair["A"][1].shape[0], pair["B"][1].shape[1]
+        first = pair["A"][1].shape[0]
+        second = pair["B"][1].shape[1]
         declared = config.get("rank_pattern") or first == config["r"]
         if first != second or not declared:
             raise error(Code.CHECKPOINT_ADAPTER_UNFIT, "the ranks of its matrices differ")
+    return modules

@@ -29,16 +29,11 @@ def chat_template(folder: Path) -> str | None:
     elif (folder / "chat_template.json").is_file():
         template = _read_json(folder / "chat_template.json").get("chat_template")
     if isinstance(template, list):
-        template = _default_template(template)
+        named = [entry for entry in template if isinstance(entry, dict)]
+        defaults = [entry.get("template") for entry in named if entry.get("name") == "default"]
+        template = defaults[0] if defaults else None
     if isinstance(template, str) and len(template) <= MAX_TEMPLATE:
         return template
-    return None
-
-
-def _default_template(named: list[Any]) -> Any:
-    for entry in named:
-        if isinstance(entry, dict) and entry.get("name") == "default":
-            return entry.get("template")
     return None
 
 

@@ -41,6 +41,17 @@ class FileFacts:
     sha256: str
     size: int
 
+    @classmethod
+    def read(cls, folder: Path, path: Path) -> "FileFacts":
+        """Hash a file below ``folder``."""
+        # The file may have been replaced by a link (O_NOFOLLOW) or a pipe (O_NONBLOCK) since its
+        # kind was checked.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = os.fstat(descriptor).st_size
+        return cls(_name(folder, path), digest, size)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFacts:
@@ -84,14 +95,15 @@ def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFac
         read_architecture(folder, VERIFIERS if verifier else LANGUAGE_MODELS)
         check_tokenizer(folder)
         sizes = read_sizes(folder, verifier=verifier)
-        files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
+        files = tuple(FileFacts.read(folder, path) for path in paths)
         weights = read_weights(weight_files(folder))
         layers = count_layers(read_shards(folder).values())
     except OSError as problem:
         if is_host_error(problem):
             raise host_error(problem) from None
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
-    digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
+    names = {file.name: file.sha256 for file in files}
+    digest = hashlib.sha256(canonical_json(names)).hexdigest()
     return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights, layers)
 
 
@@ -132,10 +144,3 @@ def _refuse_pointers_and_pickles(folder: Path, paths: Sequence[Path]) -> None:
 def _name(folder: Path, path: Path) -> str:
     """Return a file's name for messages and the digest; bytes that are not UTF-8 are escaped."""
     return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _hash(path: Path) -> tuple[str, int]:
-    # O_NOFOLLOW and O_NONBLOCK: the file may have been replaced by a link or a pipe since the check
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(descriptor).st_size

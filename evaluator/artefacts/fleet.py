@@ -30,8 +30,6 @@ from evaluator.errors import EvaluatorError
 NO_WORKER = "no_worker_holds_it"
 """Code of the refusal of a model that none of the known workers holds."""
 _SUBJECT = "workers"
-_Part = tuple[ModelFacts, bool]
-"""Part of a system, and True for its verifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def together_on(generator: ModelFacts, verifier: ModelFacts, host: HostFacts) ->
     """Return where a host would put both parts of a system at once; None where it serves them in
     turn, or cannot serve them.
 
-    On a GPU only vLLM, which reserves its memory, lies beside a verifier.
+    On a GPU only vLLM, which reserves its memory, shares a host with a verifier.
     """
     loads = can_load(generator.quantisation, host)
     if not loads or not can_load(verifier.quantisation, host, verifier=True):
@@ -89,6 +87,49 @@ def _gpus(host: HostFacts) -> list[Gpu]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Facts of a model, of a verifier, or of both parts of a system."""
+
+    generator: ModelFacts | None
+    verifier: ModelFacts | None
+
+    @property
+    def known(self) -> list[ModelFacts]:
+        """Parts whose facts are known."""
+        return [part for part in (self.generator, self.verifier) if part is not None]
+
+    def place_on(self, host: HostFacts | None) -> str:
+        """Return the place of the largest part on a host in words; empty where one has none."""
+        if host is None:
+            return ""
+        placements = []
+        for part in self.known:
+            placement = placement_on(part, host, verifier=part is self.verifier)
+            if placement is None:
+                return ""
+            placements.append(placement)
+        largest = max(placements, key=lambda placement: placement.need)
+        if largest.gpus:
+            place = f"{largest.gpus} × {_gpu_words(host.gpus[0])}"
+        else:
+            small = largest.need < GIB / 10
+            used = "less than 0.1 GiB" if small else f"about {_gib(largest.need)}"
+            place = f"a CPU and {_gib(host.memory)} of memory, of which it takes {used}"
+        if self.generator is None or self.verifier is None:
+            return place
+        if together_on(self.generator, self.verifier, host):
+            return f"{place}, both parts at once"
+        return f"{place}, one after the other"
+
+    def need(self) -> str:
+        """Return the memory that the largest part needs, in words."""
+        needs = [gpu_need(part.weights, part.cached, part.context) for part in self.known]
+        need = memory_words(max(needs))
+        methods = [part.quantisation for part in self.known if part.quantisation]
+        return f"{need}, and vLLM for its {methods[0]} weights" if methods else need
+
+
 def check_workers(
     facts: ModelFacts | None, workers: Sequence[Worker], verifier: ModelFacts | None = None
 ) -> Check:
@@ -98,11 +139,16 @@ def check_workers(
     in turn. It is a refusal only where every worker has announced its host and none holds them,
     also not once its failing engines are mended.
     """
-    parts = _parts(facts, verifier)
-    holding = [
-        (worker, words) for worker in workers if (words := _places_words(parts, worker.host))
-    ]
-    serving = Counter(words for worker, words in holding if worker.in_service)
+    parts = _Parts(facts, verifier)
+    holding = 0
+    serving: Counter[str] = Counter()
+    for worker in workers:
+        words = parts.place_on(worker.host)
+        if not words:
+            continue
+        holding += 1
+        if worker.in_service:
+            serving[words] += 1
     if serving:
         places = "; ".join(f"{count} with {words}" for words, count in serving.most_common())
         return Check(_SUBJECT, Level.OK, f"{_counted(serving.total())} it: {places}.")
@@ -110,18 +156,28 @@ def check_workers(
         return Check(
             _SUBJECT,
             Level.WARNING,
-            f"{_counted(len(holding))} it, and none of them is in service now.",
+            f"{_counted(holding)} it, and none of them is in service now.",
             "workers_away",
             "You may submit: the run begins once one is back.",
         )
     return _held_by_none(parts, workers)
 
 
-def _held_by_none(parts: Sequence[_Part], workers: Sequence[Worker]) -> Check:
+def _held_by_none(parts: _Parts, workers: Sequence[Worker]) -> Check:
     """Return the check where no worker holds the model that has announced its host."""
-    if not workers or any(worker.host is None for worker in workers):
-        return _unknown(workers)
-    if mended := sum(bool(_places_words(parts, _mended(worker.host))) for worker in workers):
+    silent = sum(worker.host is None for worker in workers)
+    if silent or not workers:
+        known = f"{silent} of {len(workers)} announce no memory" if silent else "there is none"
+        return Check(
+            _SUBJECT,
+            Level.WARNING,
+            f"It is not known whether a worker has room for it: {known}.",
+            "workers_unknown",
+            "You may submit: a worker that has no room for it fails the run before an item is"
+            " shown.",
+        )
+    mended = sum(bool(parts.place_on(_mended(worker.host))) for worker in workers)
+    if mended:
         return Check(
             _SUBJECT,
             Level.WARNING,
@@ -129,7 +185,7 @@ def _held_by_none(parts: Sequence[_Part], workers: Sequence[Worker]) -> Check:
             "workers_failing",
             "You may submit: the run begins once one is mended.",
         )
-    detail = f"{_need_words(parts)}, and the largest of {len(workers)} has {_largest(workers)}"
+    detail = f"{parts.need()}, and the largest of {len(workers)} has {_largest(workers)}"
     return Check(
         _SUBJECT,
         Level.REFUSAL,
@@ -148,82 +204,25 @@ def _mended(host: HostFacts | None) -> HostFacts | None:
     return replace(host, engines=names, failing=UNSET)
 
 
-def _parts(facts: ModelFacts | None, verifier: ModelFacts | None) -> list[_Part]:
-    """Return the parts of a system whose facts are known."""
-    return [(part, part is verifier) for part in (facts, verifier) if part is not None]
-
-
-def _unknown(workers: Sequence[Worker]) -> Check:
-    """Return the check where nothing holds the model that has announced its host."""
-    silent = sum(worker.host is None for worker in workers)
-    known = f"{silent} of {len(workers)} announce no memory" if silent else "there is none"
-    return Check(
-        _SUBJECT,
-        Level.WARNING,
-        f"It is not known whether a worker has room for it: {known}.",
-        "workers_unknown",
-        "You may submit: a worker that has no room for it fails the run before an item is shown.",
-    )
-
-
 def can_load(quantisation: str, host: HostFacts, *, verifier: bool = False) -> bool:
     """Return True where an engine of the host loads weights of this quantisation."""
     if verifier and host.is_failing("transformers"):
         return False
     if not quantisation:
         return bool(host.engines)
-    return (
-        "vllm" in host.engines
-        and not verifier
-        and quantisation in (LOADED_ON_GPU if host.gpus else LOADED_ON_CPU)
-    )
-
-
-def _places_words(parts: Sequence[_Part], host: HostFacts | None) -> str:
-    """Return the place of the largest part on a host in words; empty where one has none."""
-    if host is None:
-        return ""
-    found = [placement_on(facts, host, verifier=verifier) for facts, verifier in parts]
-    placements = [placement for placement in found if placement is not None]
-    if len(placements) < len(parts):
-        return ""
-    placement = max(placements, key=lambda placement: placement.need)
-    turns = _turns_words(parts, host)
-    if placement.gpus:
-        return f"{placement.gpus} × {_gpu_words(host.gpus[0])}{turns}"
-    used = "less than 0.1 GiB" if placement.need < GIB / 10 else f"about {_gib(placement.need)}"
-    return f"a CPU and {_gib(host.memory)} of memory, of which it takes {used}{turns}"
-
-
-def _turns_words(parts: Sequence[_Part], host: HostFacts) -> str:
-    """Return how a host loads two known parts of a system; empty for a single model."""
-    if len(parts) == 1:
-        return ""
-    (generator, _), (verifier, _) = parts
-    return (
-        ", both parts at once"
-        if together_on(generator, verifier, host)
-        else ", one after the other"
-    )
-
-
-def _need_words(parts: Sequence[_Part]) -> str:
-    needs = [gpu_need(facts.weights, facts.cached, facts.context) for facts, _ in parts]
-    methods = [facts.quantisation for facts, _ in parts if facts.quantisation]
-    need = memory_words(max(needs))
-    return f"{need}, and vLLM for its {methods[0]} weights" if methods else need
+    loaded = LOADED_ON_GPU if host.gpus else LOADED_ON_CPU
+    return "vllm" in host.engines and not verifier and quantisation in loaded
 
 
 def _largest(workers: Sequence[Worker]) -> str:
+    def memory(host: HostFacts) -> tuple[int, int]:
+        return sum(kind.memory * kind.count for kind in host.gpus), host.memory
+
     hosts = [worker.host for worker in workers if worker.host is not None]
-    largest = max(hosts, key=lambda host: (_gpu_memory(host), host.memory))
+    largest = max(hosts, key=memory)
     if not largest.gpus:
         return f"no GPU and {_gib(largest.memory)} of memory"
     return " and ".join(f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus)
-
-
-def _gpu_memory(host: HostFacts) -> int:
-    return sum(kind.memory * kind.count for kind in host.gpus)
 
 
 def _gpu_words(kind: HostGpu) -> str:

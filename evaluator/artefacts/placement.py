@@ -24,12 +24,12 @@ _SERVER = 16 * GIB
 Libraries, activations, log-probabilities of whole texts.
 """
 _LIBRARIES = 4 * GIB
-"""The same for one of two servers on a host: what they take in practice, with room for batches."""
+"""The same for one of two servers on a host: what they take in practice, batches included."""
 _SHARES = (1, 2, 4, 8)
 _LEAST_CACHE = 0.5
-"""Share of the memory for keys and values that a generator keeps where its verifier lies beside it.
+"""Share of the memory for keys and values that a generator keeps where it shares a GPU.
 
-With less, it would lose more time than the load that is saved.
+With less, it would lose more time than the load of its verifier that is saved.
 """
 MOST_SHARES = max(_SHARES)
 """GPUs that share a model at most."""
@@ -63,6 +63,15 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Across:
+    """Placement on several hosts: how many, the GPUs of each, and the bytes on all of them."""
+
+    hosts: int
+    gpus: int
+    need: int
+
+
+@dataclass(frozen=True, slots=True)
 class Together:
     """Placements of both parts of a system, loaded at once."""
 
@@ -73,16 +82,13 @@ class Together:
 def place(sizes: Sizes, gpus: Sequence[Gpu], *, memory: int) -> Placement:
     """Place a checkpoint on the fewest GPUs that hold it, or on a CPU with ``memory`` bytes.
 
-    The CPU is used only where there is no GPU. Raises ENGINE_OOM with the estimate.
+    GPUs are taken to be alike; of unlike ones the smallest decides. The CPU is used only where
+    there is no GPU. Raises ENGINE_OOM with the estimate.
     """
-    return _on_gpus(sizes, gpus) if gpus else _on_cpu(sizes, memory)
-
-
-def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
-    """Place on GPUs that are taken to be alike; of unlike ones the smallest decides."""
+    if not gpus:
+        return _on_cpu(sizes, memory)
     total = min(gpu.total for gpu in gpus)
-    free = min(gpu.free for gpu in gpus)
-    available = min(int(total * _MAX_FRACTION), free - _SPARE)
+    available = _available(gpus)
     context = min(sizes.context, MAX_CONTEXT)
     token = 2 * sizes.cached  # two bytes a number
     for share in _SHARES:
@@ -92,12 +98,37 @@ def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
         if need <= available:
             wanted = need + token * _TYPICAL * SEQUENCES // share
             fraction = min(wanted, available) / total
-            dtype: Literal["bfloat16", "float16"] = (
-                "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
-            )
-            return Placement(share, round(fraction - 0.0005, 3), 0, context, dtype, need * share)
+            fraction = round(fraction - 0.0005, 3)
+            dtype: Literal["bfloat16", "float16"] = "float16"
+            if all(gpu.bfloat16 for gpu in gpus):
+                dtype = "bfloat16"
+            return Placement(share, fraction, 0, context, dtype, need * share)
     need = gpu_need(sizes.weights, sizes.cached, sizes.context)
     raise too_large(need, available * len(gpus))
+
+
+def place_across(sizes: Sizes, gpus: Sequence[Gpu], *, most: int) -> Across:
+    """Place a model on the fewest hosts that hold it, each with these GPUs.
+
+    Each host takes as many layers as the others, and its GPUs share each layer. Raises ENGINE_OOM
+    with the estimate where ``most`` hosts do not hold it.
+    """
+    available = _available(gpus)
+    share = max(one for one in _SHARES if one <= len(gpus) and not sizes.heads % one)
+    for hosts in range(1, most + 1):
+        weights, cached = -(-sizes.weights // hosts), -(-sizes.cached // hosts)
+        need = gpu_need(weights, cached, sizes.context, share=share)
+        if need <= available:
+            return Across(hosts, share, need * share * hosts)
+    need = gpu_need(sizes.weights, sizes.cached, sizes.context)
+    raise too_large(need, available * len(gpus) * most)
+
+
+def _available(gpus: Sequence[Gpu]) -> int:
+    """Return the bytes that a model may take on each of these GPUs."""
+    total = min(gpu.total for gpu in gpus)
+    free = min(gpu.free for gpu in gpus)
+    return min(int(total * _MAX_FRACTION), free - _SPARE)
 
 
 def _on_cpu(sizes: Sizes, memory: int) -> Placement:

@@ -88,7 +88,8 @@ def dense_shapes(
     shapes = {}
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
-        if _is_companion(name, last):
+        is_companion = last in _COMPANIONS or last.endswith(_COMPANION_ENDINGS)
+        if is_companion or ".quant_state." in name:
             continue
         if last in _PACKED:
             shapes[f"{stem}.weight"] = _unpacked(tensor, last, method, bits)
@@ -104,10 +105,6 @@ def dense_shapes(
 
 def _quantisation(config: Mapping[str, Any]) -> Any:
     return config.get("quantization_config") or config.get("compression_config")
-
-
-def _is_companion(name: str, last: str) -> bool:
-    return last in _COMPANIONS or ".quant_state." in name or last.endswith(_COMPANION_ENDINGS)
 
 
 def _unpacked(tensor: Tensor, last: str, method: str, bits: int) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ def others(listing: Mapping[str, File]) -> list[File]:
     Raises HUB_BAD_FILES for one that is too large, and the CHECKPOINT_* codes of a repository
     without weights as safetensors.
     """
-    if not _has_weights(listing):
+    if INDEX not in listing and SINGLE not in listing:
         raise _no_weights(listing)
     if "config.json" not in listing:
         raise error(Code.CHECKPOINT_NO_CONFIG)
@@ -58,8 +58,9 @@ def adapter_files(listing: Mapping[str, File]) -> list[File]:
     Raises CHECKPOINT_PICKLE, CHECKPOINT_NO_WEIGHTS, and HUB_BAD_FILES as :func:`others`.
     """
     if WEIGHTS not in listing:
-        no_weights = error(Code.CHECKPOINT_NO_WEIGHTS, WEIGHTS)
-        raise error(Code.CHECKPOINT_PICKLE, PICKLE) if PICKLE in listing else no_weights
+        if PICKLE in listing:
+            raise error(Code.CHECKPOINT_PICKLE, PICKLE)
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, WEIGHTS)
     files = _small(listing, OF_ADAPTERS)
     files.append(listing[WEIGHTS])
     return files
@@ -92,10 +93,6 @@ def check_size(files: Sequence[File], most: int) -> None:
     size = sum(file.size for file in files)
     if size > most:
         raise error(Code.HUB_TOO_LARGE, f"{size >> 30} GiB, at most {most >> 30}")
-
-
-def _has_weights(listing: Mapping[str, File]) -> bool:
-    return INDEX in listing or SINGLE in listing
 
 
 def _no_weights(listing: Mapping[str, File]) -> EvaluatorError:

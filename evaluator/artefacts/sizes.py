@@ -46,33 +46,32 @@ def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Te
     for shard in shards:
         parameters += sum(prod(shape) for shape in dense_shapes(shard.entries, config).values())
     text = config.get("text_config")
-    config = {**config, **text} if isinstance(text, dict) else config
-    heads = _largest(config, "num_attention_heads", _largest(config, "n_head", 1))
+    if isinstance(text, dict):
+        config = {**config, **text}
+    context = _largest(config, "max_position_embeddings", "n_positions", default=_DEFAULT_CONTEXT)
+    heads = _largest(config, "num_attention_heads", "n_head", default=1)
+    # Keys and values of all layers: an upper bound for models that compress them or attend to a
+    # window only.
+    width = _largest(config, "hidden_size", "n_embd", default=1)
+    layers = _largest(config, "num_hidden_layers", "n_layer", default=1)
+    shared = _largest(config, "num_key_value_heads", default=heads)
+    of_head = _largest(config, "head_dim", default=max(1, width // heads))
     return Sizes(
         architecture=architecture,
         parameters=parameters,
         weights=sum(shard.size for shard in shards),
-        cached=_cached(config, heads),
-        context=_largest(
-            config, "max_position_embeddings", _largest(config, "n_positions", _DEFAULT_CONTEXT)
-        ),
+        cached=2 * layers * shared * of_head,
+        context=context,
         heads=heads,
     )
 
 
-def _cached(config: Mapping[str, Any], heads: int) -> int:
-    """Return the numbers of keys and values of all layers.
-
-    An upper bound for models that compress them or attend to a window only.
-    """
-    width = _largest(config, "hidden_size", _largest(config, "n_embd", 1))
-    layers = _largest(config, "num_hidden_layers", _largest(config, "n_layer", 1))
-    shared = _largest(config, "num_key_value_heads", heads)
-    return 2 * layers * shared * _largest(config, "head_dim", max(1, width // heads))
-
-
-def _largest(config: Mapping[str, Any], name: str, default: int) -> int:
-    value = config.get(name)
-    numbers = value if isinstance(value, list) else [value]
-    positive = [number for number in numbers if type(number) is int and number > 0]
-    return max(positive, default=default)
+def _largest(config: Mapping[str, Any], *names: str, default: int) -> int:
+    """Return the largest number under the first of the names that has a positive one."""
+    for name in names:
+        value = config.get(name)
+        numbers = value if isinstance(value, list) else [value]
+        positive = [number for number in numbers if type(number) is int and number > 0]
+        if positive:
+            return max(positive)
+    return default

@@ -1,7 +1,7 @@
 """Strict JSON: unambiguous, bounded in size and depth."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 
 class NotStrict(ValueError):
@@ -15,7 +15,12 @@ def read_object(raw: bytes, *, infinity: bool = False) -> dict[str, Any]:
     Infinity is refused too, unless ``infinity`` is True: it is not JSON, but model libraries
     write it.
     """
-    constant = _bound if infinity else _refuse
+
+    def constant(name: str) -> float:
+        if name == "NaN" or not infinity:
+            raise NotStrict
+        return float(name)
+
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=constant)
     except (ValueError, RecursionError):
@@ -30,13 +35,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise NotStrict
     return value
-
-
-def _bound(name: str) -> float:
-    if name == "NaN":
-        raise NotStrict
-    return float(name)
-
-
-def _refuse(_: str) -> NoReturn:
-    raise NotStrict

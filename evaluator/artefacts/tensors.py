@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from evaluator.artefacts.safetensors import Tensors
 from evaluator.artefacts.strict_json import NotStrict, read_object
@@ -47,8 +46,13 @@ def count_layers(shards: Iterable[Tensors]) -> int:
     The first number in a name is that of the layer, as in ``model.layers.31.mlp.down_proj.weight``.
     A model that repeats layers of another has the same distinct tensors and more layers.
     """
-    numbers = [_NUMBER.search(name) for shard in shards for name in shard.entries]
-    return max((int(number[0][:9]) + 1 for number in numbers if number), default=0)
+    layers = 0
+    for shard in shards:
+        for name in shard.entries:
+            number = _NUMBER.search(name)
+            if number:
+                layers = max(layers, int(number[0][:9]) + 1)
+    return layers
 
 
 def _digests_and_sizes(shard: Path) -> Iterator[tuple[str, int]]:
@@ -64,17 +68,15 @@ def _digests_and_sizes(shard: Path) -> Iterator[tuple[str, int]]:
         except (NotStrict, KeyError, TypeError):
             raise error(Code.CHECKPOINT_BAD_HEADER, shard.name) from None
         for begin, end in spans:
-            if end > begin:
-                file.seek(8 + length + begin)
-                yield _digest(file, end - begin, shard), end - begin
-
-
-def _digest(file: BinaryIO, size: int, shard: Path) -> str:
-    digest = hashlib.sha256()
-    while size:
-        piece = file.read(min(size, _PIECE))
-        if not piece:
-            raise error(Code.CHECKPOINT_TRUNCATED, shard.name)
-        digest.update(piece)
-        size -= len(piece)
-    return digest.hexdigest()[:32]
+            if end <= begin:
+                continue
+            file.seek(8 + length + begin)
+            digest = hashlib.sha256()
+            left = end - begin
+            while left:
+                piece = file.read(min(left, _PIECE))
+                if not piece:
+                    raise error(Code.CHECKPOINT_TRUNCATED, shard.name)
+                digest.update(piece)
+                left -= len(piece)
+            yield digest.hexdigest()[:32], end - begin

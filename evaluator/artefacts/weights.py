@@ -44,13 +44,17 @@ def read_shards(folder: Path) -> dict[str, Tensors]:
     Raises CHECKPOINT_NO_WEIGHTS, CHECKPOINT_BAD_HEADER, CHECKPOINT_TRUNCATED.
     """
     index = _read_index(folder)
+    if index is None and (folder / SINGLE).is_file():
+        return {SINGLE: read_tensors(folder / SINGLE)}
     if index is None:
-        return {SINGLE: _read_single(folder)}
+        several = any(folder.glob("*.safetensors"))
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else "")
     files = set(index.values())
     present = {path.name for path in folder.glob("*.safetensors")}
     if not files:
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
-    if missing := files - present:
+    missing = files - present
+    if missing:
         raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {INDEX} are missing")
     if any(_NUMBERED.fullmatch(name) for name in present - files):  # a shard of this very model
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
@@ -79,14 +83,6 @@ def indexed_files(folder: Path) -> tuple[str, ...] | None:
     """Return the files that the index names, None without an index. Raises as ``read_shards``."""
     index = _read_index(folder)
     return None if index is None else tuple(index.values())
-
-
-def _read_single(folder: Path) -> Tensors:
-    path = folder / SINGLE
-    if path.is_file():
-        return read_tensors(path)
-    several = any(folder.glob("*.safetensors"))
-    raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else "")
 
 
 def _read_index(folder: Path) -> Mapping[str, str] | None:

@@ -5,8 +5,9 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from evaluator.authoring.distributions import Comparison, compare
+from evaluator.authoring.distributions import Comparison, compare, p_values
 from evaluator.authoring.likeness import LikenessIndex, tokens
 from evaluator.authoring.near import pairs, visible
 from evaluator.authoring.program_likeness import ProgramIndex, programs
@@ -67,6 +68,15 @@ class CheckReport:
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     comparisons: tuple[Comparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data."""
+        return {
+            "n": self.n,
+            "errors": [str(problem) for problem in self.errors],
+            "warnings": [str(problem) for problem in self.warnings],
+            "p": p_values(self.comparisons),
+        }
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -147,12 +157,13 @@ def _read_by_models(item: Item) -> str:
 
 def _unreadable(items: Mapping[int, Item]) -> list[Problem]:
     """Report the expressions that their grader does not read, or not as equal to themselves."""
-    lines = tuple(
-        number
-        for number, item in items.items()
-        if item.kind == "expression" and not expression.is_readable(item.gold)
-    )
-    return [Problem(f"{Code.SET_GOLD_UNREADABLE.value} (expression)", lines)] if lines else []
+    lines = []
+    for number, item in items.items():
+        if item.kind == "expression" and not expression.is_readable(item.gold):
+            lines.append(number)
+    if not lines:
+        return []
+    return [Problem(f"{Code.SET_GOLD_UNREADABLE.value} (expression)", tuple(lines))]
 
 
 def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
@@ -163,16 +174,19 @@ def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
     tested = {number: item for number, item in items.items() if item.kind == "tests"}
     if not tested:
         return [], []
-    found: dict[tuple[bool, str], list[int]] = {}
+    errors: dict[str, list[int]] = {}
+    warnings: dict[str, list[int]] = {}
     with Sandbox(Limits.of_computing(_TEST_SECONDS)) as sandbox:
         for number, item in tested.items():
             finding = check_item(number, item, sandbox)
             if finding.problem:
                 reason = _TEST_CODES.get(finding.problem, finding.problem)
-                found.setdefault((finding.prevents_sealing, reason), []).append(number)
-    errors = [Problem(reason, tuple(lines)) for (bad, reason), lines in found.items() if bad]
-    warnings = [Problem(reason, tuple(lines)) for (bad, reason), lines in found.items() if not bad]
-    return errors, warnings
+                problems = errors if finding.prevents_sealing else warnings
+                problems.setdefault(reason, []).append(number)
+    return (
+        [Problem(reason, tuple(lines)) for reason, lines in errors.items()],
+        [Problem(reason, tuple(lines)) for reason, lines in warnings.items()],
+    )
 
 
 def _malformed(items: Mapping[int, Item]) -> list[Problem]:

@@ -45,7 +45,9 @@ def mbpp(row: Row) -> dict[str, str]:
             "entry": tested_function(row["code"], tests),
             "tests": tests,
         }
-        return item | ({"prelude": row["test_setup_code"]} if row["test_setup_code"] else {})
+        if row["test_setup_code"]:
+            item["prelude"] = row["test_setup_code"]
+        return item
     except (KeyError, TypeError, SyntaxError):
         fields = "text, code, test_list, challenge_test_list, test_setup_code"
         raise error(Code.SET_MISSING_FIELD, fields) from None

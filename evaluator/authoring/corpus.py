@@ -55,7 +55,9 @@ def find_corpus(path: Path) -> Corpus:
 
     Raises ``corpus_unreadable`` where there is no file of a kind that can be read.
     """
-    every = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    every = [path]
+    if path.is_dir():
+        every = sorted(file for file in path.rglob("*") if file.is_file())
     files = tuple(file for file in every if file.is_file() and _kind(file) is not None)
     if not files:
         raise error(Code.CORPUS_UNREADABLE, str(path))

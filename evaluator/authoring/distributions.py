@@ -1,7 +1,7 @@
 """Comparison of the new set with the public one in steps, lengths and magnitudes."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluator.authoring.near import words
@@ -96,22 +96,24 @@ class Comparison:
 
 def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ...]:
     """Return the comparison of two sets, of at least one item each, by every measure."""
-    measures = MEASURES if new[0].kind == "number" else OTHER_MEASURES
-    return tuple(_compare(name, measure, new, public) for name, measure in measures.items())
-
-
-def _compare(
-    name: str, measure: Callable[[Item], int], new: Sequence[Item], public: Sequence[Item]
-) -> Comparison:
     # Loading it takes longer than most commands take.
     from scipy import stats  # noqa: PLC0415
 
-    new_values = tuple(measure(item) for item in new)
-    public_values = tuple(measure(item) for item in public)
-    p = 1.0
-    if len({*new_values, *public_values}) > 1:
-        p = float(stats.ks_2samp(new_values, public_values, method="asymp").pvalue)
-    return Comparison(name, new_values, public_values, p)
+    measures = MEASURES if new[0].kind == "number" else OTHER_MEASURES
+    comparisons = []
+    for name, measure in measures.items():
+        new_values = tuple(measure(item) for item in new)
+        public_values = tuple(measure(item) for item in public)
+        p = 1.0
+        if len({*new_values, *public_values}) > 1:
+            p = float(stats.ks_2samp(new_values, public_values, method="asymp").pvalue)
+        comparisons.append(Comparison(name, new_values, public_values, p))
+    return tuple(comparisons)
+
+
+def p_values(comparisons: Iterable[Comparison]) -> dict[str, float]:
+    """Return the p of each comparison by its measure, rounded for a report."""
+    return {comparison.name: round(comparison.p, 4) for comparison in comparisons}
 
 
 def _bar(new: float, public: float) -> str:

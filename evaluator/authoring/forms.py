@@ -35,25 +35,23 @@ def read_form(form: str, lines: Sequence[bytes]) -> list[Item]:
 
     Raises ``set_bad_json`` and as ``items.parse_items``, with the line's number, and ``set_empty``.
     """
-    found = []
+    items: list[Item] = []
     for number, line in enumerate(lines, start=1):
-        if line.strip():
-            found.append(_item(form, line, f"line {number}"))
-    if not found:
+        if not line.strip():
+            continue
+        place = f"line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise error(Code.SET_BAD_JSON, place) from None
+        if not isinstance(row, dict):
+            raise error(Code.SET_BAD_JSON, place)
+        try:
+            record = FORMS[form](row)
+            items += parse_items([json.dumps(record).encode("ascii")])
+        except EvaluatorError as refused:
+            detail = refused.detail.removeprefix("line 1").removeprefix(": ")
+            raise error(refused.code, f"{place}: {detail}" if detail else place) from None
+    if not items:
         raise error(Code.SET_EMPTY)
-    return found
-
-
-def _item(form: str, line: bytes, place: str) -> Item:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise error(Code.SET_BAD_JSON, place) from None
-    if not isinstance(row, dict):
-        raise error(Code.SET_BAD_JSON, place)
-    try:
-        [item] = parse_items([json.dumps(FORMS[form](row)).encode("ascii")])
-    except EvaluatorError as refused:
-        detail = refused.detail.removeprefix("line 1").removeprefix(": ")
-        raise error(refused.code, f"{place}: {detail}" if detail else place) from None
-    return item
+    return items

@@ -69,7 +69,7 @@ def tokens(text: str) -> list[str]:
 @lru_cache(maxsize=1_000_000)
 def number_of(token: str) -> str | None:
     """Return the number that a token states, in one spelling for each value; None for a word."""
-    if token[0].isdigit():
+    if token[0].isdecimal():
         plain = token.replace(",", "")
         return f"{float(plain):.15g}" if len(plain) <= 300 else plain
     return _COUNTED.get(token)
@@ -85,7 +85,7 @@ def stem_of(token: str) -> str | None:
 
 def stems(words: Iterable[str]) -> frozenset[str]:
     """Return the stems of the content words."""
-    return frozenset(stem for word in words if (stem := stem_of(word)) is not None)
+    return frozenset(stem for stem in map(stem_of, words) if stem is not None)
 
 
 def numbered(words: Iterable[str]) -> frozenset[tuple[str, int]]:
@@ -178,11 +178,12 @@ class LikenessIndex:
         numbers = numbered(passage)
         if len(numbers) < LEAST_NUMBERS:
             return []
-        near = [
-            (item, likeness)
-            for item in self._sharing_rare_numbers(numbers)
-            if (likeness := self._numbers_alike(item, numbers)) >= NUMBERS
-        ]
+        near = []
+        for item in self._sharing_rare_numbers(numbers):
+            shared = len(self._numbers[item] & numbers)
+            likeness = shared / (len(self._numbers[item]) + len(numbers) - shared)
+            if likeness >= NUMBERS:
+                near.append((item, likeness))
         if not near:
             return []
         vector = self._weights.vector(stems(passage))
@@ -200,7 +201,3 @@ class LikenessIndex:
         for number in by_rarity[: len(numbers) - least_shared + 1]:
             items.update(self._postings.get(number, ()))
         return items
-
-    def _numbers_alike(self, item: int, numbers: frozenset[tuple[str, int]]) -> float:
-        shared = len(self._numbers[item] & numbers)
-        return shared / (len(self._numbers[item]) + len(numbers) - shared)

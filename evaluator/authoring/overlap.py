@@ -110,7 +110,13 @@ def _subject(line: bytes, number: int) -> Subject:
         raise error(Code.SET_BAD_JSON, f"line {number}") from None
     match record:
         case {"kind": _, "question": _}:
-            return _item_subject(line, number)
+            try:
+                [item] = parse_items([line])
+            except EvaluatorError as refused:
+                raise error(refused.code, f"line {number}") from None
+            if item.kind == "tests":
+                return Subject(f"{item.question}\n{item.answer}", item.reference())
+            return Subject("\n".join((item.question, *item.choices)))
         case {"question": str(question)}:
             return Subject(question)
         case {"prompt": str(prompt), "canonical_solution": str(solution)}:
@@ -118,17 +124,6 @@ def _subject(line: bytes, number: int) -> Subject:
         case {"text": str(task), "code": str(code)}:
             return Subject(f"{task}\n{code}", code)
     raise error(Code.SET_MISSING_FIELD, f"line {number}")
-
-
-def _item_subject(line: bytes, number: int) -> Subject:
-    """Return the subject of an item with a kind: also its choices, or its reference solution."""
-    try:
-        [item] = parse_items([line])
-    except EvaluatorError as refused:
-        raise error(refused.code, f"line {number}") from None
-    if item.kind == "tests":
-        return Subject(f"{item.question}\n{item.answer}", item.reference())
-    return Subject("\n".join((item.question, *item.choices)))
 
 
 class GramIndex:
@@ -162,10 +157,8 @@ class GramIndex:
         hashes = self._hashes(words.astype(np.uint64))[places]
         at = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
         hits = self._known[at] == hashes
-        return [
-            (int(self._items[index]), int(place))
-            for index, place in zip(at[hits], places[hits], strict=True)
-        ]
+        items = self._items[at[hits]].tolist()
+        return list(zip(items, places[hits].tolist(), strict=True))
 
     def _hashes(self, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the hash of each ``n`` words in a row, by multiplication modulo 2⁶⁴."""
@@ -186,12 +179,14 @@ class Scanner:
         self._vocabulary: dict[str, int] = {}
         sequences = []
         for subject in subjects:
-            words = near.words(subject.text)
-            sequences.append(
-                [self._vocabulary.setdefault(word, len(self._vocabulary) + 1) for word in words]
-            )
+            sequence = []
+            for word in near.words(subject.text):
+                number = self._vocabulary.setdefault(word, len(self._vocabulary) + 1)
+                sequence.append(number)
+            sequences.append(sequence)
         self._grams = {n: GramIndex(sequences, n) for n in GRAMS}
-        self._problems = LikenessIndex([s.text if not s.source else "" for s in subjects])
+        problems = ["" if subject.source else subject.text for subject in subjects]
+        self._problems = LikenessIndex(problems)
         self._programs = ProgramIndex([subject.source for subject in subjects])
 
     def compare(self, documents: Sequence[Document]) -> Matches:
@@ -269,11 +264,11 @@ def scan(
     progress(state.characters)
     stored_at = monotonic()
     with ProcessPoolExecutor(processes, initializer=_start, initargs=(subjects,)) as pool:
-        for (file, documents), characters, matches in _compared(
-            pool, _batches(corpus, state), waiting=2 * processes
-        ):
+        results = _compared(pool, _batches(corpus, state), waiting=2 * processes)
+        for (file, documents), characters, matches in results:
             _merge(found, matches)
-            state.file, state.documents = file, documents
+            state.file = file
+            state.documents = documents
             state.characters += characters
             progress(characters)
             if monotonic() - stored_at > STORED_EVERY:
@@ -400,17 +395,11 @@ def summary(
                 "items": items,
             }
             if right is not None:
-                row |= _scores_apart(found, right)
+                overlapping = [outcome for item, outcome in right.items() if item in found]
+                others = [outcome for item, outcome in right.items() if item not in found]
+                row["right_overlapping"] = sum(overlapping)
+                row["n_overlapping"] = len(overlapping)
+                row["right_others"] = sum(others)
+                row["n_others"] = len(others)
             rows.append(row)
     return rows
-
-
-def _scores_apart(found: set[int], right: Mapping[int, bool]) -> dict[str, int]:
-    overlapping = [outcome for item, outcome in right.items() if item in found]
-    others = [outcome for item, outcome in right.items() if item not in found]
-    return {
-        "right_overlapping": sum(overlapping),
-        "n_overlapping": len(overlapping),
-        "right_others": sum(others),
-        "n_others": len(others),
-    }

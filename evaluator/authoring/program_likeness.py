@@ -104,7 +104,8 @@ def _program(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Program:
         shape.append(_LETTERS.setdefault(kind, chr(0x100 + len(_LETTERS))))
         name = _identifier(current)
         words |= _words(name)
-        canonical.append(kind + (numbers.setdefault(name, str(len(numbers))) if name else ""))
+        number = numbers.setdefault(name, str(len(numbers))) if name else ""
+        canonical.append(kind + number)
         if isinstance(current, ast.Constant):
             canonical.append(repr(current.value))
             if isinstance(current.value, str):

@@ -61,18 +61,16 @@ def _check_columns(path: Path, fields: Sequence[str], columns: Sequence[str]) ->
     raise error(Code.SHEET_UNREADABLE, f"{path.name} lacks the column {missing[0]}")
 
 
-def numbered(
-    path: Path, rows: Sequence[Mapping[str, str]], column: str
-) -> dict[int, Mapping[str, str]]:
-    """Return rows by the number in a column.
+def read_numbered(path: Path, columns: Sequence[str]) -> dict[int, Mapping[str, str]]:
+    """Return the rows of a sheet by the number in the first of ``columns``.
 
-    Raises ``sheet_unreadable`` for a cell that is not a number, or a repeated one.
+    Raises ``sheet_unreadable``, also for a cell that is not a number, or a repeated one.
     """
     by_number: dict[int, Mapping[str, str]] = {}
-    for position, row in enumerate(rows, start=1):
-        text = row[column].strip()
+    for position, row in enumerate(read_rows(path, columns), start=1):
+        text = row[columns[0]].strip()
         if not text.isascii() or not text.isdigit() or int(text) in by_number:
-            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {position}: {column}")
+            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {position}: {columns[0]}")
         by_number[int(text)] = row
     return by_number
 

@@ -80,25 +80,23 @@ class ModelStore:
                 site=self.site,
                 uploads=self.uploads,
             )
-            await _run(json.dumps(request.to_dict()).encode(), self._variables())
+            variables = intake_variables(os.environ, self.endpoint)
+            await _run(json.dumps(request.to_dict()).encode(), variables)
             yield self.folder / "models" / model.id
-
-    def _variables(self) -> Mapping[str, str]:
-        return intake_variables(os.environ, self.endpoint)
 
 
 def intake_variables(environ: Mapping[str, str], endpoint: str) -> dict[str, str]:
     """Return the environment of the intake program."""
-    passed = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
-    own = {"HF_ENDPOINT": endpoint} if endpoint else {}
-    return {
+    variables = {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(_PACKAGE.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
-        **passed,
-        **own,
     }
+    variables |= {name: environ[name] for name in _PASSED_ON if environ.get(name)}
+    if endpoint:
+        variables["HF_ENDPOINT"] = endpoint
+    return variables
 
 
 def look_at(

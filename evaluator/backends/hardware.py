@@ -32,7 +32,10 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ()@.,_/+-]+")
 
 def hardware(gpus: int) -> str:
     """Return the number and name of the GPUs in use, or the processor's name; "" if unknown."""
-    return describe(_gpu_name() if gpus else _processor_name(), gpus)
+    if not gpus:
+        return describe(_processor_name(), gpus)
+    found = find_gpus()
+    return describe(found[0].name if found else "", gpus)
 
 
 def describe(name: str, gpus: int) -> str:
@@ -47,19 +50,19 @@ def host_facts(failing: Sequence[EngineFailure] = ()) -> HostFacts:
     ``failing`` are the engines that did not pass the self-test. Where that are all that runs are
     given here, no engine is announced.
     """
-    kinds = Counter(
-        (describe(gpu.name, 1), gpu.total, gpu.bfloat16) for gpu in find_gpus() if gpu.total
-    )
-    gpus = tuple(
-        HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count)
-        for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS)
-    )
+    kinds: Counter[tuple[str, int, bool]] = Counter()
+    for gpu in find_gpus():
+        if gpu.total:
+            kinds[describe(gpu.name, 1), gpu.total, gpu.bfloat16] += 1
+    gpus = []
+    for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS):
+        gpus.append(HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count))
     choice = engines.engine_setting(os.environ)
     names = {one.name for one in failing}
     none_left = bool(names) and names.issuperset(engines.given_runs(choice, on_gpu=bool(gpus)))
     usable = () if none_left else engines.usable(choice)
     return HostFacts(
-        gpus=gpus,
+        gpus=tuple(gpus),
         memory=_meminfo("MemTotal"),
         engines=tuple(name for name in usable if name not in names),
         executes=not cells.missing(),
@@ -156,11 +159,6 @@ def _meminfo(field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) << 10
     return 0
-
-
-def _gpu_name() -> str:
-    gpus = find_gpus()
-    return gpus[0].name if gpus else ""
 
 
 def _processor_name() -> str:

@@ -80,7 +80,8 @@ class HttpBackend:
         self._connection_errors = (aiohttp.ClientError, OSError)
         self._session = aiohttp.ClientSession(
             "http://model",
-            connector=aiohttp.UnixConnector(path=str(self.socket), limit=0),
+            # A connection for each request: no answer is taken for that of another question.
+            connector=aiohttp.UnixConnector(path=str(self.socket), limit=0, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._seconds),
             auto_decompress=False,
@@ -195,7 +196,13 @@ class HttpBackend:
             async with self._session.request(
                 method, path, json=request, allow_redirects=False
             ) as response:
-                return response.status, await _read(response)
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        response.close()
+                        raise error(Code.HOST_FAILED, "the answer is too long")
+                return response.status, bytes(body)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
         except self._connection_errors as problem:
@@ -218,7 +225,10 @@ class HttpBackend:
             self.returned.add(publishable_name(self._model, name))
         stopped = before_stop(text, sampling.stop)
         cut = reason == "length" and stopped is None
-        text = _without_surrogates(text if stopped is None else stopped)
+        if stopped is not None:
+            text = stopped
+        # JSON can spell half UTF-16 pairs, which no file or socket takes: they become U+FFFD.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return Completion(text, cut=cut, usage=_usage(data), reason=_reason(choice.get("reason")))
 
 
@@ -227,16 +237,6 @@ def _decoded(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise error(Code.HOST_FAILED, "not JSON") from None
-
-
-async def _read(response: "aiohttp.ClientResponse") -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            raise error(Code.HOST_FAILED, "the answer is too long")
-    return bytes(body)
 
 
 def _usage(data: Any) -> Usage | None:
@@ -271,8 +271,3 @@ def _refusal(data: Any) -> EvaluatorError:
 def _reason(value: object) -> Reason | None:
     """Return ``value`` if it is one of the gateway's reasons."""
     return next((reason for reason in get_args(Reason) if reason == value), None)
-
-
-def _without_surrogates(text: str) -> str:
-    """Replace half UTF-16 pairs by U+FFFD: JSON can spell them, no file or socket takes them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

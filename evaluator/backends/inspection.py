@@ -39,26 +39,32 @@ def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFac
     not answer.
     """
     reply = _inspect(folder, _VERIFIER if verifier else [])
-    files = tuple(FileFacts(**file) for file in reply["files"])
-    return CheckpointFacts(
-        **{**reply, "files": files, "weights": Weights.from_dict(reply["weights"])}
-    )
+    reply["files"] = tuple(FileFacts(**file) for file in reply["files"])
+    reply["weights"] = Weights.from_dict(reply["weights"])
+    return CheckpointFacts(**reply)
 
 
 def read_loading(folder: Path, *, verifier: bool = False) -> Loading:
     """Run :func:`evaluator.artefacts.read_loading` in a child. Raises as above."""
-    reply = _inspect(folder, ["--loading", *(_VERIFIER if verifier else [])])
+    options = ["--loading"]
+    if verifier:
+        options += _VERIFIER
+    reply = _inspect(folder, options)
     served = tuple(str(name) for name in reply["served"])
     if any("/" in name for name in served):  # only files directly inside the folder are served
         raise error(Code.HOST_FAILED, "inspection")
-    return Loading(Sizes(**reply["sizes"]), str(reply["quantisation"]), bool(reply["chat"]), served)
+    sizes = Sizes(**reply["sizes"])
+    return Loading(sizes, str(reply["quantisation"]), bool(reply["chat"]), served)
 
 
 def _inspect(folder: Path, options: list[str]) -> dict[str, Any]:
     if not folder.is_dir():
         raise error(Code.CHECKPOINT_UNKNOWN, folder.name)
     folder = folder.absolute()
-    seconds = SECONDS + (0 if "--loading" in options else _size(folder) // _HASH_RATE)
+    seconds = SECONDS
+    if "--loading" not in options:
+        size = sum(path.lstat().st_size for path in folder.rglob("*"))
+        seconds += size // _HASH_RATE
     command = [sys.executable, "-m", "evaluator.artefacts", str(folder), *options]
     command += ["--memory", str(MEMORY), "--seconds", str(seconds)]
     environment = {
@@ -105,8 +111,3 @@ def _failure(done: "subprocess.CompletedProcess[bytes]") -> EvaluatorError:
     if ended_by in (signal.SIGXCPU, signal.SIGSEGV):
         return error(Code.CHECKPOINT_TOO_COSTLY)
     return error(Code.INTERNAL)
-
-
-def _size(folder: Path) -> int:
-    """Return the total size of the files in a folder, in bytes, without opening one."""
-    return sum(path.lstat().st_size for path in folder.rglob("*"))

@@ -102,7 +102,7 @@ def test_engine(name: Library, folder: Path = REFERENCE) -> EngineTest:
         code = None if right else Code.ENGINE_WRONG
     except EvaluatorError as failure:
         code = failure.code
-    except OSError as failure:  # there is no room for the socket
+    except OSError as failure:  # there is no space for the socket
         code = host_error(failure, "the self-test's folder").code
     return EngineTest(name, engines.version(Engine(name)), code)
 
@@ -116,8 +116,10 @@ async def _answers_right(name: Library, folder: Path, work: Path) -> bool:
     async with server as backend:
         asked = [backend.complete(one["prompt"], sampling) for one in expected]
         completions = await asyncio.gather(*asked)
-    wanted = [one["answer"] for one in expected]
-    return [one.text for one in completions] == wanted and not any(one.cut for one in completions)
+    for one, completion in zip(expected, completions, strict=True):
+        if completion.cut or completion.text != one["answer"]:
+            return False
+    return True
 
 
 # --- passes on the disk
@@ -125,9 +127,13 @@ async def _answers_right(name: Library, folder: Path, work: Path) -> bool:
 
 def _key(name: Library, processor: str) -> str:
     """Return the digest of all that a pass depends on."""
+    try:
+        torch_version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        torch_version = ""
     facts = {
         "engine": engines.version(Engine(name)),
-        "torch": _torch_version(),
+        "torch": torch_version,
         "reference": reference_digest(),
         "hardware": processor,
         "jailed": jail.available(),
@@ -141,12 +147,6 @@ def reference_digest(folder: Path = REFERENCE) -> str:
     for path in sorted(folder.iterdir()):
         found.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
-
-
-def _torch_version() -> str:
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("torch")
-    return ""
 
 
 def _read_passes(home: Path) -> list[str]:

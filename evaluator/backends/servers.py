@@ -203,13 +203,12 @@ def _engines(
     ``failing``.
     """
     sizes = loading.sizes
-    candidates = tuple(
-        engine
-        for engine in engines.candidates(
-            choice, sizes.architecture, known=engines.vllm_architectures(), on_gpu=on_gpu
-        )
-        if engines.can_load(engine, loading.quantisation, on_gpu=on_gpu)
-    )
+    known = engines.vllm_architectures()
+    choices = engines.candidates(choice, sizes.architecture, known=known, on_gpu=on_gpu)
+    candidates = []
+    for engine in choices:
+        if engines.can_load(engine, loading.quantisation, on_gpu=on_gpu):
+            candidates.append(engine)
     if not candidates:
         raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
     left = tuple(engine for engine in candidates if engine.library not in failing)

@@ -82,6 +82,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "countersign": "add another maintainer's signature to a statement",
         "release": "open a set for good, once enough maintainers have signed",
     },
+    "place": {"place": "say on how many GPUs and hosts a checkpoint fits, and how to start it"},
     "doctor": {"doctor": "say what is wrong with this evaluator's host, and what to do"},
     "settings": {"settings": "list the environment variables that the evaluator reads"},
 }

@@ -10,18 +10,17 @@ from evaluator.cli import logins
 from evaluator.cli.answers import Account, read_as
 from evaluator.cli.client import Site, missing_token
 from evaluator.cli.failures import DONE
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import printable
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``login`` and ``logout``."""
-    login = commands.add_parser("login")
+    login = commands.add_parser("login", parents=[JSON_OPTION])
     login.add_argument("site", nargs="?", default="", metavar="https://HOST")
-    login.add_argument("--json", action="store_true", help="print one JSON object")
     login.set_defaults(handler=login_command)
-    logout = commands.add_parser("logout")
+    logout = commands.add_parser("logout", parents=[JSON_OPTION])
     logout.add_argument("site", nargs="?", default="", metavar="https://HOST")
-    logout.add_argument("--json", action="store_true", help="print one JSON object")
     logout.set_defaults(handler=logout_command)
 
 
@@ -29,7 +28,12 @@ def login_command(args: argparse.Namespace) -> int:
     """Ask the site whose token it is, and store it. The token is typed unseen, or read from
     standard input where that is no terminal."""
     address = logins.chosen_address(args.site)
-    token = logins.checked_token(_typed_token(address))
+    if sys.stdin.isatty():
+        print(f"Make a token at {address}/accounts/tokens/ and paste it here.", file=sys.stderr)
+        typed = getpass.getpass("Token: ")
+    else:
+        typed = sys.stdin.readline(10_000)
+    token = logins.checked_token(typed.strip())
     if not token:
         raise missing_token(address)
     data = Site(address, token).get("/account")
@@ -39,25 +43,12 @@ def login_command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"site": address} | data))
     else:
-        print(_greeting(address, account))
+        until = f"until {account.expires[:10]}" if account.expires else "without an expiry"
+        greeting = f"Signed in at {address} as {account.username}: scope {account.scope}, {until}."
+        print(printable(f"{greeting} Stored in {logins.path()}."))
     if os.environ.get(logins.TOKEN):
         print(f"{logins.TOKEN} is set, and goes before the stored token.", file=sys.stderr)
     return DONE
-
-
-def _typed_token(address: str) -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline(10_000).strip()
-    print(f"Make a token at {address}/accounts/tokens/ and paste it here.", file=sys.stderr)
-    return getpass.getpass("Token: ").strip()
-
-
-def _greeting(address: str, account: Account) -> str:
-    until = f"until {account.expires[:10]}" if account.expires else "without an expiry"
-    return printable(
-        f"Signed in at {address} as {account.username}: scope {account.scope}, {until}."
-        f" Stored in {logins.path()}."
-    )
 
 
 def logout_command(args: argparse.Namespace) -> int:

@@ -100,6 +100,13 @@ class RunFacts(msgspec.Struct, frozen=True):
     sets: list[Counts] = []
     practised: Practised | None = None
 
+    @property
+    def expected_start(self) -> datetime | None:
+        """Expected begin of a waiting run, if it is known."""
+        if self.waiting is None or self.expected is None:
+            return None
+        return self.expected.start
+
 
 class NextStep(msgspec.Struct, frozen=True):
     """Next step of a run, or of its author."""
@@ -194,6 +201,13 @@ class ComparedSet(msgspec.Struct, frozen=True):
     losses: int | None = None
     p: float | None = None
     p_at_most: float | None = None
+
+    @property
+    def p_value(self) -> str:
+        """McNemar's exact p, of a sealed set as coarsely as the site publishes it."""
+        if self.p is not None:
+            return "< .001" if self.p < 0.001 else f"{self.p:.3f}"
+        return f"≤ {self.p_at_most:g}" if self.p_at_most else "> 0.05"
 
 
 class ComparedThird(msgspec.Struct, frozen=True):

@@ -6,12 +6,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from evaluator.authoring import oddone, sheets
 from evaluator.authoring.check import CheckReport, check, read_lines
+from evaluator.authoring.distributions import p_values
 from evaluator.authoring.select import Funnel, dropped, passed_audit, select, solved_alike, targets
 from evaluator.cli.failures import report
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import Item, asked, item_record, load_items
@@ -21,9 +22,14 @@ SECOND = ("item", "question", "solution")
 AUDIT = ("item", "question", "answer", "verdict", "reason")
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add brief, check and select to the parser."""
-    brief = subparsers.add_parser("brief")
+    drawing = argparse.ArgumentParser(add_help=False, parents=[JSON_OPTION])
+    drawing.add_argument(
+        "--draw", type=int, default=1, metavar="N", help="the number that fixes what is drawn"
+    )
+
+    brief = commands.add_parser("brief", parents=[drawing])
     brief.add_argument(
         "--public", type=Path, metavar="FILE", help="the public set that the twin resembles"
     )
@@ -37,7 +43,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     brief.set_defaults(handler=brief_command)
 
-    checked = subparsers.add_parser("check")
+    checked = commands.add_parser("check", parents=[drawing])
     checked.add_argument("items", type=Path, nargs="?", metavar="ITEMS.jsonl")
     checked.add_argument("--public", type=Path, metavar="FILE", help="the public set")
     checked.add_argument(
@@ -49,7 +55,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     checked.add_argument("--key", type=Path, metavar="KEY.csv", help="... against its key")
     checked.set_defaults(handler=check_command)
 
-    chosen = subparsers.add_parser("select")
+    chosen = commands.add_parser("select", parents=[drawing])
     chosen.add_argument("items", type=Path, metavar="WRITTEN.jsonl")
     chosen.add_argument(
         "--second-solve", type=Path, metavar="OUT.csv", help="write the blind second solver's sheet"
@@ -69,11 +75,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the selected items"
     )
     chosen.set_defaults(handler=select_command)
-    for command in (brief, checked, chosen):
-        command.add_argument(
-            "--draw", type=int, default=1, metavar="N", help="the number that fixes what is drawn"
-        )
-        command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def brief_command(args: argparse.Namespace) -> int:
@@ -93,10 +94,13 @@ def brief_command(args: argparse.Namespace) -> int:
         for number, wanted in enumerate(steps, start=1)
     ]
     sheets.write_rows(args.out / "sheet.csv", SHEET, rows)
-    return show(
-        args,
-        {"author": args.author, "tasks": len(steps), "steps": sorted(steps), "out": str(args.out)},
-    )
+    facts = {
+        "author": args.author,
+        "tasks": len(steps),
+        "steps": sorted(steps),
+        "out": str(args.out),
+    }
+    return show(args, facts)
 
 
 def _brief_text(author: str, steps: Sequence[int], tasks: Sequence[Sequence[Item]]) -> str:
@@ -123,17 +127,21 @@ def _collect(args: argparse.Namespace) -> int:
     records = []
     for path in args.collect:
         for number, row in enumerate(sheets.read_rows(path, SHEET), start=1):
-            if not row["question"].strip():
+            question = row["question"].strip()
+            author = row["author"].strip()
+            if not question:
                 continue
-            if row["no_model_used"].strip().lower() != sheets.YES or not row["author"].strip():
+            if row["no_model_used"].strip().lower() != sheets.YES or not author:
                 raise error(Code.ATTESTATION_MISSING, f"{path.name} row {number}")
-            items.append({"question": row["question"].strip(), "answer": row["answer"].strip()})
-            facts = {
+            items.append({"question": question, "answer": row["answer"].strip()})
+            record = {
                 "line": len(items),
-                "author": row["author"].strip(),
+                "author": author,
                 "attests": sheets.ATTESTATION,
+                "task": row["task"],
+                "steps_wanted": row["steps_wanted"],
             }
-            records.append(facts | {"task": row["task"], "steps_wanted": row["steps_wanted"]})
+            records.append(record)
     if not items:
         raise error(Code.SET_EMPTY)
     sheets.write_lines(args.out, items)
@@ -153,28 +161,15 @@ def check_command(args: argparse.Namespace) -> int:
     if args.out:
         _write_report(args, checked, public)
     if not args.json:
-        _print_report(checked)
+        for finding in checked.errors:
+            print(f"error: {finding}")
+        for finding in checked.warnings:
+            print(f"warning: {finding}")
+        print("\n".join(comparison.line() for comparison in checked.comparisons))
+    facts = checked.to_dict()
     if checked.errors:
-        errors = "; ".join(str(finding) for finding in checked.errors)
-        return report(args, error(Code.CHECK_FAILED, errors), _facts(checked))
-    return show(args, _facts(checked)) if args.json else 0
-
-
-def _print_report(checked: CheckReport) -> None:
-    for finding in checked.errors:
-        print(f"error: {finding}")
-    for finding in checked.warnings:
-        print(f"warning: {finding}")
-    print("\n".join(comparison.line() for comparison in checked.comparisons))
-
-
-def _facts(checked: CheckReport) -> dict[str, Any]:
-    return {
-        "n": checked.n,
-        "errors": [str(finding) for finding in checked.errors],
-        "warnings": [str(finding) for finding in checked.warnings],
-        "p": {comparison.name: round(comparison.p, 4) for comparison in checked.comparisons},
-    }
+        return report(args, error(Code.CHECK_FAILED, "; ".join(facts["errors"])), facts)
+    return show(args, facts) if args.json else 0
 
 
 def _write_report(args: argparse.Namespace, checked: CheckReport, public: Sequence[Item]) -> None:
@@ -182,18 +177,15 @@ def _write_report(args: argparse.Namespace, checked: CheckReport, public: Sequen
         sheets.write_text(args.out / f"{comparison.name}.svg", comparison.svg())
     if checked.errors:
         return
-    rows = oddone.make_pack(load_items(args.items), public, seed=args.draw)
+    questions = []
+    key = []
+    for row in oddone.make_pack(load_items(args.items), public, seed=args.draw):
+        texts = dict(zip(oddone.CHOICES, row.texts, strict=True))
+        questions.append({"number": row.number, **texts, "odd": ""})
+        key.append({"number": row.number, "odd": row.odd})
     columns = ("number", *oddone.CHOICES, "odd")
-    asked = [
-        {"number": row.number, **dict(zip(oddone.CHOICES, row.texts, strict=True)), "odd": ""}
-        for row in rows
-    ]
-    sheets.write_rows(args.out / "oddone.csv", columns, asked)
-    sheets.write_rows(
-        args.out / "oddone.key.csv",
-        ("number", "odd"),
-        [{"number": r.number, "odd": r.odd} for r in rows],
-    )
+    sheets.write_rows(args.out / "oddone.csv", columns, questions)
+    sheets.write_rows(args.out / "oddone.key.csv", ("number", "odd"), key)
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -213,7 +205,7 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _letters(path: Path) -> dict[int, str]:
-    rows = sheets.numbered(path, sheets.read_rows(path, ("number", "odd")), "number")
+    rows = sheets.read_numbered(path, ("number", "odd"))
     return {number: row["odd"].strip().upper() for number, row in rows.items()}
 
 
@@ -228,35 +220,29 @@ def select_command(args: argparse.Namespace) -> int:
         raise error(
             Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit"
         )
-    survivors, counts, reasons = _survivors(args, items)
-    left = [items[number] for number in sorted(survivors)]
-    chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
-    sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
-    facts = asdict(Funnel(len(items), *counts, len(chosen)))
-    facts["dropped"] = reasons
-    facts["p"] = {comparison.name: round(comparison.p, 4) for comparison in mix}
-    sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")
-    return show(args, facts)
-
-
-def _survivors(
-    args: argparse.Namespace, items: Mapping[int, Item]
-) -> tuple[set[int], tuple[int | None, int | None], dict[str, int]]:
-    """Return the items that passed second solve and audit, both counts, and reasons of the rest.
-
-    A count is None where that step was not taken.
-    """
-    numbers = set(items)
+    survivors = set(items)
+    # A count is None where that step was not taken.
     n_solved = n_audited = None
     verdicts: dict[int, tuple[str, str]] = {}
     if args.solved:
-        numbers = set(solved_alike(items, _column(args.solved, SECOND, "solution")))
-        n_solved = len(numbers)
+        solved = sheets.read_numbered(args.solved, SECOND)
+        solutions = {number: row["solution"] for number, row in solved.items()}
+        survivors = set(solved_alike(items, solutions))
+        n_solved = len(survivors)
     if args.audited:
-        verdicts = _verdicts(args.audited)
-        numbers &= passed_audit(items, verdicts)
-        n_audited = len(numbers)
-    return numbers, (n_solved, n_audited), dropped(verdicts)
+        audited = sheets.read_numbered(args.audited, ("item", "verdict", "reason"))
+        for number, row in audited.items():
+            verdicts[number] = (row["verdict"].strip(), row["reason"].strip())
+        survivors &= passed_audit(items, verdicts)
+        n_audited = len(survivors)
+    left = [items[number] for number in sorted(survivors)]
+    chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
+    sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
+    facts = asdict(Funnel(len(items), n_solved, n_audited, len(chosen)))
+    facts["dropped"] = dropped(verdicts)
+    facts["p"] = p_values(mix)
+    sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")
+    return show(args, facts)
 
 
 def _audit_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
@@ -281,13 +267,3 @@ def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
     rows = [{"item": number, "question": asked(items[number]), "solution": ""} for number in order]
     sheets.write_rows(args.second_solve, SECOND, rows)
     return show(args, {"rows": len(rows), "out": str(args.second_solve)})
-
-
-def _column(path: Path, columns: Sequence[str], column: str) -> dict[int, str]:
-    rows = sheets.numbered(path, sheets.read_rows(path, columns), "item")
-    return {number: row[column] for number, row in rows.items()}
-
-
-def _verdicts(path: Path) -> dict[int, tuple[str, str]]:
-    rows = sheets.numbered(path, sheets.read_rows(path, ("item", "verdict", "reason")), "item")
-    return {number: (row["verdict"].strip(), row["reason"].strip()) for number, row in rows.items()}

@@ -3,24 +3,24 @@
 import argparse
 import json
 
-from evaluator.cli.answers import BoardRow, BoardTable, read_as
-from evaluator.cli.client import add_site, site_of
+from evaluator.cli.answers import BoardTable, read_as
+from evaluator.cli.client import site_of
 from evaluator.cli.failures import DONE
+from evaluator.cli.options import SITE_OPTIONS, Commands
 from evaluator.cli.show import columns, printable
 
 HEADINGS = ("rank", "model", "private", "", "public", "", "gap, pp", "95% interval", "evidence")
 RIGHT_ALIGNED = (2, 3, 4, 5, 6, 7)
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``board``."""
-    board = commands.add_parser("board")
+    board = commands.add_parser("board", parents=[SITE_OPTIONS])
     board.add_argument(
         "pair", nargs="?", default="", help="the benchmark's short name (default: the newest)"
     )
     board.add_argument("--sort", default="", help="a column, as in the address of the page")
     board.add_argument("--search", default="", help="part of a model's or organisation's name")
-    add_site(board)
     board.set_defaults(handler=board_command)
 
 
@@ -32,7 +32,22 @@ def board_command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(data))
         return DONE
-    rows = [HEADINGS, *map(_cells, found.rows)]
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    for row in found.rows:
+        best, worst = row.rank_range
+        low, high = row.interval
+        cells = (
+            str(best) if best == worst else f"{best}–{worst}",
+            row.model,
+            f"{100 * row.private.accuracy:.1f}%",
+            row.private.fraction,
+            f"{100 * row.public.accuracy:.1f}%",
+            row.public.fraction,
+            _points(row.gap),
+            f"{_points(low)} to {_points(high)}",
+            row.evidence_label,
+        )
+        rows.append(cells)
     print(columns(rows, RIGHT_ALIGNED) if found.rows else "No model is ranked.")
     for one in found.unranked:
         print(printable(f"not ranked: {one.model} ({one.reason})"))
@@ -40,23 +55,6 @@ def board_command(args: argparse.Namespace) -> int:
         print(printable(f"not ranked: {count} {reason.replace('_', ' ')}"))
     print(site.page(f"/boards/{printable(found.pair)}/"))
     return DONE
-
-
-def _cells(row: BoardRow) -> tuple[str, ...]:
-    """Return a row as text, under :data:`HEADINGS`."""
-    best, worst = row.rank_range
-    lo, hi = map(_points, row.interval)
-    return (
-        str(best) if best == worst else f"{best}–{worst}",
-        row.model,
-        f"{100 * row.private.accuracy:.1f}%",
-        row.private.fraction,
-        f"{100 * row.public.accuracy:.1f}%",
-        row.public.fraction,
-        _points(row.gap),
-        f"{lo} to {hi}",
-        row.evidence_label,
-    )
 
 
 def _points(gap: float) -> str:

@@ -9,12 +9,13 @@ from evaluator.authoring.check import read_lines
 from evaluator.authoring.unit_tests import check_tests
 from evaluator.cli.execute import computing_seconds
 from evaluator.cli.failures import report
+from evaluator.cli.options import Commands
 from evaluator.errors import Code, error
 from evaluator.sandbox.execute import Sandbox
 from evaluator.sandbox.limits import Limits
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``check-tests``."""
     command = commands.add_parser("check-tests")
     command.add_argument(

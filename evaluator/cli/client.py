@@ -53,6 +53,46 @@ class Answer:
     data: Any
     retry_after: float | None = None
 
+    @classmethod
+    def of_refusal(cls, refused: HTTPError) -> "Answer":
+        """Return an answer whose status is none of success; its body may be a proxy's page."""
+        try:
+            data = _read(refused)
+        except (CommandFailed, HTTPException, OSError):
+            data = None
+        return cls(refused.code, data, _retry_after(refused.headers.get("Retry-After", "")))
+
+    def text(self, name: str, default: str) -> str:
+        """Return a text of a refusal, for a terminal; ``default`` where it has none."""
+        text = self.data.get(name) if isinstance(self.data, dict) else None
+        return printable(text)[:1000] if isinstance(text, str) else default
+
+    def refusal(self, address: str) -> CommandFailed:
+        """Return the error that the answer is: the site's own words where it has some."""
+        if 300 <= self.status < 400:
+            return CommandFailed(
+                "site_moved",
+                "The site is at another address.",
+                "Open it in a browser, and use the address that it ends at.",
+                detail=address,
+            )
+        waits = self.retry_after is not None
+        again = self.status >= 500 or (self.status in _AGAIN and waits)
+        code = self.text("code", "site_failed")
+        sentence = self.text("message", f"The site answers with status {self.status}.")
+        advice = self.text("advice", "Try again later." if again else "")
+        if again and waits:
+            advice = f"{advice} The site asks to wait {self.retry_after:.0f} s.".lstrip()
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            advice = f"Make a token at {address}/accounts/tokens/, then 'holdfast login {address}'."
+        if again:
+            exit_code = TRY_LATER
+        elif self.status == HTTPStatus.UNAUTHORIZED or code == "scope_missing":
+            exit_code = NOT_SIGNED_IN
+        else:
+            exit_code = REFUSED
+        return CommandFailed(code, sentence, advice, exit_code=exit_code)
+
 
 @dataclass(frozen=True)
 class Site:
@@ -65,12 +105,16 @@ class Site:
     def get(self, path: str, **query: str | int) -> Any:
         """GET a resource below ``/api/v1``. Raises ``CommandFailed``."""
         chosen = {name: value for name, value in query.items() if value != ""}
-        return self._ask(path + (f"?{urlencode(chosen)}" if chosen else ""), None, {})
+        if chosen:
+            path += f"?{urlencode(chosen)}"
+        return self._ask(path, None, {})
 
     def post(self, path: str, data: object, *, key: str = "") -> Any:
         """POST an object below ``/api/v1``; ``key`` makes repeating it harmless. Raises
         ``CommandFailed``."""
-        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+        headers = {"Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
         return self._ask(path, json.dumps(data).encode(), headers)
 
     def put(self, path: str, data: bytes) -> None:
@@ -92,7 +136,7 @@ class Site:
             answer = self._send(path, body, headers, method)
         if 200 <= answer.status < 300:
             return answer.data
-        raise _refusal(self.address, answer)
+        raise answer.refusal(self.address)
 
     def _send(
         self, path: str, body: bytes | None, headers: dict[str, str], method: str | None
@@ -109,9 +153,16 @@ class Site:
                 return Answer(response.status, None if empty else _read(response))
         except HTTPError as refused:
             with refused:
-                return _refused(refused)
+                return Answer.of_refusal(refused)
         except (URLError, HTTPException, OSError) as failure:
-            raise _away(self.address, failure) from None
+            reason = getattr(failure, "reason", failure)
+            raise CommandFailed(
+                "site_away",
+                "The site does not answer.",
+                "Check the address and the network, or try again later.",
+                detail=f"{self.address}: {type(reason).__name__}",
+                exit_code=TRY_LATER,
+            ) from None
 
 
 def put_signed(signed: Any, data: bytes) -> None:
@@ -120,7 +171,8 @@ def put_signed(signed: Any, data: bytes) -> None:
     Raises ``CommandFailed``, to be tried again with another address.
     """
     try:
-        url, headers = str(signed["url"]), {str(k): str(v) for k, v in signed["headers"].items()}
+        url = str(signed["url"])
+        headers = {str(name): str(value) for name, value in signed["headers"].items()}
     except (KeyError, TypeError, AttributeError):
         raise unreadable() from None
     if not url.startswith(("https://", "http://")):
@@ -155,15 +207,6 @@ def _read(response: IO[bytes]) -> Any:
     raise unreadable()
 
 
-def _refused(refused: HTTPError) -> Answer:
-    """Return an answer whose status is none of success; its body may be a proxy's page."""
-    try:
-        data = _read(refused)
-    except (CommandFailed, HTTPException, OSError):
-        data = None
-    return Answer(refused.code, data, _retry_after(refused.headers.get("Retry-After", "")))
-
-
 def _retry_after(header: str) -> float | None:
     """Return the seconds that a header asks to wait: a number, or a date."""
     if header.strip().isdecimal():
@@ -175,60 +218,6 @@ def _retry_after(header: str) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _away(address: str, failure: Exception) -> CommandFailed:
-    reason = getattr(failure, "reason", failure)
-    return CommandFailed(
-        "site_away",
-        "The site does not answer.",
-        "Check the address and the network, or try again later.",
-        detail=f"{address}: {type(reason).__name__}",
-        exit_code=TRY_LATER,
-    )
-
-
-def _refusal(address: str, answer: Answer) -> CommandFailed:
-    """Return the error that an answer is: the site's own words where it has some."""
-    if 300 <= answer.status < 400:
-        return CommandFailed(
-            "site_moved",
-            "The site is at another address.",
-            "Open it in a browser, and use the address that it ends at.",
-            detail=address,
-        )
-    waits = answer.retry_after is not None
-    again = answer.status >= 500 or (answer.status in _AGAIN and waits)
-    code = _words(answer, "code", "site_failed")
-    sentence = _words(answer, "message", f"The site answers with status {answer.status}.")
-    advice = _words(answer, "advice", "Try again later." if again else "")
-    if again and waits:
-        advice = f"{advice} The site asks to wait {answer.retry_after:.0f} s.".lstrip()
-    if answer.status == 401:
-        advice = f"Make a token at {address}/accounts/tokens/, then 'holdfast login {address}'."
-    exit_code = NOT_SIGNED_IN if _needs_other_token(answer.status, code) else REFUSED
-    return CommandFailed(code, sentence, advice, exit_code=TRY_LATER if again else exit_code)
-
-
-def _words(answer: Answer, name: str, default: str) -> str:
-    """Return a text of a refusal, for a terminal; ``default`` where it has none."""
-    text = answer.data.get(name) if isinstance(answer.data, dict) else None
-    return printable(text)[:1000] if isinstance(text, str) else default
-
-
-def _needs_other_token(status: int, code: str) -> bool:
-    return status == 401 or code == "scope_missing"
-
-
-def add_site(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that talks to a site."""
-    command.add_argument(
-        "--site",
-        default="",
-        help="the site's address, as https://host (default: HOLDFAST_SITE, or the site of the last"
-        " login)",
-    )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def site_of(args: argparse.Namespace, *, token: bool = True) -> Site:

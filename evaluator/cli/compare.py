@@ -8,8 +8,6 @@
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,26 +17,28 @@ import msgspec
 
 from evaluator import grading
 from evaluator.cli.answers import ComparedModels, ComparedSet, RunFacts, read_as
-from evaluator.cli.client import Site, add_site, site_of
+from evaluator.cli.client import Site, site_of
 from evaluator.cli.failures import DONE, CommandFailed
 from evaluator.cli.grade import graded_lines
+from evaluator.cli.options import SITE_OPTIONS, Commands
 from evaluator.cli.recorded import identity_of, lines_of
 from evaluator.cli.runs import run_id
 from evaluator.cli.show import columns, printable
-from evaluator.contract import Outcome, canonical_json
+from evaluator.cli.statistics import ask_statistics
+from evaluator.contract import Outcome
 from evaluator.errors import Code, error
 from evaluator.items import gold_of
 
-STATISTICS = (sys.executable, "-m", "leaderboard.evidence.pairs")
+STATISTICS = "leaderboard.evidence.pairs"
 Marks = list[bool | None]
 """Right, wrong or missing, by item."""
 HEADINGS = ("items", "n", "first less second, pp", "95% interval", "only first", "only second", "p")
 RIGHT_ALIGNED = (1, 2, 4, 5, 6)
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``compare``."""
-    command = commands.add_parser("compare")
+    command = commands.add_parser("compare", parents=[SITE_OPTIONS])
     command.add_argument(
         "first", help="folder of a run, file of responses, or a run or model on a site"
     )
@@ -64,7 +64,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="grader of files of responses (%(default)s); a run keeps that of its protocol",
     )
     command.add_argument("--pair", default="", help="benchmark of two models on a site")
-    add_site(command)
     command.set_defaults(handler=compare_command)
 
 
@@ -86,12 +85,17 @@ def _compare_local(args: argparse.Namespace, places: list[Path]) -> int:
     if args.private:
         one, other = _aligned(args.private, grader)
         question["private"] = {"first": one, "second": other}
-    notes = _notes(places) + (_notes(args.private) if args.private else [])
-    found = _answer(question)
+    notes = _notes(places)
+    if args.private:
+        notes += _notes(args.private)
+    found = ask_statistics(STATISTICS, question, Code.COMPARE_UNFIT)
     if args.json:
         print(json.dumps(found | {"notes": notes}))
         return DONE
-    print(_local_table(found))
+    rows = [("private", found["private"])] if found["private"] else []
+    rows.append(("public", found["public"]))
+    rows += [(f"public, {group['name']}", group["result"]) for group in found["difficulty"]]
+    print(_table([(name, msgspec.convert(result, ComparedSet)) for name, result in rows]))
     if gap := found["gap"]:
         change = _points(gap["difference"], gap["interval"])
         print(f"gap: {100 * gap['first']:+.1f} pp and {100 * gap['second']:+.1f} pp")
@@ -107,12 +111,16 @@ def _aligned(paths: list[Path], grader: str) -> list[Marks]:
     Raises ``responses_unreadable``, and ``compare_unfit`` where the items are not the same.
     """
     _check_kinds(paths)
-    marks = [_of_run(path) if path.is_dir() else _of_responses(path, grader) for path in paths]
-    first_path, first = paths[0], marks[0]
+    if paths[0].is_dir():
+        marks = [_of_run(path) for path in paths]
+    else:
+        marks = [_of_responses(path, grader) for path in paths]
+    first = marks[0]
     for path, one in zip(paths, marks, strict=True):
         if one.keys() != first.keys():
-            raise error(Code.COMPARE_UNFIT, f"{first_path}: {len(first)}, {path}: {len(one)} items")
-    return [[one[item] for item in sorted(first)] for one in marks]
+            raise error(Code.COMPARE_UNFIT, f"{paths[0]}: {len(first)}, {path}: {len(one)} items")
+    items = sorted(first)
+    return [[one[item] for item in items] for one in marks]
 
 
 def _check_kinds(paths: Sequence[Path]) -> None:
@@ -120,17 +128,21 @@ def _check_kinds(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise error(Code.RESPONSES_UNREADABLE, str(path))
-    sets = {identity_of(path).set for path in paths if path.is_dir()}
-    if len({path.is_dir() for path in paths}) > 1 or len(sets) > 1:
+    runs = [path for path in paths if path.is_dir()]
+    sets = {identity_of(path).set for path in runs}
+    if len(runs) not in (0, len(paths)) or len(sets) > 1:
         raise error(Code.COMPARE_UNFIT)
 
 
 def _of_run(folder: Path) -> dict[str, bool | None]:
-    return {
-        f"{line.index:09}": None if line.outcome == "not_counted" else line.outcome == "right"
-        for line in lines_of(folder)
-        if line.sample is None
-    }
+    """Return the outcomes of a run by the item's number; None for one that is not counted."""
+    marks: dict[str, bool | None] = {}
+    for line in lines_of(folder):
+        if line.sample is not None:
+            continue
+        counted = line.outcome != "not_counted"
+        marks[f"{line.index:09}"] = line.outcome == "right" if counted else None
+    return marks
 
 
 def _of_responses(path: Path, grader: str) -> dict[str, bool | None]:
@@ -142,10 +154,10 @@ def _of_responses(path: Path, grader: str) -> dict[str, bool | None]:
             golds = [gold_of(json.loads(line)["gold"]) for line in lines if line.strip()]
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(path)) from None
-    return {
-        f"{number:09} {gold}": grade.outcome is Outcome.RIGHT
-        for number, (gold, grade) in enumerate(zip(golds, graded, strict=True))
-    }
+    marks: dict[str, bool | None] = {}
+    for number, (gold, grade) in enumerate(zip(golds, graded, strict=True)):
+        marks[f"{number:09} {gold}"] = grade.outcome is Outcome.RIGHT
+    return marks
 
 
 def _notes(paths: Sequence[Path]) -> list[str]:
@@ -159,25 +171,6 @@ def _notes(paths: Sequence[Path]) -> list[str]:
     if one.model == other.model:
         notes.append("both runs are of the same model")
     return notes
-
-
-def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Ask the statistics. Raises ``compare_unfit`` with their sentence."""
-    done = subprocess.run(
-        STATISTICS, input=canonical_json(question), capture_output=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise error(Code.COMPARE_UNFIT, lines[-1] if lines else "")
-    found: dict[str, Any] = msgspec.json.decode(done.stdout)
-    return found
-
-
-def _local_table(found: dict[str, Any]) -> str:
-    rows = [("private", found["private"])] if found["private"] else []
-    rows.append(("public", found["public"]))
-    rows += [(f"public, {group['name']}", group["result"]) for group in found["difficulty"]]
-    return _table([(name, msgspec.convert(result, ComparedSet)) for name, result in rows])
 
 
 # --- two runs or models on a site
@@ -249,25 +242,12 @@ def _table(rows: Sequence[tuple[str, ComparedSet]]) -> str:
     cells = [HEADINGS]
     for name, result in rows:
         low, high = (f"{100 * end:+.1f}" for end in result.interval)
-        cells.append(
-            (
-                name,
-                str(result.n),
-                f"{100 * result.difference:+.1f}",
-                f"{low} to {high}",
-                "–" if result.wins is None else str(result.wins),
-                "–" if result.losses is None else str(result.losses),
-                _p_value(result),
-            )
-        )
+        difference = f"{100 * result.difference:+.1f}"
+        wins = "–" if result.wins is None else str(result.wins)
+        losses = "–" if result.losses is None else str(result.losses)
+        interval = f"{low} to {high}"
+        cells.append((name, str(result.n), difference, interval, wins, losses, result.p_value))
     return columns(cells, RIGHT_ALIGNED)
-
-
-def _p_value(result: ComparedSet) -> str:
-    """Return McNemar's exact p, of a sealed set as coarsely as the site publishes it."""
-    if result.p is not None:
-        return "< .001" if result.p < 0.001 else f"{result.p:.3f}"
-    return f"≤ {result.p_at_most:g}" if result.p_at_most else "> 0.05"
 
 
 def _points(difference: float, interval: tuple[float, float]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from evaluator import grading, protocols
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.recorded import identity_of, lines_of
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
@@ -77,9 +78,9 @@ class Sampled:
     votes_right: Mapping[int, bool] = field(default_factory=dict)
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``distil``."""
-    command = commands.add_parser("distil")
+    command = commands.add_parser("distil", parents=[JSON_OPTION])
     command.add_argument(
         "run",
         type=Path,
@@ -102,17 +103,33 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help="file to write, JSON lines"
     )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(handler=distil_command)
 
 
 def distil_command(args: argparse.Namespace) -> int:
-    """Write the file, print counts. Returns 0."""
+    """Write the file, print counts. Returns 0.
+
+    Raises ``set_too_few_shots`` where no shot pool is named or found.
+    """
     _refuse_sealed([path for path in (args.run, args.set, args.shots) if path])
     sampled = _from_folder(args) if args.run.is_dir() else _from_responses(args.run)
-    pool = _shot_pool(args)
+    shots: Path | None = args.shots
+    if shots is None and args.set:
+        shots = args.set.with_name("train.jsonl")
+    if shots is None or not shots.exists():
+        raise error(Code.SET_TOO_FEW_SHOTS, "name a shot pool with --shots")
+    pool = load_items(shots)
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-    _write(args.out, _examples(sampled, pool, args.confidence, counts))
+    # A file that was there stays until the new one is whole.
+    draft = args.out.with_name(f"{args.out.name}.tmp")
+    with disk_errors(args.out):
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                for record in _examples(sampled, pool, args.confidence, counts):
+                    file.write(json.dumps(record) + "\n")
+            draft.rename(args.out)
+        finally:
+            draft.unlink(missing_ok=True)
     facts: dict[str, Any] = {"file": str(args.out), "confidence": args.confidence, **counts}
     if not sampled.votes_right:
         del facts["votes_right"]
@@ -128,21 +145,22 @@ def _confidence(text: str) -> float:
 
 def _refuse_sealed(paths: Sequence[Path]) -> None:
     """Raise ``distil_sealed`` for a sealed set, and for an evaluator's store of completions."""
-    for folder in {folder for path in paths for folder in (path, path.parent)}:
-        is_store = any(folder.glob("*.sealed")) or (folder / "journal.jsonl").exists()
-        if is_store or (folder / MANIFEST).exists():
-            raise error(Code.DISTIL_SEALED)
+    for path in paths:
+        for folder in (path, path.parent):
+            is_store = any(folder.glob("*.sealed")) or (folder / "journal.jsonl").exists()
+            if is_store or (folder / MANIFEST).exists():
+                raise error(Code.DISTIL_SEALED)
 
 
 def _from_folder(args: argparse.Namespace) -> Sampled:
     """Read a run. Raises ``responses_unreadable`` and ``distil_unfit``."""
     identity = identity_of(args.run)
-    protocol = next(
-        (one for one in map(protocols.get, protocols.ids()) if one.digest == identity.protocol),
-        None,
-    )
-    if protocol is None or not self_training.fits(protocol):
-        raise error(Code.DISTIL_UNFIT, protocol.id if protocol else "unknown protocol")
+    published = {one.digest: one for one in map(protocols.get, protocols.ids())}
+    protocol = published.get(identity.protocol)
+    if protocol is None:
+        raise error(Code.DISTIL_UNFIT, "unknown protocol")
+    if not self_training.fits(protocol):
+        raise error(Code.DISTIL_UNFIT, protocol.id)
     if args.set is None:
         raise error(Code.SET_UNREADABLE, "name the run's set with --set")
     items = load_items(args.set)
@@ -176,28 +194,16 @@ def _from_responses(path: Path) -> Sampled:
         except msgspec.DecodeError:
             place = f"{path}: line {number} needs question and response"
             raise error(Code.RESPONSES_UNREADABLE, place) from None
-        paths[response.question].append(_path_of(response))
+        text = response.response or ""
+        # What a grader reads does not depend on the gold answer.
+        read = grading.grade(grading.HEADLINE, text, "0", cut=response.cut)
+        paths[response.question].append(ReasoningPath(text, read.extracted, response.cut))
     most = max(map(len, paths.values()), default=0)
     if most < 2:
         raise error(Code.DISTIL_UNFIT, f"{path}: no question has two responses")
     items = [Item(question=question, answer="", gold="") for question in paths]
     protocol = replace(protocols.get(LMSI), samples=most)
     return Sampled(protocol, items, dict(enumerate(paths.values())))
-
-
-def _path_of(response: Response) -> ReasoningPath:
-    text = response.response or ""
-    # What a grader reads does not depend on the gold answer.
-    read = grading.grade(grading.HEADLINE, text, "0", cut=response.cut)
-    return ReasoningPath(text, read.extracted, response.cut)
-
-
-def _shot_pool(args: argparse.Namespace) -> tuple[Item, ...]:
-    """Return the shot pool. Raises ``set_too_few_shots`` where none is named or found."""
-    path = args.shots or (args.set.with_name("train.jsonl") if args.set else None)
-    if path is None or not path.exists():
-        raise error(Code.SET_TOO_FEW_SHOTS, "name a shot pool with --shots")
-    return load_items(path)
 
 
 def _examples(
@@ -252,15 +258,3 @@ def _vote(
         return None
     counts["selected_items"] += 1
     return vote
-
-
-def _write(path: Path, records: Iterator[dict[str, Any]]) -> None:
-    """Write the whole file, or leave what was there. Raises as :func:`disk_errors`."""
-    neighbour = path.with_name(f"{path.name}.tmp")
-    with disk_errors(path):
-        try:
-            with neighbour.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
-            neighbour.rename(path)
-        finally:
-            neighbour.unlink(missing_ok=True)

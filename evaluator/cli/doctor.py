@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
 from kombu import Connection
 
@@ -23,8 +22,9 @@ from evaluator import jail
 from evaluator.backends import engines
 from evaluator.backends.self_test import EngineTest, run_tests
 from evaluator.broker import celery_settings
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.config import Config
-from evaluator.errors import EXPLANATIONS, EvaluatorError
+from evaluator.errors import EXPLANATIONS, Code, EvaluatorError
 from evaluator.items import load_items
 from evaluator.sealing.checking import check_folder
 from evaluator.sealing.formats import MANIFEST
@@ -56,10 +56,9 @@ class Finding:
         return f"{kind}: {self.name}: {self.sentence} {self.advice}"
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``doctor``."""
-    doctor = subparsers.add_parser("doctor")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor = commands.add_parser("doctor", parents=[JSON_OPTION])
     doctor.set_defaults(handler=doctor_command)
 
 
@@ -73,8 +72,12 @@ def doctor_command(args: argparse.Namespace) -> int:
             tests = run_tests(config.home, remember=False)
     except EvaluatorError as failure:
         findings = [Finding("settings", str(failure), "The evaluator does not start until then.")]
-    findings += filter(None, map(_engine_finding, tests))
-    passed = [test.engine for test in tests if test.code is None]
+    passed = []
+    for test in tests:
+        if test.code is None:
+            passed.append(test.engine)
+        else:
+            findings.append(_engine_finding(test, test.code))
     wrong = any(finding.problem for finding in findings)
     if args.json:
         record = {"ok": not wrong, "engines_passed": passed}
@@ -104,15 +107,12 @@ def examine(config: Config) -> list[Finding]:
     return findings
 
 
-def _engine_finding(test: EngineTest) -> Finding | None:
-    """Return what an engine's self-test found; None for a pass."""
-    if test.code is None:
-        return None
-    sentence = (
-        f"{test.engine} fails the self-test ({test.code}): {EXPLANATIONS[test.code].sentence}"
-    )
-    advice = "Install its pinned release and restart the evaluator: it gets no runs until then."
-    if not test.failing:
+def _engine_finding(test: EngineTest, code: Code) -> Finding:
+    """Return the finding about an engine that did not pass the self-test."""
+    if test.failing:
+        sentence = f"{test.engine} fails the self-test ({code}): {EXPLANATIONS[code].sentence}"
+        advice = "Install its pinned release and restart the evaluator: it gets no runs until then."
+    else:
         sentence = f"{test.engine} was not tested: there is no memory left for it."
         advice = "Run this again while no run is under way."
     return Finding("engine", sentence, advice, problem=test.failing)
@@ -225,19 +225,16 @@ def _sets(config: Config, keys: Keys | None) -> Iterator[Finding]:
     if not folders:
         yield Finding("sets", f"There is no set in {config.sets}.", "Copy the pairs' sets there.")
     for folder in folders:
+        sealed = (folder / MANIFEST).is_file()
         try:
-            _check_set(folder, keys)
+            if sealed:
+                check_folder(folder)
+            else:
+                load_items(folder / "items.jsonl")
+            if sealed and keys is not None:
+                check_key(folder, keys)
         except EvaluatorError as failure:
             yield Finding("sets", f"{folder.name}: {failure}", "Runs on it go to other evaluators.")
-
-
-def _check_set(folder: Path, keys: Keys | None) -> None:
-    if not (folder / MANIFEST).is_file():
-        load_items(folder / "items.jsonl")
-        return
-    check_folder(folder)
-    if keys is not None:
-        check_key(folder, keys)
 
 
 def _endpoints(config: Config) -> Iterator[Finding]:

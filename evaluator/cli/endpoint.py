@@ -128,10 +128,12 @@ def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
 def left_of(caps: Caps, spent: Iterable[Usage | None]) -> Caps:
     """Return the rest of a budget. Answers that came too late to be stored were not counted."""
     total = _total(usage for usage in spent if usage)
-    tokens = (
-        None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
-    )
-    cost = None if caps.cost is None else max(0.0, caps.cost - _cost(caps, total))
+    tokens = caps.tokens
+    if tokens is not None:
+        tokens = max(0, tokens - total.tokens_in - total.tokens_out)
+    cost = caps.cost
+    if cost is not None:
+        cost = max(0.0, cost - _cost(caps, total))
     return Caps(tokens, cost, caps.price_in, caps.price_out)
 
 
@@ -143,10 +145,11 @@ def total_of(spent: Iterable[Usage | None]) -> Usage | None:
 
 
 def _total(spent: Iterable[Usage]) -> Usage:
-    counts = list(spent)
-    return Usage(
-        sum(usage.tokens_in for usage in counts), sum(usage.tokens_out for usage in counts)
-    )
+    tokens_in = tokens_out = 0
+    for usage in spent:
+        tokens_in += usage.tokens_in
+        tokens_out += usage.tokens_out
+    return Usage(tokens_in, tokens_out)
 
 
 def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> str:

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from evaluator.cli.options import Commands
 from evaluator.errors import Code, error
 from evaluator.sandbox.execute import Sandbox
-from evaluator.sandbox.jobs import Disposition, Execution, Job, Program, UnitTested
+from evaluator.sandbox.jobs import Disposition, Job, Program, UnitTested
 from evaluator.sandbox.limits import Limits
 
 _SHOWN = 10_000
@@ -41,7 +42,7 @@ class _ValuedLine(msgspec.Struct, forbid_unknown_fields=True):
         return Program(self.program, self.function, self.variable, tuple(self.arguments))
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``execute``."""
     default = Limits()
     command = commands.add_parser("execute")
@@ -86,22 +87,20 @@ def execute_command(args: argparse.Namespace) -> int:
     with Sandbox(limits, workers=args.workers) as sandbox:
         for execution in sandbox.run(_jobs(args.file)):
             counts[execution.disposition] += 1
-            print(json.dumps(_record(execution)))
+            record: dict[str, Any] = {"disposition": execution.disposition}
+            if execution.disposition is Disposition.VALUE:
+                record["value"] = repr(execution.value)[:_SHOWN]
+            if execution.error:
+                record["error"] = execution.error
+            print(json.dumps(record))
     if args.json:
-        print(json.dumps({"n": counts.total(), **{kind: counts[kind] for kind in Disposition}}))
+        facts = {"n": counts.total()}
+        facts |= {kind: counts[kind] for kind in Disposition}
+        print(json.dumps(facts))
     else:
         shown = "  ".join(f"{kind} {count}" for kind, count in counts.items())
         print(f"n {counts.total()}  {shown}", file=sys.stderr)
     return 0
-
-
-def _record(execution: Execution) -> dict[str, Any]:
-    record: dict[str, Any] = {"disposition": execution.disposition}
-    if execution.disposition is Disposition.VALUE:
-        record["value"] = repr(execution.value)[:_SHOWN]
-    if execution.error:
-        record["error"] = execution.error
-    return record
 
 
 def _jobs(file: Path) -> Iterator[Job]:

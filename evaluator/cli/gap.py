@@ -8,21 +8,19 @@ nothing of the site.
 import argparse
 import csv
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from evaluator import grading
 from evaluator.cli.grade import graded_lines
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import columns
-from evaluator.contract import Outcome, canonical_json
+from evaluator.cli.statistics import ask_statistics
+from evaluator.contract import Outcome
 from evaluator.errors import Code, error
 
-STATISTICS = (sys.executable, "-m", "leaderboard.evidence.gap")
+STATISTICS = "leaderboard.evidence.gap"
 PANEL_COLUMNS = ("model", "family", "public_right", "public_n", "private_right", "private_n")
 LABELS = {"no_evidence": "no evidence", "cannot_tell": "cannot tell"}
 BY_CONSTRUCTION = (
@@ -31,9 +29,9 @@ BY_CONSTRUCTION = (
 )
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``gap``."""
-    command = commands.add_parser("gap")
+    command = commands.add_parser("gap", parents=[JSON_OPTION])
     command.add_argument(
         "public", type=Path, help="folder of a run, or JSON lines with response and gold"
     )
@@ -50,7 +48,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"CSV of clean models with {', '.join(PANEL_COLUMNS)}: for the adjusted gap",
     )
     command.add_argument("--family", default="", help="the model's family, not compared with it")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(handler=gap_command)
 
 
@@ -64,11 +61,31 @@ def gap_command(args: argparse.Namespace) -> int:
         "panel": _panel(args.panel) if args.panel else [],
     }
     notes = _notes(args.public, args.private)
-    found = _answer(question)
+    found = ask_statistics(STATISTICS, question, Code.RESPONSES_UNREADABLE)
     if args.json:
         print(json.dumps(found | {"grader": grader, "notes": notes}))
         return 0
-    _print(found, question)
+    for side in ("public", "private"):
+        score = found[side]
+        low, high = score["interval"]
+        print(
+            f"{side:8} {100 * score['share']:5.1f}%  {score['right']}/{score['n']}"
+            f"  (95% {100 * low:.1f} to {100 * high:.1f})"
+        )
+    rows: list[tuple[str, ...]] = [("", "gap, pp", "95% interval", "p", "evidence", "visible from")]
+    rows.append(("raw", *_tested(found["raw"])))
+    adjusted = found["adjusted"]
+    if adjusted and adjusted["tested"]:
+        rows.append(("adjusted", *_tested(adjusted["tested"])))
+    print(columns(rows, right_aligned=(1, 3, 5)))
+    if adjusted is None:
+        print(BY_CONSTRUCTION)
+    elif adjusted["tested"]:
+        print(f"panel: {adjusted['references']} of {len(question['panel'])} references compared")
+    else:
+        print("Too few references are like this model, so its gap is not adjusted.")
+    if adjusted and adjusted["set_aside"]:
+        print(f"set aside, since they look fitted too: {', '.join(adjusted['set_aside'])}")
     for note in notes:
         print(f"note: {note}")
     return 0
@@ -111,15 +128,16 @@ def _notes(public: Path, private: Path) -> list[str]:
     if not (public.is_dir() and private.is_dir()):
         return []
     try:
-        one, other = (
-            json.loads((folder / "run.json").read_bytes()) for folder in (public, private)
-        )
+        one = json.loads((public / "run.json").read_bytes())
+        other = json.loads((private / "run.json").read_bytes())
         differ = [name for name in ("model", "protocol") if one[name] != other[name]]
         same_set = one["set"] == other["set"]
     except (OSError, ValueError, TypeError, KeyError):
         raise error(Code.RESPONSES_UNREADABLE, f"{public}, {private}: run.json") from None
     notes = [f"the runs differ in their {name}: the gap is not one model's" for name in differ]
-    return [*notes, "both runs are of the same set"] if same_set else notes
+    if same_set:
+        notes.append("both runs are of the same set")
+    return notes
 
 
 def _panel(path: Path) -> list[dict[str, Any]]:
@@ -128,19 +146,17 @@ def _panel(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
-            if missing := set(PANEL_COLUMNS) - set(reader.fieldnames or ()):
-                raise error(
-                    Code.RESPONSES_UNREADABLE, f"{path}: no column {', '.join(sorted(missing))}"
-                )
+            missing = sorted(set(PANEL_COLUMNS) - set(reader.fieldnames or ()))
+            if missing:
+                raise error(Code.RESPONSES_UNREADABLE, f"{path}: no column {', '.join(missing)}")
             for record in reader:
-                rows.append(
-                    {
-                        "model": record["model"],
-                        "family": record["family"],
-                        "public": _cells(record, "public"),
-                        "private": _cells(record, "private"),
-                    }
-                )
+                row = {
+                    "model": record["model"],
+                    "family": record["family"],
+                    "public": _cells(record, "public"),
+                    "private": _cells(record, "private"),
+                }
+                rows.append(row)
     except (OSError, UnicodeDecodeError, csv.Error):
         raise error(Code.RESPONSES_UNREADABLE, str(path)) from None
     except (ValueError, TypeError):
@@ -149,56 +165,20 @@ def _panel(path: Path) -> list[dict[str, Any]]:
 
 
 def _cells(record: dict[str, str], side: str) -> dict[str, int]:
-    right, n = int(record[f"{side}_right"]), int(record[f"{side}_n"])
+    right = int(record[f"{side}_right"])
+    n = int(record[f"{side}_n"])
     if not 0 <= right <= n or n == 0:
         raise ValueError(side)
     return {"right": right, "n": n}
 
 
-def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Ask the statistics. Raises ``responses_unreadable`` with their sentence."""
-    done = subprocess.run(
-        STATISTICS, input=canonical_json(question), capture_output=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise error(Code.RESPONSES_UNREADABLE, lines[-1] if lines else "")
-    found: dict[str, Any] = msgspec.json.decode(done.stdout)
-    return found
-
-
-def _print(found: dict[str, Any], question: dict[str, Any]) -> None:
-    for side in ("public", "private"):
-        score = found[side]
-        low, high = (100 * end for end in score["interval"])
-        print(
-            f"{side:8} {100 * score['share']:5.1f}%  {score['right']}/{score['n']}"
-            f"  (95% {low:.1f} to {high:.1f})"
-        )
-    rows: list[tuple[str, ...]] = [("", "gap, pp", "95% interval", "p", "evidence", "visible from")]
-    rows.append(("raw", *_tested(found["raw"])))
-    adjusted = found["adjusted"]
-    if adjusted and adjusted["tested"]:
-        rows.append(("adjusted", *_tested(adjusted["tested"])))
-    print(columns(rows, right_aligned=(1, 3, 5)))
-    if adjusted is None:
-        print(BY_CONSTRUCTION)
-        return
-    if not adjusted["tested"]:
-        print("Too few references are like this model, so its gap is not adjusted.")
-    else:
-        print(f"panel: {adjusted['references']} of {len(question['panel'])} references compared")
-    if adjusted["set_aside"]:
-        print(f"set aside, since they look fitted too: {', '.join(adjusted['set_aside'])}")
-
-
 def _tested(test: dict[str, Any]) -> tuple[str, ...]:
-    low, high = (100 * end for end in test["interval"])
+    low, high = test["interval"]
     p = "< .001" if test["p"] < 0.001 else f"{test['p']:.3f}"
     level = LABELS.get(test["evidence"], test["evidence"])
     return (
         f"{100 * test['gap']:+.1f}",
-        f"{low:+.1f} to {high:+.1f}",
+        f"{100 * low:+.1f} to {100 * high:+.1f}",
         p,
         level,
         f"{100 * test['visible']:.1f} pp",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from evaluator import grading, protocols
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import programs
@@ -28,7 +29,7 @@ Execute = Callable[[str, str, Item, bool], grading.Grade]
 """Grades a response by a grader that executes programs, given the item and ``cut``."""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``grade`` and ``graders``."""
     command = commands.add_parser("grade")
     command.add_argument(
@@ -63,8 +64,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--json", action="store_true", help="print the counts as one JSON object last"
     )
     command.set_defaults(handler=grade_command)
-    listing = commands.add_parser("graders")
-    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    listing = commands.add_parser("graders", parents=[JSON_OPTION])
     listing.set_defaults(handler=graders_command)
 
 
@@ -89,7 +89,11 @@ def grade_command(args: argparse.Namespace) -> int:
     graders = _graders(args.grader)
     counts: dict[str, Counter[str]] = {grader: Counter() for grader in graders}
     items = load_items(args.items) if args.items else None
-    _check_kinds(graders, items)
+    for grader in graders:
+        if items is None and grading.executes(grader):
+            raise error(Code.GRADER_UNFIT, f"{grader} needs --items")
+        if items is not None and items[0].kind not in grading.kinds(grader):
+            raise error(Code.GRADER_UNFIT, f"{grader} of items of kind {items[0].kind}")
     try:
         with _execution(graders, args.protocol) as execute, args.file.open("rb") as lines:
             for grades in graded_lines(lines, graders, items, execute):
@@ -111,14 +115,6 @@ def _graders(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         wanted += grading.alternatives(grading.HEADLINE) if name == ALL else [grading.resolve(name)]
     return tuple(dict.fromkeys(wanted))
-
-
-def _check_kinds(graders: Sequence[str], items: Sequence[Item] | None) -> None:
-    for grader in graders:
-        if items is None and grading.executes(grader):
-            raise error(Code.GRADER_UNFIT, f"{grader} needs --items")
-        if items is not None and items[0].kind not in grading.kinds(grader):
-            raise error(Code.GRADER_UNFIT, f"{grader} of items of kind {items[0].kind}")
 
 
 @contextmanager
@@ -174,18 +170,20 @@ def _grades(
 ) -> _Graded:
     """Return the grades of one response, in the order of the graders."""
     response, gold, cut = _fields(record, item)
-    return tuple(
-        execute(grader, response, item, cut)
-        if execute and item and grading.executes(grader)
-        else grading.grade(grader, response, gold, cut=cut)
-        for grader in graders
-    )
+    grades = []
+    for grader in graders:
+        if execute and item and grading.executes(grader):
+            grades.append(execute(grader, response, item, cut))
+        else:
+            grades.append(grading.grade(grader, response, gold, cut=cut))
+    return tuple(grades)
 
 
 def _item(record: object, items: Sequence[Item], place: int) -> Item:
     """Return the item that a line answers: that of its index, or of its place."""
     index = record.get("index", place) if isinstance(record, dict) else place
-    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(items):
+    is_number = isinstance(index, int) and not isinstance(index, bool)
+    if not is_number or not 0 <= index < len(items):
         raise error(Code.RESPONSES_UNREADABLE, "no item of this index")
     return items[index]
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import serve_checkpoint
+from evaluator.cli.options import Commands
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests
 from evaluator.harness import Harnessed, check_public, harness
 from evaluator.jail import is_jailed
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``harness``."""
     command = commands.add_parser("harness")
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.cli.client import add_site, site_of
+from evaluator.cli.client import site_of
 from evaluator.cli.failures import DONE, REFUSED, CommandFailed
+from evaluator.cli.options import MODEL_OPTIONS, SITE_OPTIONS, Commands
 from evaluator.cli.probe import add_endpoint, check_lines, probe_command
 from evaluator.cli.show import printable
 from evaluator.cli.uploads import progress_bar, upload_folder
@@ -26,9 +27,9 @@ VERIFIER = "a checkpoint, ORGANISATION/NAME[@REVISION] on the hub, or the id of 
 """Models that can be the second part of a system, in the help of a command."""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``preflight`` and ``architectures``."""
-    look = commands.add_parser("preflight")
+    look = commands.add_parser("preflight", parents=[SITE_OPTIONS, MODEL_OPTIONS])
     look.add_argument("model", nargs="?", default="", metavar="ORGANISATION/NAME[@REVISION]")
     look.add_argument(
         "--folder",
@@ -46,53 +47,18 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default="",
         help="the model's name on the board: with --pair, warn where its row has a run already",
     )
-    add_base(look)
     look.add_argument(
         "--verifier",
         default="",
         metavar="NAME",
         help=f"second model of a system, with --pair: {VERIFIER}",
     )
-    add_organisation(look)
-    add_token(look)
     endpoint = add_endpoint(look)
     endpoint.add_argument("--price-in", type=float, help="price of a million tokens of prompts")
     endpoint.add_argument("--price-out", type=float, help="price of a million tokens of answers")
-    add_site(look)
     look.set_defaults(handler=preflight_command)
     table = commands.add_parser("architectures")
     table.set_defaults(handler=architectures_command)
-
-
-def add_base(command: argparse.ArgumentParser) -> None:
-    """Add ``--base ORGANISATION/NAME@REVISION``."""
-    command.add_argument(
-        "--base",
-        default="",
-        metavar="ORGANISATION/NAME[@REVISION]",
-        help="base model of an adapter, or the id of its upload (default: the one that its"
-        " configuration names)",
-    )
-
-
-def add_organisation(command: argparse.ArgumentParser) -> None:
-    """Add ``--organisation NAME``."""
-    command.add_argument(
-        "--organisation",
-        default="",
-        metavar="NAME",
-        help="your organisation that submits (default: the one that you joined first)",
-    )
-
-
-def add_token(command: argparse.ArgumentParser) -> None:
-    """Add ``--hub-token VARIABLE``."""
-    command.add_argument(
-        "--hub-token",
-        default="",
-        metavar="VARIABLE",
-        help="environment variable that holds an access token to a gated repository",
-    )
 
 
 def access_token(variable: str) -> str:
@@ -100,8 +66,10 @@ def access_token(variable: str) -> str:
 
     Raises ``hub_token_missing``.
     """
-    token = os.environ.get(variable, "") if variable else ""
-    if variable and not is_token(token):
+    if not variable:
+        return ""
+    token = os.environ.get(variable, "")
+    if not is_token(token):
         raise CommandFailed(
             "hub_token_missing",
             "The variable of the hub's access token holds none.",
@@ -148,10 +116,10 @@ def preflight_command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(facts))
     else:
-        print("\n".join(printable(f"{name:9}{value}") for name, value in _rows(facts, args)))
-        print("\n".join(map(printable, check_lines(facts["checks"]))))
-        print("\n".join(map(printable, _prompt_lines(facts.get("prompt")))), end="")
-    return REFUSED if any(check["level"] == "refusal" for check in facts["checks"]) else DONE
+        for line in _lines(facts, args):
+            print(printable(line))
+    refused = any(check["level"] == "refusal" for check in facts["checks"])
+    return REFUSED if refused else DONE
 
 
 def _check_on_site(args: argparse.Namespace) -> dict[str, Any]:
@@ -174,27 +142,31 @@ def _check_on_site(args: argparse.Namespace) -> dict[str, Any]:
     return facts
 
 
-def _rows(facts: dict[str, Any], args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """Return what was looked at and, where a site was asked, the prospect of a run."""
+def _lines(facts: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
+    """Yield the facts, the checks and, where a site was asked, the prospect of a run and a prompt.
+
+    The prompt is the first public item as the model is sent it.
+    """
     if facts.get("upload"):
-        yield "upload", f"{facts['upload']}, {facts['files']} files"
+        yield f"upload   {facts['upload']}, {facts['files']} files"
     else:
-        yield "commit", f"{facts['commit']} ({repository(args.model)[1]})"
-        yield "page", facts["page"]
+        yield f"commit   {facts['commit']} ({repository(args.model)[1]})"
+        yield f"page     {facts['page']}"
     if "waiting" in facts:
-        yield "queue", f"{facts['waiting']} runs before it"
+        yield f"queue    {facts['waiting']} runs before it"
     if facts.get("expected_start"):
-        yield "expected", f"{facts['expected_start']} to {facts['expected_end']}"
-
-
-def _prompt_lines(prompt: dict[str, Any] | None) -> list[str]:
-    """Return the first public item as the model is sent it; no line where it is not known."""
+        yield f"expected {facts['expected_start']} to {facts['expected_end']}"
+    yield from check_lines(facts["checks"])
+    prompt = facts.get("prompt")
     if prompt is None:
-        return []
+        return
     tokens = "" if prompt["tokens"] is None else f", {prompt['tokens']} tokens"
-    around = [f"  {name}: {' '.join(prompt[name])}" for name in ("before", "after") if prompt[name]]
-    text = [f"  | {line}" for line in prompt["prompt"].splitlines()]
-    return [f"first public item{tokens}:", *around, *text, ""]
+    yield f"first public item{tokens}:"
+    for name in ("before", "after"):
+        if prompt[name]:
+            yield f"  {name}: {' '.join(prompt[name])}"
+    for line in prompt["prompt"].splitlines():
+        yield f"  | {line}"
 
 
 def _look(args: argparse.Namespace) -> dict[str, Any]:

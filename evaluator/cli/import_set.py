@@ -6,19 +6,19 @@ from pathlib import Path
 from evaluator.authoring import sheets
 from evaluator.authoring.check import read_lines
 from evaluator.authoring.forms import FORMS, read_form
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import show
 from evaluator.items import item_record, set_digest
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``import-set``."""
-    command = commands.add_parser("import-set")
+    command = commands.add_parser("import-set", parents=[JSON_OPTION])
     command.add_argument("file", type=Path, metavar="FILE.jsonl", help="JSON lines of that form")
     command.add_argument("--form", required=True, choices=sorted(FORMS))
     command.add_argument(
         "--out", type=Path, required=True, metavar="ITEMS.jsonl", help="the new set's file"
     )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(handler=import_set_command)
 
 

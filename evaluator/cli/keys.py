@@ -1,10 +1,11 @@
 """``keygen``, ``cosign``, ``enrol``: commands about keys."""
 
 import argparse
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from evaluator.cli.options import JSON_OPTION, Commands
+from evaluator.cli.outfile import replace_file
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.ledger.manifests import Identity
@@ -16,9 +17,9 @@ from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.vault import Vault, check_key
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add keygen, cosign and enrol to the parser."""
-    keygen = subparsers.add_parser("keygen")
+    keygen = commands.add_parser("keygen", parents=[JSON_OPTION])
     keygen.add_argument("folder", type=Path, metavar="DIR")
     keygen.add_argument(
         "--role", choices=("evaluator", "maintainer", "witness"), default="evaluator"
@@ -26,14 +27,14 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     keygen.add_argument("--name", help="whose keys they are (default: the role and -1)")
     keygen.set_defaults(handler=keygen_command)
 
-    witness = subparsers.add_parser("cosign")
+    witness = commands.add_parser("cosign", parents=[JSON_OPTION])
     witness.add_argument("head", type=Path, metavar="SET/head.txt")
     witness.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="the witness's keys"
     )
     witness.set_defaults(handler=cosign_command)
 
-    enrol = subparsers.add_parser("enrol")
+    enrol = commands.add_parser("enrol", parents=[JSON_OPTION])
     enrol.add_argument(
         "identity", type=Path, metavar="IDENTITY.json", help="the other evaluator's identity.json"
     )
@@ -51,8 +52,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="where their evaluator's journal is",
     )
     enrol.set_defaults(handler=enrol_command)
-    for command in (keygen, witness, enrol):
-        command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def keygen_command(args: argparse.Namespace) -> int:
@@ -66,11 +65,14 @@ def keygen_command(args: argparse.Namespace) -> int:
 def cosign_command(args: argparse.Namespace) -> int:
     """Add the cosignature of a witness to a tree head, once."""
     party, key = load_party_keys(args.keys)
-    note = _read_text(args.head)
+    try:
+        note = args.head.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        raise error(Code.HEAD_INVALID, f"{args.head} cannot be read") from None
     if party.name in {signature.name for signature in open_note(note).signatures}:
         raise error(Code.HEAD_INVALID, f"{party.name} has signed it already")
     signed = cosign(note, name=party.name, private_key=key, moment=datetime.now(UTC))
-    _replace(args.head, signed.encode("utf-8"))
+    replace_file(args.head, signed.encode("utf-8"))
     head = open_note(signed).head
     seen = cosigned_by(signed, {party.name: party.public})[party.name]
     facts = {
@@ -93,36 +95,13 @@ def enrol_command(args: argparse.Namespace) -> int:
     if path.exists():
         raise error(Code.KEY_EXISTS, str(path))
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
-    wrap = Vault(keys, {manifest.name: args.set}.get, journal, Recipients()).enrol(
-        manifest.name, host
-    )
-    _replace(path, formats.to_line(wrap))
-    return show(
-        args,
-        {
-            "set": manifest.name,
-            "host": host.name,
-            "line": journal.head.index,
-            "hash": journal.head.hash,
-        },
-    )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
-        raise error(Code.HEAD_INVALID, f"{path} cannot be read") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise error(Code.OUT_UNWRITABLE, str(path)) from None
+    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
+    wrap = vault.enrol(manifest.name, host)
+    replace_file(path, formats.to_line(wrap))
+    facts = {
+        "set": manifest.name,
+        "host": host.name,
+        "line": journal.head.index,
+        "hash": journal.head.hash,
+    }
+    return show(args, facts)

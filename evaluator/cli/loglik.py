@@ -11,6 +11,7 @@ from pathlib import Path
 
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import serve_checkpoint
+from evaluator.cli.options import Commands
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests
 from evaluator.items import Item, load_items, set_digest
@@ -19,7 +20,7 @@ from evaluator.pipeline.likelihood import likelihoods
 from evaluator.protocols.likelihood import LOGLIK_1, Likely, mean_per_character
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``loglik``."""
     command = commands.add_parser("loglik")
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
@@ -45,39 +46,31 @@ def loglik_command(args: argparse.Namespace) -> int:
     engine, scores = asyncio.run(
         _read(args.model, sets, jailed=jailed, concurrency=args.concurrency)
     )
+    of_sets = {}
+    for name, items in sets.items():
+        mean = mean_per_character(scores[name])
+        of_sets[name] = {"n": len(items), "digest": set_digest(items), "per_character": mean}
     record = {
         "protocol": LOGLIK_1.id,
         "digest": LOGLIK_1.digest,
         "model": facts.digest,
         "engine": engine,
-        "sets": {
-            name: {
-                "n": len(items),
-                "digest": set_digest(items),
-                "per_character": mean_per_character(scores[name]),
-            }
-            for name, items in sets.items()
-        },
+        "sets": of_sets,
         "seconds": round(time.monotonic() - started, 3),
     }
     if args.items:
-        _write_items(args.items, scores)
+        lines = []
+        for name, values in scores.items():
+            for index, score in enumerate(values):
+                numbers = {"logprob": score.logprob, "characters": score.characters}
+                lines.append(json.dumps({"set": name, "index": index, **numbers}) + "\n")
+        args.items.write_text("".join(lines), encoding="utf-8")
     if args.json:
         print(json.dumps(record))
     else:
         for name, values in scores.items():
             print(f"{name}  n {len(values)}  per character {mean_per_character(values):.6f}")
     return 0
-
-
-def _write_items(path: Path, scores: dict[str, tuple[Likely, ...]]) -> None:
-    """Write a line for each item: numbers, no text."""
-    lines = []
-    for name, values in scores.items():
-        for index, score in enumerate(values):
-            numbers = {"logprob": score.logprob, "characters": score.characters}
-            lines.append(json.dumps({"set": name, "index": index, **numbers}) + "\n")
-    path.write_text("".join(lines), encoding="utf-8")
 
 
 async def _read(

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+from evaluator.cli.options import JSON_OPTION, Commands
+from evaluator.cli.outfile import replace_file
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.ledger.entries import GENESIS
@@ -21,9 +23,9 @@ from evaluator.sealing import formats
 from evaluator.sealing.keys import load_party_keys
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add notice to the parser."""
-    notice = subparsers.add_parser("notice")
+    notice = commands.add_parser("notice", parents=[JSON_OPTION])
     notice.add_argument(
         "set", type=Path, metavar="SET", help="the sealed set's folder; its notices.jsonl grows"
     )
@@ -34,7 +36,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     notice.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="a maintainer's keys"
     )
-    notice.add_argument("--json", action="store_true", help="print one JSON object")
     notice.set_defaults(handler=notice_command)
 
 
@@ -60,13 +61,8 @@ def notice_command(args: argparse.Namespace) -> int:
     notice = sign_notice(key, **fields)
     notices = (*known, notice)
     verify_notices(manifest, notices)
-    path = args.set / formats.NOTICES
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_bytes(b"".join(formats.to_line(signed) for signed in notices))
-        draft.replace(path)
-    except OSError:
-        raise error(Code.OUT_UNWRITABLE, str(path)) from None
+    lines = b"".join(formats.to_line(signed) for signed in notices)
+    replace_file(args.set / formats.NOTICES, lines)
     counts = {
         "active": manifest.n - len(retired(manifest, notices)),
         "wait": len(waiting(manifest, notices)),

@@ -61,6 +61,35 @@ class Line(msgspec.Struct, frozen=True):
     sample: int | None = None
     reason: str = ""
 
+    @classmethod
+    def of_result(cls, result: Result) -> "Line":
+        """Return the line of one answer, or of a majority."""
+        completion = result.completion
+        usage = completion.usage
+        return cls(
+            index=result.index,
+            outcome=result.outcome.name.lower(),
+            extracted=result.extracted,
+            completion=completion.text.encode("utf-8", "replace").decode(),
+            cut=completion.cut,
+            tokens_in=usage.tokens_in if usage else None,
+            tokens_out=usage.tokens_out if usage else None,
+            sample=result.sample,
+            reason=completion.reason or "",
+        )
+
+    @property
+    def vote(self) -> Vote:
+        """Answer and its outcome."""
+        return Vote(self.extracted, Outcome[self.outcome.upper()])
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens of the answer; None where the model server did not count them."""
+        if self.tokens_in is None or self.tokens_out is None:
+            return None
+        return Usage(self.tokens_in, self.tokens_out)
+
 
 class ScoreLine(msgspec.Struct, frozen=True):
     """Line of ``scores.jsonl``. A score of None is no number."""
@@ -99,15 +128,33 @@ class OutFolder:
         with ExitStack() as opened:
             self._outcomes = self._open("outcomes.jsonl", opened)
             self._outcomes.lock()
-            self._agree()
+            self._check_identity()
             self._outcomes.mend()
-            self._read()
+            for line in self._lines():
+                self._add(line)
             if "verifier" in self._identity:
                 self._scores = self._open("scores.jsonl", opened)
                 self._scores.mend()
-                self._read_scores()
+                for text in self._scores.lines():
+                    # A score that is damaged is scored again.
+                    with suppress(msgspec.DecodeError, UnicodeError):
+                        score = msgspec.json.decode(text, type=ScoreLine)
+                        if score.sample in self.samples.get(score.index, {}):
+                            self._add_score(score)
             self._files = opened.pop_all()
         return self
+
+    def _check_identity(self) -> None:
+        """Store the run's identity, or raise ``out_of_another_run`` where another one is stored."""
+        path = self._folder / "run.json"
+        identity = canonical_json(self._identity) + b"\n"
+        if not path.exists():
+            write_durably(path, identity)
+            return
+        with disk_errors(path):
+            stored = path.read_bytes()
+        if stored != identity:
+            raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
 
     def _open(self, name: str, opened: ExitStack) -> LineFile:
         file = LineFile(self._folder / name)
@@ -135,13 +182,11 @@ class OutFolder:
 
     def append(self, results: Sequence[Result]) -> None:
         """Store a group of outcomes, or none of it. :meth:`sync` forces them to disk."""
-        self._outcomes.append(b"".join(_encode(result) for result in results))
-        for result in results:
-            vote = Vote(result.extracted, result.outcome)
-            completion = result.completion
-            reason = completion.reason or ""
-            self._add(result.index, result.sample, vote, completion.usage, reason)
-            self._grades[result.index, result.sample] = result.other_grades
+        lines = [Line.of_result(result) for result in results]
+        self._outcomes.append(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        for line, result in zip(lines, results, strict=True):
+            self._add(line)
+            self._grades[line.index, line.sample] = result.other_grades
 
     def sync(self) -> None:
         """Force to disk what was stored."""
@@ -157,7 +202,10 @@ class OutFolder:
         for line in self._lines():
             if line.sample is not None:
                 texts.setdefault(line.index, {})[line.sample] = line.completion
-        return {index: [of_item[at] for at in sorted(of_item)] for index, of_item in texts.items()}
+        ordered = {}
+        for index, of_item in texts.items():
+            ordered[index] = [of_item[sample] for sample in sorted(of_item)]
+        return ordered
 
     def append_score(self, index: int, sample: int, score: Score) -> None:
         """Store a verifier's score."""
@@ -182,8 +230,7 @@ class OutFolder:
         items = [self.candidates(index) for index in sorted(whole)]
         summary = candidates.summary(name, items, least=1)
         if summary is not None:
-            data = canonical_json(summary.to_dict()) + b"\n"
-            write_durably(self._folder / "candidates.json", data)
+            self._write("candidates.json", summary.to_dict())
         return summary
 
     @property
@@ -197,8 +244,7 @@ class OutFolder:
 
     def store_parts(self, parts: Sequence[Part]) -> None:
         """Write what each part of a system computed."""
-        data = canonical_json([part.to_dict() for part in parts]) + b"\n"
-        write_durably(self._folder / "parts.json", data)
+        self._write("parts.json", [part.to_dict() for part in parts])
 
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
         """Return the counts of the completions by each grader that can grade them.
@@ -213,49 +259,54 @@ class OutFolder:
                 scores = self.scores.get(lines[0].index, {})
                 of_item = [scores[sample] for sample in sorted(scores)]
                 counted[candidates.decide(votes, of_item).outcome] += 1
-        table = {
-            grader: {"n": self._n}
-            | {outcome.name.lower(): counted[outcome] for outcome in Outcome}
-            | {"not_counted": self._n - counted.total()}
-            for grader, counted in counts.items()
-        }
-        write_durably(self._folder / "graders.json", canonical_json(table) + b"\n")
+        table = {}
+        for grader, counted in counts.items():
+            row = {"n": self._n}
+            row |= {outcome.name.lower(): counted[outcome] for outcome in Outcome}
+            row["not_counted"] = self._n - counted.total()
+            table[grader] = row
+        self._write("graders.json", table)
         return table
 
     def record(self, record: Record) -> None:
         """Write the facts that affect the score, as ``record.json``."""
-        write_durably(self._folder / "record.json", canonical_json(record.to_dict()) + b"\n")
+        self._write("record.json", record.to_dict())
 
     def votes(self, name: str, protocol: Protocol) -> Votes | None:
         """Return aggregates over several samples of each item, and write them.
 
         None where some are missing.
         """
-        whole = [votes for votes in self.samples.values() if len(votes) == protocol.samples]
+        whole = self.sampled(protocol)
         if protocol.samples == 1 or len(whole) < self._n:
             return None
         items = [[vote for _, vote in sorted(votes.items())] for votes in whole]
         votes = ballots.summary(name, items, least=1)
         if votes is not None:
-            write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
+            self._write("votes.json", votes.to_dict())
         return votes
+
+    def sampled(self, protocol: Protocol) -> list[dict[int, Vote]]:
+        """Return the votes of each item that has all of its samples."""
+        return [votes for votes in self.samples.values() if len(votes) == protocol.samples]
 
     def pass_at(self, protocol: Protocol) -> dict[int, float]:
         """Return pass@k by k, where the score is a mean over samples; {} where some are missing."""
-        whole = [votes for votes in self.samples.values() if len(votes) == protocol.samples]
+        whole = self.sampled(protocol)
         if protocol.vote != "mean" or len(whole) < self._n:
             return {}
         rights = [ballots.samples_right(votes.values()) for votes in whole]
-        return {
-            k: float(fmean(voting.pass_at(right, protocol.samples, k) for right in rights))
-            for k in voting.ladder(protocol.samples)
-        }
+        result = {}
+        for k in voting.ladder(protocol.samples):
+            of_items = [voting.pass_at(right, protocol.samples, k) for right in rights]
+            result[k] = float(fmean(of_items))
+        return result
 
     def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Vote:
         """Return a grader's vote on one answer, graded now if it came in an earlier start."""
         grades = self._grades.get((line.index, line.sample))
         if grader == protocol.grader and (grades or grading.executes(grader)):
-            return Vote(line.extracted, Outcome[line.outcome.upper()])
+            return line.vote
         grade = (grades or {}).get(grader)
         if grade is None:
             grade = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
@@ -263,18 +314,15 @@ class OutFolder:
 
     def _answers(self, protocol: Protocol) -> Iterable[Sequence[Line]]:
         """Return the lines of each item that has all of its answers, and scores, by number."""
-        samples, verified = protocol.samples, protocol.vote == "verifier"
+        samples = protocol.samples
         by_item: dict[int, dict[int | None, Line]] = {}
         for line in self._lines():
             if (line.sample is None) == (samples == 1):
                 by_item.setdefault(line.index, {})[line.sample] = line
-        whole = (
-            lines
-            for index, lines in by_item.items()
-            if len(lines) == samples
-            and (not verified or len(self.scores.get(index, ())) == samples)
-        )
-        return ([line for _, line in sorted(lines.items())] for lines in whole)
+        for index, lines in by_item.items():
+            scored = protocol.vote != "verifier" or len(self.scores.get(index, ())) == samples
+            if len(lines) == samples and scored:
+                yield [line for _, line in sorted(lines.items())]
 
     @property
     def likelihood(self) -> SetLikelihood | None:
@@ -287,80 +335,37 @@ class OutFolder:
 
     def store_likelihood(self, likelihood: SetLikelihood) -> None:
         """Store it, so that the same run does not read again."""
-        write_durably(
-            self._folder / "likelihood.json", canonical_json(likelihood.to_dict()) + b"\n"
-        )
+        self._write("likelihood.json", likelihood.to_dict())
+
+    def _write(self, name: str, facts: object) -> None:
+        write_durably(self._folder / name, canonical_json(facts) + b"\n")
 
     def _lines(self) -> Iterable[Line]:
         """Return one line for each stored answer and each majority."""
-        lines = (decode_line(line) for line in self._outcomes.lines())
-        return {
-            (line.index, line.sample): line for line in lines if line and line.index < self._n
-        }.values()
+        lines = {}
+        for text in self._outcomes.lines():
+            line = decode_line(text)
+            if line and line.index < self._n:
+                lines[line.index, line.sample] = line
+        return lines.values()
 
-    def _add(
-        self, index: int, sample: int | None, vote: Vote, usage: Usage | None, reason: str
-    ) -> None:
+    def _add(self, line: Line) -> None:
+        index = line.index
+        sample = line.sample
         is_majority = sample is None and index in self.samples  # not asked: no tokens of its own
         if not is_majority:
-            self.spent[index, sample] = usage
-        if reason:
-            self.reasons[index, sample] = reason
+            self.spent[index, sample] = line.usage
+        if line.reason:
+            self.reasons[index, sample] = line.reason
         if sample is None:
-            self.outcomes[index] = vote.outcome
+            self.outcomes[index] = line.vote.outcome
         else:
-            self.samples.setdefault(index, {})[sample] = vote
-
-    def _agree(self) -> None:
-        path = self._folder / "run.json"
-        if not path.exists():
-            write_durably(path, canonical_json(self._identity) + b"\n")
-            return
-        with disk_errors(path):
-            stored = path.read_bytes()
-        if stored != canonical_json(self._identity) + b"\n":
-            raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
-
-    def _read(self) -> None:
-        for line in self._lines():
-            vote = Vote(line.extracted, Outcome[line.outcome.upper()])
-            self._add(line.index, line.sample, vote, _usage(line), line.reason)
-
-    def _read_scores(self) -> None:
-        """Take over stored scores. One that is damaged is scored again."""
-        for text in self._scores.lines():
-            with suppress(msgspec.DecodeError, UnicodeError):
-                line = msgspec.json.decode(text, type=ScoreLine)
-                if line.sample in self.samples.get(line.index, {}):
-                    self._add_score(line)
+            self.samples.setdefault(index, {})[sample] = line.vote
 
     def _add_score(self, line: ScoreLine) -> None:
         value = nan if line.score is None else line.score
         self.scores.setdefault(line.index, {})[line.sample] = value
         self.tokens_scored += line.tokens
-
-
-def _usage(line: Line) -> Usage | None:
-    """Return the tokens of an answer, None where the model server did not count them."""
-    if line.tokens_in is None or line.tokens_out is None:
-        return None
-    return Usage(line.tokens_in, line.tokens_out)
-
-
-def _encode(result: Result) -> bytes:
-    usage = result.completion.usage
-    line = Line(
-        index=result.index,
-        outcome=result.outcome.name.lower(),
-        extracted=result.extracted,
-        completion=result.completion.text.encode("utf-8", "replace").decode(),
-        cut=result.completion.cut,
-        tokens_in=usage.tokens_in if usage else None,
-        tokens_out=usage.tokens_out if usage else None,
-        sample=result.sample,
-        reason=result.completion.reason or "",
-    )
-    return msgspec.json.encode(line) + b"\n"
 
 
 def decode_line(line: bytes) -> Line | None:
@@ -370,5 +375,9 @@ def decode_line(line: bytes) -> Line | None:
     except (msgspec.DecodeError, UnicodeError):
         return None
     counts = (decoded.index, decoded.tokens_in, decoded.tokens_out, decoded.sample)
-    known = decoded.outcome.upper() in Outcome.__members__
-    return decoded if known and all((count or 0) >= 0 for count in counts) else None
+    if decoded.outcome.upper() not in Outcome.__members__:
+        return None
+    for count in counts:
+        if count is not None and count < 0:
+            return None
+    return decoded

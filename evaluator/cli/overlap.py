@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluator.authoring.corpus import find_corpus
-from evaluator.authoring.overlap import State, load_subjects, scan, summary
+from evaluator.authoring.overlap import load_subjects, scan, summary
+from evaluator.cli.options import Commands
 from evaluator.cli.overlap_page import page
 from evaluator.cli.recorded import lines_of
 from evaluator.errors import Code, EvaluatorError, error
@@ -21,7 +22,7 @@ CAUTION = (
 )
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``overlap``."""
     command = commands.add_parser("overlap")
     command.add_argument(
@@ -64,18 +65,32 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def overlap_command(args: argparse.Namespace) -> int:
     """Scan the corpus, write ``report.json`` and ``report.html``, and print the rows. Returns 0."""
     subjects = load_subjects(args.set)
-    right = _outcomes(args.run) if args.run else None
+    # Outcomes of the run by the item's number from 1, True for right.
+    right: dict[int, bool] | None = None
+    if args.run:
+        lines = [line for line in lines_of(args.run) if line.sample is None]
+        right = {line.index + 1: line.outcome == "right" for line in lines}
     corpus = find_corpus(args.corpus)
     with tqdm(total=None, unit="B", unit_scale=True, file=sys.stderr) as bar:
         state = scan(subjects, corpus, args.out, processes=args.processes, progress=bar.update)
+    try:
+        digest = set_digest(load_items(args.set))
+    except EvaluatorError:
+        digest = ""  # a file of programs in another form
+    matches = []
+    for item, measure, found in state.matches:
+        best = []
+        for match in found:
+            best.append({"file": match.file, "document": match.document, "value": match.value})
+        matches.append({"item": item, "measure": measure, "best": best})
     report = {
-        "set": _digest(args.set),
+        "set": digest,
         "items": len(subjects),
         "files": len(corpus.files),
         "files_of_another_kind": corpus.other_files,
         "characters": state.characters,
         "rows": summary(state, items=len(subjects), right=right),
-        "matches": _matches(state),
+        "matches": matches,
         "caution": CAUTION,
     }
     _write(args.out / "report.json", json.dumps(report, indent=1) + "\n")
@@ -87,42 +102,11 @@ def overlap_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _digest(path: Path) -> str:
-    """Return the digest of a set's items; empty for a file of programs in another form."""
-    try:
-        return set_digest(load_items(path))
-    except EvaluatorError:
-        return ""
-
-
 def _processes(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 256:
         raise argparse.ArgumentTypeError("give a number from 1 to 256")
     return number
-
-
-def _outcomes(folder: Path) -> dict[int, bool]:
-    """Return the outcomes of a run by the item's number from 1, True for right.
-
-    Raises ``responses_unreadable``.
-    """
-    lines = lines_of(folder)
-    return {line.index + 1: line.outcome == "right" for line in lines if line.sample is None}
-
-
-def _matches(state: State) -> list[dict[str, Any]]:
-    return [
-        {
-            "item": item,
-            "measure": measure,
-            "best": [
-                {"file": match.file, "document": match.document, "value": match.value}
-                for match in matches
-            ],
-        }
-        for item, measure, matches in state.matches
-    ]
 
 
 def _write(path: Path, text: str) -> None:
@@ -135,7 +119,9 @@ def _write(path: Path, text: str) -> None:
 def _print(report: dict[str, Any]) -> None:
     scored = any("n_others" in row for row in report["rows"])
     heading = f"{'measure':18} {'at least':>8} {'items':>13}"
-    print(heading + (f" {'their score':>14} {'the others':>14}" if scored else ""))
+    if scored:
+        heading += f" {'their score':>14} {'the others':>14}"
+    print(heading)
     for row in report["rows"]:
         share = 100 * row["overlapping"] / row["items"]
         text = f"{row['measure']:18} {row['threshold']:8.2f} {row['overlapping']:5} ({share:4.1f}%)"
@@ -148,5 +134,8 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _score(row: dict[str, Any], part: str) -> str:
-    right, n = row[f"right_{part}"], row[f"n_{part}"]
-    return f"{right:5}/{n:<5}{100 * right / n if n else 0:4.0f}%" if n else f"{'–':>14}"
+    right = row[f"right_{part}"]
+    n = row[f"n_{part}"]
+    if not n:
+        return f"{'–':>14}"
+    return f"{right:5}/{n:<5}{100 * right / n:4.0f}%"

@@ -3,7 +3,7 @@
 It needs no other file, no script and no network.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -60,34 +60,35 @@ def _counts(rows: Sequence[Mapping[str, Any]], *, scored: bool) -> str:
     headings = ["Measure", "At least", "Items", "Share, %"]
     if scored:
         headings += ["Similar, right", "Similar, %", "Non-similar, right", "Non-similar, %"]
-    found = {row["measure"]: None for row in rows if row["overlapping"]}
-    shown = [row for row in rows if row["measure"] in found] or rows
-    table = _table(
-        "Items with a match, by measure and threshold",
-        headings,
-        [_count(row, scored=scored) for row in shown],
-    )
-    return table + _without(rows, found) if found else table
-
-
-def _without(rows: Sequence[Mapping[str, Any]], found: Collection[str]) -> str:
-    """Return a sentence that names the measures without a match; empty where each has one."""
-    measures = dict.fromkeys(row["measure"] for row in rows)
-    without = ", ".join(measure for measure in measures if measure not in found)
-    return f"<p>No item has a match by: {escape(without)}.</p>" if without else ""
-
-
-def _count(row: Mapping[str, Any], *, scored: bool) -> list[str]:
-    likeness = f"{row['threshold']:.2f}" if row["measure"] in LIKENESS else "–"
-    share = f"{100 * row['overlapping'] / row['items']:.1f}"
-    cells = [row["measure"], likeness, f"{row['overlapping']:,}", share]
-    return [*cells, *_score(row, "overlapping"), *_score(row, "others")] if scored else cells
+    found = {row["measure"] for row in rows if row["overlapping"]}
+    without: list[str] = []
+    lines = []
+    for row in rows:
+        measure = row["measure"]
+        if found and measure not in found:
+            if measure not in without:
+                without.append(measure)
+            continue
+        likeness = f"{row['threshold']:.2f}" if measure in LIKENESS else "–"
+        share = f"{100 * row['overlapping'] / row['items']:.1f}"
+        cells = [measure, likeness, f"{row['overlapping']:,}", share]
+        if scored:
+            cells += _score(row, "overlapping")
+            cells += _score(row, "others")
+        lines.append(cells)
+    table = _table("Items with a match, by measure and threshold", headings, lines)
+    if without:
+        table += f"<p>No item has a match by: {escape(', '.join(without))}.</p>"
+    return table
 
 
 def _score(row: Mapping[str, Any], part: str) -> tuple[str, str]:
     """Return right of all, and the share in percent; of no items there is none."""
-    right, n = row[f"right_{part}"], row[f"n_{part}"]
-    return (f"{right:,} of {n:,}", f"{100 * right / n:.1f}") if n else ("–", "–")
+    right = row[f"right_{part}"]
+    n = row[f"n_{part}"]
+    if not n:
+        return "–", "–"
+    return f"{right:,} of {n:,}", f"{100 * right / n:.1f}"
 
 
 def _places(matches: Sequence[Mapping[str, Any]]) -> str:
@@ -98,16 +99,12 @@ def _places(matches: Sequence[Mapping[str, Any]]) -> str:
     if not matches:
         return "<p>No item has a match.</p>"
     strongest = sorted(matches, key=lambda match: -match["best"][0]["value"])
-    lines = [
-        [
-            str(match["item"]),
-            match["measure"],
-            f"{match['best'][0]['value']:.2f}",
-            f"{match['best'][0]['document']:,}",
-            match["best"][0]["file"],
-        ]
-        for match in strongest[:MOST_ITEMS]
-    ]
+    lines = []
+    for match in strongest[:MOST_ITEMS]:
+        best = match["best"][0]
+        value = f"{best['value']:.2f}"
+        document = f"{best['document']:,}"
+        lines.append([str(match["item"]), match["measure"], value, document, best["file"]])
     caption = "Where to look: the best match of each item, the strongest first"
     if len(matches) > MOST_ITEMS:
         caption += f" ({MOST_ITEMS:,} of {len(matches):,}; report.json has all)"
@@ -117,16 +114,16 @@ def _places(matches: Sequence[Mapping[str, Any]]) -> str:
 def _table(caption: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     words = {"Measure": "", "File": ' class="file"'}
     classes = [words.get(heading, ' class="n"') for heading in headings]
-    head = "".join(
-        f'<th scope="col"{css}>{heading}</th>'
-        for css, heading in zip(classes, headings, strict=True)
-    )
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{css}>{escape(cell)}</td>" for css, cell in zip(classes, line, strict=True))
-        + "</tr>"
-        for line in lines
-    )
+    head = ""
+    for css, heading in zip(classes, headings, strict=True):
+        head += f'<th scope="col"{css}>{heading}</th>'
+    rows = []
+    for line in lines:
+        cells = ""
+        for css, cell in zip(classes, line, strict=True):
+            cells += f"<td{css}>{escape(cell)}</td>"
+        rows.append(f"<tr>{cells}</tr>")
+    body = "\n".join(rows)
     return (
         f"<h2>{caption}</h2>"
         f'<div class="wide" tabindex="0" role="region" aria-label="{caption}"><table>'

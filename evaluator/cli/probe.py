@@ -43,14 +43,15 @@ def _api_key(variable: str) -> str:
     """Return the endpoint's key: a command line is readable by others, a variable is not."""
     if not variable:
         return ""
-    if key := os.environ.get(variable, ""):
-        return key
-    raise CommandFailed(
-        "api_key_missing",
-        "The variable of the endpoint's key is not set.",
-        "Set it, and name it by --api-key.",
-        detail=printable(variable),
-    )
+    key = os.environ.get(variable, "")
+    if not key:
+        raise CommandFailed(
+            "api_key_missing",
+            "The variable of the endpoint's key is not set.",
+            "Set it, and name it by --api-key.",
+            detail=printable(variable),
+        )
+    return key
 
 
 def probe_command(args: argparse.Namespace) -> int:
@@ -77,17 +78,17 @@ def probe_command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**begun, **probe}))
     else:
-        print("\n".join(printable(line) for line in _lines(begun, probe)))
-    return DONE if probe["state"] == "answered" and not begun["refused"] else REFUSED
-
-
-def _lines(begun: dict[str, Any], probe: dict[str, Any]) -> list[str]:
-    lines = [f"queue    {begun['waiting']} runs before it", *check_lines(begun["checks"])]
-    if probe["code"]:
-        return [*lines, f"{probe['code']}: {probe['message']} {probe['advice']}"]
-    for item in probe["items"]:
-        lines += _item_lines(item)
-    return [*lines, f"whole run: {_price(probe['estimate'])}"]
+        lines = [f"queue    {begun['waiting']} runs before it", *check_lines(begun["checks"])]
+        if probe["code"]:
+            lines.append(f"{probe['code']}: {probe['message']} {probe['advice']}")
+        else:
+            for item in probe["items"]:
+                lines += _item_lines(item)
+            lines.append(f"whole run: {_price(probe['estimate'])}")
+        for line in lines:
+            print(printable(line))
+    answered = probe["state"] == "answered" and not begun["refused"]
+    return DONE if answered else REFUSED
 
 
 def check_lines(checks: list[dict[str, Any]]) -> list[str]:
@@ -107,7 +108,9 @@ def _item_lines(item: dict[str, Any]) -> list[str]:
         tokens = f", {item['tokens_in']} + {item['tokens_out']} tokens"
     read = f"read as {item['extracted'] or 'no answer'}: {item['outcome']}"
     text = item["answer"].strip().splitlines()
-    return [f"{head}: {read}, {item['seconds']:.1f} s{tokens}", *(f"  | {line}" for line in text)]
+    lines = [f"{head}: {read}, {item['seconds']:.1f} s{tokens}"]
+    lines += [f"  | {line}" for line in text]
+    return lines
 
 
 def _price(estimate: dict[str, Any]) -> str:

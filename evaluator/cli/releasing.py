@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluator.cli.show import show
+from evaluator.cli.options import JSON_OPTION, Commands
+from evaluator.cli.outfile import replace_file
+from evaluator.cli.show import columns, show
 from evaluator.contract import Closing, LogLine, Moment, Outcome, canonical_json
 from evaluator.errors import Code, error
 from evaluator.ledger.closings import closing_root
@@ -41,23 +43,29 @@ from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.vault import OpenedSet, Vault, check_key
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add sign, countersign and release to the parser."""
-    sign = subparsers.add_parser("sign")
-    sign.add_argument(
-        "--set",
-        type=Path,
-        required=True,
-        metavar="SET",
-        help="the set's folder, or its manifest.json",
-    )
-    sign.add_argument(
+    evidence = argparse.ArgumentParser(add_help=False, parents=[JSON_OPTION])
+    evidence.add_argument(
         "--evidence",
         type=Path,
         required=True,
         metavar="FILE",
         help="the evidence that the site froze",
     )
+    voting = argparse.ArgumentParser(add_help=False, parents=[evidence])
+    voting.add_argument(
+        "--set",
+        type=Path,
+        required=True,
+        metavar="SET",
+        help="the set's folder, or its manifest.json",
+    )
+    voting.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
+    )
+
+    sign = commands.add_parser("sign", parents=[voting])
     sign.add_argument(
         "--evaluator",
         type=Path,
@@ -66,32 +74,17 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="who is to open the set",
     )
     sign.add_argument(
-        "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
-    )
-    sign.add_argument(
         "--out", type=Path, required=True, metavar="STATEMENT.json", help="a new file"
     )
     sign.set_defaults(handler=sign_command)
 
-    counter = subparsers.add_parser("countersign")
+    counter = commands.add_parser("countersign", parents=[voting])
     counter.add_argument("statement", type=Path, metavar="STATEMENT.json")
-    counter.add_argument(
-        "--set",
-        type=Path,
-        required=True,
-        metavar="SET",
-        help="the set's folder, or its manifest.json",
-    )
-    counter.add_argument("--evidence", type=Path, required=True, metavar="FILE")
-    counter.add_argument(
-        "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
-    )
     counter.set_defaults(handler=countersign_command)
 
-    release = subparsers.add_parser("release")
+    release = commands.add_parser("release", parents=[evidence])
     release.add_argument("set", type=Path, metavar="SET")
     release.add_argument("--statement", type=Path, required=True, metavar="FILE")
-    release.add_argument("--evidence", type=Path, required=True, metavar="FILE")
     release.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="the evaluator's keys"
     )
@@ -101,8 +94,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     release.add_argument("--licence-file", type=Path, metavar="FILE", help="the licence's text")
     release.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="a new folder")
     release.set_defaults(handler=release_command)
-    for command in (sign, counter, release):
-        command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def sign_command(args: argparse.Namespace) -> int:
@@ -150,7 +141,7 @@ def _vote(
         print(_table(qualifying), *warnings, sep="\n")
     verdict = _verdict(manifest, evidence, moment)
     voted = vote(signed, maintainer=party.name, private_key=key)
-    _write(out, formats.to_line(voted))
+    replace_file(out, formats.to_line(voted))
     facts = {
         "set": manifest.name,
         "root": manifest.root,
@@ -187,7 +178,7 @@ def _row(run: RunFact) -> dict[str, Any]:
         "base_model": run.base_model or "",
         "right": f"{run.right}/{run.n}",
         "artefact": run.artefact,
-        "weights": run.weights.digest() if run.weights else "",
+        "weights": run.weights_digest,
     }
 
 
@@ -199,28 +190,21 @@ def _table(runs: Sequence[RunFact]) -> str:
         cells = [value or "-" for value in facts]
         digests = [digest[:12] or "unknown" for digest in (artefact, weights)]
         table.append([*cells, *digests])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        cells = [value.ljust(width) for value, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    return columns(table)
 
 
 def _warnings(runs: Sequence[RunFact]) -> list[str]:
     """Return the pairs of qualifying models that are, or may be, the same weights."""
-    return [
-        f"warning: {run.model} and {other.model} count as one: {_similarity(run, other)}"
-        for run, other in copies(runs)
-    ]
-
-
-def _similarity(run: RunFact, other: RunFact) -> str:
-    if run.artefact and run.artefact == other.artefact:
-        return "their files are identical"
-    if run.weights and other.weights:
-        return "their tensors overlap"
-    return "the tensors of one are unknown"
+    warnings = []
+    for run, other in copies(runs):
+        if run.artefact and run.artefact == other.artefact:
+            reason = "their files are identical"
+        elif run.weights and other.weights:
+            reason = "their tensors overlap"
+        else:
+            reason = "the tensors of one are unknown"
+        warnings.append(f"warning: {run.model} and {other.model} count as one: {reason}")
+    return warnings
 
 
 def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
@@ -260,7 +244,10 @@ def release_command(args: argparse.Namespace) -> int:
     vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
     with bundle.draft_folder(args.out) as draft:
         opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
-        _check_deal(opened)
+        # The items lie where the committed seed deals them.
+        dealt = deal([item for _, item in opened.items], opened.seed, opened.manifest.blocks)
+        if dealt != list(range(opened.manifest.n)):
+            raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
         files |= _opened_files(opened, journal, keys, store, evidence)
         bundle.write_bundle(draft, files, keys.report)
     runs = sum(name.startswith("completions/") for name in files)
@@ -307,18 +294,13 @@ def _check_closings(
                 raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
             last[line.run] = line
     for run, closing in last.items():
-        _check_weights(closing, facts[run])
+        fact = facts[run]
+        if (closing.artefact, closing.weights) != (fact.artefact, fact.weights_digest):
+            raise error(Code.EVIDENCE_DIFFERS, f"run {run} was of other weights")
         closed = store.closed(run, manifest.name)
         if closing_root(closed) != closing.outcomes:
             raise error(Code.SEAL_BROKEN, f"the completions of run {run}")
-        active = [item.outcome for item in closed if item.index not in gone]
-        _check_counts(active, facts[run])
-
-
-def _check_weights(closing: Closing, fact: RunFact) -> None:
-    weights = fact.weights.digest() if fact.weights else ""
-    if (closing.artefact, closing.weights) != (fact.artefact, weights):
-        raise error(Code.EVIDENCE_DIFFERS, f"run {fact.run} was of other weights")
+        _check_counts([item.outcome for item in closed if item.index not in gone], fact)
 
 
 def _check_counts(active: Sequence[Outcome], fact: RunFact) -> None:
@@ -328,22 +310,21 @@ def _check_counts(active: Sequence[Outcome], fact: RunFact) -> None:
         raise error(Code.EVIDENCE_DIFFERS, f"it counts run {fact.run} otherwise")
 
 
-def _check_deal(opened: OpenedSet) -> None:
-    """Check that the items lie where the committed seed deals them. Raises ``seal_broken``."""
-    items = [item for _, item in opened.items]
-    if deal(items, opened.seed, opened.manifest.blocks) != list(range(opened.manifest.n)):
-        raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
-
-
 def _public_files(
     signed: SignedStatement, manifest: Manifest, evidence: Evidence, head: str, licence: Path | None
 ) -> dict[str, bytes]:
+    text = f"{manifest.licence}\n".encode()
+    if licence:
+        try:
+            text = licence.read_bytes()
+        except OSError:
+            raise error(Code.OUT_UNWRITABLE, f"{licence} cannot be read") from None
     return {
         "statement.json": formats.to_line(signed),
         "manifest.json": formats.to_line(manifest),
         "evidence.json": formats.to_line(evidence),
         "head.txt": head.encode(),
-        "LICENSE.txt": _text(licence) if licence else f"{manifest.licence}\n".encode(),
+        "LICENSE.txt": text,
         "README.md": bundle.README.format(**manifest.to_dict()).encode(),
     }
 
@@ -354,11 +335,10 @@ def _opened_files(
     log = journal.entries()[: opened.journal.index + 1]
     name = opened.manifest.name
     root = opened.manifest.root
-    closed = {
-        line.run
-        for line in log
-        if isinstance(line, Closing) and (line.set, line.root) == (name, root)
-    }
+    closed = set()
+    for line in log:
+        if isinstance(line, Closing) and (line.set, line.root) == (name, root):
+            closed.add(line.run)
     runs = sorted(closed & {fact.run for fact in evidence.runs})
     files = {
         "seed.json": canonical_json({"seed": opened.seed.hex()}) + b"\n",
@@ -393,19 +373,3 @@ def _statement(path: Path) -> SignedStatement:
     if signed is None:
         raise error(Code.STATEMENT_UNREADABLE, str(path))
     return signed
-
-
-def _text(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise error(Code.OUT_UNWRITABLE, f"{path} cannot be read") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    except OSError:
-        raise error(Code.OUT_UNWRITABLE, str(path)) from None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evaluator import grading, protocols
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.pipeline.rescore import rescore, store_regrade
@@ -16,9 +17,9 @@ from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.vault import Vault
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``rescore``."""
-    command = subparsers.add_parser("rescore")
+    command = commands.add_parser("rescore", parents=[JSON_OPTION])
     command.add_argument(
         "--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store"
     )
@@ -33,7 +34,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     command.add_argument(
         "--protocol", help="the run's protocol, which says whether thinking is graded"
     )
-    command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(handler=rescore_command)
 
 

@@ -8,9 +8,8 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +27,13 @@ from evaluator.backends.servers import (
     start_gateway,
 )
 from evaluator.cli import endpoint, systems
-from evaluator.cli.failures import failure_record
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.outfolder import OutFolder
 from evaluator.cli.reading import Reading, check_readable
 from evaluator.cli.sink import TerminalSink
+from evaluator.cli.summary import RunSummary
 from evaluator.config import trusted_digests
-from evaluator.contract import Candidates, Outcome, Part, Votes, canonical_json
+from evaluator.contract import canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.jail import is_jailed
@@ -59,7 +59,7 @@ It batches requests by length: the more it has, the better.
 """
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``run`` and ``protocols``."""
     ask = commands.add_parser("run")
     ask.add_argument(
@@ -87,11 +87,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
     ask.set_defaults(handler=run_command)
-    listing = commands.add_parser("protocols")
+    listing = commands.add_parser("protocols", parents=[JSON_OPTION])
     listing.add_argument(
         "--words", action="store_true", help="what each does, instead of its digest"
     )
-    listing.add_argument("--json", action="store_true", help="print one JSON object")
     listing.set_defaults(handler=protocols_command)
 
 
@@ -134,26 +133,101 @@ class _Model:
     caps: Caps = field(default_factory=Caps)
     system: "LocalSystem | None" = None
 
+    @classmethod
+    def named_by(cls, args: argparse.Namespace) -> "_Model":
+        """Inspect the checkpoint, or read the endpoint's key, that the arguments name."""
+        target = endpoint.endpoint_of(args)
+        if target:
+            through = [] if target.adapter == "plain" else [target.adapter]
+            address = [target.url, target.model, target.api, *through]
+            return cls(
+                canonical_json(address).decode(),
+                target,
+                caps=endpoint.caps_of(args, target),
+                key=endpoint.read_key(args),
+                timeout=args.timeout,
+                patience=args.patience,
+            )
+        folder = Path(args.model)
+        for lack in jail.missing():
+            print(f"jail: {lack}", file=sys.stderr)
+        if args.verifier:
+            # Of an attempt's code, which takes longer to load than all others need.
+            from evaluator.cli.system_run import inspect_system  # noqa: PLC0415
+
+            system = inspect_system(folder, args.verifier)
+            return cls(system.generator.facts.digest, folder, system=system)
+        facts = inspect_checkpoint(folder)
+        jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
+        return cls(facts.digest, folder, jailed, facts.template)
+
+    def check_fit(self, protocol: Protocol, *, likelihood: bool) -> None:
+        """Raise PROTOCOL_UNFIT where it cannot be asked by this protocol, or cannot be read."""
+        kind: Asked = "checkpoint" if isinstance(self.target, Path) else self.target.api
+        if self.system:
+            kind = "system"
+        if not protocol.fits(kind):
+            raise error(Code.PROTOCOL_UNFIT, protocol.id)
+        if likelihood:
+            check_readable(self.target)
+
+    def run_identity(
+        self, protocol: Protocol, items: Sequence[Item], shots: Sequence[Item]
+    ) -> dict[str, str]:
+        """Return the digests of a run's model, set, shot pool, protocol and verifier."""
+        identity = {
+            "model": self.identity,
+            "set": set_digest(items),
+            "shots": set_digest(shots) if shots else "",
+            "protocol": protocol.digest,
+        }
+        if self.system:
+            identity["verifier"] = self.system.verifier.facts.digest
+        return identity
+
+    @asynccontextmanager
+    async def served(
+        self, protocol: Protocol, concurrency: int, *, answers: int
+    ) -> AsyncIterator[HttpBackend]:
+        """Serve it for the time of the run. At a terminal, private addresses are allowed."""
+        with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+            workdir = Path(work)
+            if isinstance(self.target, Path):
+                server = serve_checkpoint(
+                    self.target,
+                    jailed=self.jailed,
+                    ready_seconds=READY_SECONDS,
+                    workdir=workdir,
+                    api=protocol.api,
+                )
+            else:
+                server = serve_endpoint(
+                    self.target,
+                    key=self.key,
+                    allow_private=True,
+                    ready_seconds=READY_SECONDS,
+                    workdir=workdir,
+                    concurrency=concurrency,
+                    caps=self.caps,
+                    answers=answers,
+                    settings={"timeout_seconds": self.timeout, "outage_seconds": self.patience},
+                    gateway=self.gateway,
+                )
+            async with server as backend:
+                yield backend
+
 
 def run_command(args: argparse.Namespace) -> int:
     """Evaluate, store the outcomes, print the counts. Returns 0; raises the run's error."""
     started = time.monotonic()
     protocol = protocols.get(args.protocol)
-    with _gateway(args) as gateway:
+    with ExitStack() as stack:
+        gateway = None
+        if not args.estimate and endpoint.endpoint_of(args):
+            # It loads while the set is read.
+            work = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-"))
+            gateway = stack.enter_context(start_gateway(Path(work)))
         return _run(args, protocol, gateway, started=started)
-
-
-@contextmanager
-def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
-    """Start the gateway of an endpoint, which loads while the set is read."""
-    if args.estimate or endpoint.endpoint_of(args) is None:
-        yield None
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="holdfast-") as work,
-        start_gateway(Path(work)) as gateway,
-    ):
-        yield gateway
 
 
 def _run(
@@ -165,11 +239,14 @@ def _run(
     if protocol.shots:
         shots = load_items(args.shots or args.set.with_name("train.jsonl"))
     systems.check_verifier(args.verifier, protocol)
-    model = replace(_model(args), gateway=gateway)
+    model = replace(_Model.named_by(args), gateway=gateway)
     check_kind(protocol.grader, items[0].kind)
-    _check_fit(model, protocol, likelihood=args.likelihood)
-    identity = _identity(model, protocol, items, shots)
-    with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
+    model.check_fit(protocol, likelihood=args.likelihood)
+    identity = model.run_identity(protocol, items, shots)
+    # One folder for each model, set and protocol, so that the same command resumes.
+    mark = hashlib.sha256(canonical_json(identity)).hexdigest()[:12]
+    folder = args.out or Path("holdfast-runs", f"{args.set.stem}-{args.protocol}-{mark}")
+    with OutFolder(folder, identity, n=len(items)) as out:
         source = PublicSource(
             name=args.set.stem,
             items=items,
@@ -189,51 +266,10 @@ def _run(
         failure = _evaluate(source, protocol, model, reading, concurrency=args.concurrency)
         if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
             raise failure
-        table = out.compare(items, protocol)
-        votes = out.votes(source.name, protocol)
-        tries = out.pass_at(protocol)
-        candidates = out.summarise_candidates(source.name, protocol)
-        parts = out.parts
-    _print_counts(
-        args,
-        reading,
-        n=len(items),
-        seconds=time.monotonic() - started,
-        failure=failure,
-        votes=votes,
-        tries=tries,
-        of_system=(parts, candidates),
-    )
-    _print_graders(table, n=len(items))
-    _print_votes(votes, tries)
-    systems.print_system(parts, candidates)
+        summary = RunSummary.compute(out, source.name, items, protocol)
+    seconds = time.monotonic() - started
+    summary.show(reading, failure, seconds=seconds, as_json=args.json)
     return 2 if failure or reading.failure else 0
-
-
-def _identity(
-    model: _Model, protocol: Protocol, items: Sequence[Item], shots: Sequence[Item]
-) -> dict[str, str]:
-    """Return the digests of a run's model, set, shot pool and protocol, and of its verifier."""
-    identity = {
-        "model": model.identity,
-        "set": set_digest(items),
-        "shots": set_digest(shots) if shots else "",
-        "protocol": protocol.digest,
-    }
-    if model.system:
-        identity["verifier"] = model.system.verifier.facts.digest
-    return identity
-
-
-def _check_fit(model: _Model, protocol: Protocol, *, likelihood: bool) -> None:
-    """Raise PROTOCOL_UNFIT where the model cannot be asked by this protocol, or cannot be read."""
-    kind: Asked = "checkpoint" if isinstance(model.target, Path) else model.target.api
-    if model.system:
-        kind = "system"
-    if not protocol.fits(kind):
-        raise error(Code.PROTOCOL_UNFIT, protocol.id)
-    if likelihood:
-        check_readable(model.target)
 
 
 def _evaluate(
@@ -275,159 +311,14 @@ async def _ask_open(
         return
     if remote:
         policy = for_endpoint(policy)
-    async with _serve(model, protocol, in_flight, answers=len(sink.out.spent)) as backend:
+    async with model.served(protocol, in_flight, answers=len(sink.out.spent)) as backend:
         engine = getattr(backend, "served", Served()).engine
         if engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         watched = backend if remote else None
-        async with in_background(
-            watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)
-        ):
+        watch = watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)
+        async with in_background(watch):
             await ask_items([source], protocol, backend, sink, policy=policy)
-        sink.out.record(
-            record_of(protocol, [source], backend, remote=remote, template=model.template)
-        )
+        record = record_of(protocol, [source], backend, remote=remote, template=model.template)
+        sink.out.record(record)
         await reading.read(source, backend, policy)
-
-
-def _model(args: argparse.Namespace) -> _Model:
-    target = endpoint.endpoint_of(args)
-    if target:
-        through = [] if target.adapter == "plain" else [target.adapter]
-        identity = canonical_json([target.url, target.model, target.api, *through]).decode()
-        caps = endpoint.caps_of(args, target)
-        key = endpoint.read_key(args)
-        return _Model(
-            identity, target, key=key, timeout=args.timeout, patience=args.patience, caps=caps
-        )
-    folder = Path(args.model)
-    for lack in jail.missing():
-        print(f"jail: {lack}", file=sys.stderr)
-    if args.verifier:
-        # Of an attempt's code, which takes longer to load than all others need.
-        from evaluator.cli.system_run import inspect_system  # noqa: PLC0415
-
-        system = inspect_system(folder, args.verifier)
-        return _Model(system.generator.facts.digest, folder, system=system)
-    facts = inspect_checkpoint(folder)
-    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
-    return _Model(facts.digest, folder, jailed, facts.template)
-
-
-@asynccontextmanager
-async def _serve(
-    model: _Model, protocol: Protocol, concurrency: int, *, answers: int
-) -> AsyncIterator[HttpBackend]:
-    """Serve the model for the time of the run. At a terminal, private addresses are allowed."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
-        workdir = Path(work)
-        if isinstance(model.target, Path):
-            server = serve_checkpoint(
-                model.target,
-                jailed=model.jailed,
-                ready_seconds=READY_SECONDS,
-                workdir=workdir,
-                api=protocol.api,
-            )
-        else:
-            server = serve_endpoint(
-                model.target,
-                key=model.key,
-                allow_private=True,
-                ready_seconds=READY_SECONDS,
-                workdir=workdir,
-                concurrency=concurrency,
-                caps=model.caps,
-                answers=answers,
-                settings={"timeout_seconds": model.timeout, "outage_seconds": model.patience},
-                gateway=model.gateway,
-            )
-        async with server as backend:
-            yield backend
-
-
-def _default_out(args: argparse.Namespace, identity: dict[str, str]) -> Path:
-    """Return the folder of this model, set and protocol, so that the same command resumes."""
-    mark = hashlib.sha256(canonical_json(identity)).hexdigest()[:12]
-    return Path("holdfast-runs", f"{args.set.stem}-{args.protocol}-{mark}")
-
-
-def _print_counts(
-    args: argparse.Namespace,
-    reading: Reading,
-    *,
-    n: int,
-    seconds: float,
-    failure: EvaluatorError | None,
-    votes: Votes | None,
-    tries: Mapping[int, float],
-    of_system: tuple[Sequence[Part], Candidates | None],
-) -> None:
-    record = _counts(reading.out, n)
-    record["seconds"] = round(seconds, 3)
-    record |= reading.record()
-    reasons = Counter(reading.out.reasons.values())
-    if reasons:
-        record["reasons"] = dict(sorted(reasons.items()))
-        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-        print(f"warning: no answer from the endpoint: {listed}", file=sys.stderr)
-    if reading.failure:
-        print(f"not read: {reading.failure}", file=sys.stderr)
-    if failure:
-        print(f"error: {failure}", file=sys.stderr)
-        record |= failure_record(failure)
-    if votes and args.json:
-        record["votes"] = votes.to_dict()
-    if args.json:
-        record |= systems.record(*of_system)
-    if tries and args.json:
-        record["pass_at"] = {str(k): round(value, 6) for k, value in tries.items()}
-    print(json.dumps(record) if args.json else _line(record))
-
-
-def _counts(out: OutFolder, n: int) -> dict[str, object]:
-    """Return the counts of a run of ``n`` items. Tokens are those of both parts of a system.
-
-    They are None where a server counted none.
-    """
-    counts = Counter(out.outcomes.values())
-    spent = endpoint.total_of(out.spent.values())
-    return {
-        "n": n,
-        **{outcome.name.lower(): counts[outcome] for outcome in Outcome},
-        "not_counted": n - len(out.outcomes),
-        "tokens_in": spent.tokens_in + out.tokens_scored if spent else None,
-        "tokens_out": spent.tokens_out if spent else None,
-    }
-
-
-def _line(record: dict[str, object]) -> str:
-    return "  ".join(
-        f"{name} {'unknown' if value is None else value}" for name, value in record.items()
-    )
-
-
-def _print_votes(votes: Votes | None, tries: Mapping[int, float]) -> None:
-    """Print the mean over all samples, what more and more give, and the majority's calibration."""
-    if tries:
-        print("  ".join(f"pass@{k} {value:.4f}" for k, value in tries.items()), file=sys.stderr)
-    if votes:
-        mean = votes.right / (votes.n * votes.samples)
-        print(
-            f"mean over {votes.samples} samples {mean:.4f}"
-            f"  standard error {votes.mean_error or 0:.4f}",
-            file=sys.stderr,
-        )
-        line = "  ".join(f"maj@{k} {value:.4f}" for k, value in votes.majority)
-        print(
-            f"{line}  calibration error {votes.error:.4f}  Brier {votes.brier:.4f}", file=sys.stderr
-        )
-
-
-def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:
-    """Print the nonzero counts of each grader; ``graders.json`` has them all."""
-    for grader, counts in table.items():
-        line = "  ".join(
-            f"{name} {value}" for name, value in counts.items() if value and name != "n"
-        )
-        print(f"{grader}: n {n}  {line}", file=sys.stderr)

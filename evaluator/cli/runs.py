@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from evaluator.cli.answers import OwnRun, RunFacts, SiteStatus, read_as
-from evaluator.cli.client import Site, add_site, site_of
+from evaluator.cli.client import Site, site_of
 from evaluator.cli.failures import DONE, INTERRUPTED, TRY_LATER, UNSUCCESSFUL, CommandFailed
+from evaluator.cli.options import SITE_OPTIONS, Commands
 from evaluator.cli.show import columns, printable
 
 POLL_SECONDS = 2.0
@@ -21,26 +22,22 @@ GRADED = "graded"
 RANKED = "ranked"
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``runs``, ``status``, ``watch`` and ``cancel``."""
-    listing = commands.add_parser("runs")
+    listing = commands.add_parser("runs", parents=[SITE_OPTIONS])
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N")
-    add_site(listing)
     listing.set_defaults(handler=runs_command)
-    status = commands.add_parser("status")
+    status = commands.add_parser("status", parents=[SITE_OPTIONS])
     status.add_argument("run", nargs="?", default="", metavar="RUN", help="its id")
-    add_site(status)
     status.set_defaults(handler=status_command)
-    watch = commands.add_parser("watch")
+    watch = commands.add_parser("watch", parents=[SITE_OPTIONS])
     watch.add_argument("run", metavar="RUN", help="its id")
     watch.add_argument(
         "--ranked", action="store_true", help="also wait until the board is closed and ranks it"
     )
-    add_site(watch)
     watch.set_defaults(handler=watch_command)
-    cancel = commands.add_parser("cancel")
+    cancel = commands.add_parser("cancel", parents=[SITE_OPTIONS])
     cancel.add_argument("run", metavar="RUN", help="its id")
-    add_site(cancel)
     cancel.set_defaults(handler=cancel_command)
 
 
@@ -88,13 +85,13 @@ def _site_status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(data))
         return DONE
-    print("The site works." if found.ok else "Runs may wait: part of the site is not at work.")
+    if found.ok:
+        print("The site works.")
+    else:
+        print("Runs may wait: part of the site is not at work.")
     for pool in found.pools:
-        print(
-            printable(
-                f"{pool.name}: {pool.sentence} {pool.waiting} waiting, {pool.running} running."
-            )
-        )
+        counts = f"{pool.waiting} waiting, {pool.running} running."
+        print(printable(f"{pool.name}: {pool.sentence} {counts}"))
     return DONE
 
 
@@ -120,20 +117,18 @@ def follow(site: Site, run: str, *, as_json: bool, ranked: bool = False) -> int:
     """
     try:
         with Progress() as progress:
-            data = _ask_again(site, run)
-            while not _is_over(facts := read_as(RunFacts, data), ranked=ranked):
+            while True:
+                data = _ask_again(site, run)
+                facts = read_as(RunFacts, data)
+                if facts.final or (facts.state == GRADED and not ranked):
+                    break
                 progress.show(facts)
                 time.sleep(POLL_SECONDS)
-                data = _ask_again(site, run)
     except KeyboardInterrupt:
         print(f"The run goes on: 'holdfast watch {run}' follows it again.", file=sys.stderr)
         return INTERRUPTED
     print(json.dumps(data) if as_json else "\n".join(_lines(site, facts)))
     return DONE if facts.state in (GRADED, RANKED) else UNSUCCESSFUL
-
-
-def _is_over(run: RunFacts, *, ranked: bool) -> bool:
-    return run.final or (run.state == GRADED and not ranked)
 
 
 def _ask_again(site: Site, run: str) -> Any:
@@ -183,7 +178,9 @@ class Progress(AbstractContextManager["Progress"]):
 
 
 def _state(run: RunFacts) -> str:
-    words = run.state if run.state != "running" or not run.phase else run.phase
+    words = run.state
+    if run.state == "running" and run.phase:
+        words = run.phase
     if run.held_up:
         words += f": {run.held_up.message}"
     elif run.waiting:
@@ -191,24 +188,20 @@ def _state(run: RunFacts) -> str:
     return printable(words)
 
 
-def _begin(run: RunFacts) -> list[str]:
-    """Return the line of a waiting run's expected begin, if that is known."""
-    if run.waiting is None or run.expected is None or run.expected.start is None:
-        return []
-    return [f"  expected to begin {run.expected.start:%Y-%m-%d %H:%M} UTC"]
-
-
 def _lines(site: Site, run: RunFacts) -> list[str]:
     """Return a run's state, its result, and after a failure the next step."""
     lines = [f"{run.model} on {run.pair}: {_state(run)}"]
     if not run.final and run.state != GRADED:
         lines[0] += f", {run.percent}%"
-    lines += _begin(run)
+    if run.expected_start:
+        lines.append(f"  expected to begin {run.expected_start:%Y-%m-%d %H:%M} UTC")
     for counts in run.sets:
         about = "about " if counts.step else ""
         lines.append(f"  {counts.set}: {about}{counts.right} of {counts.n} right")
     if run.practised:
-        gap, low, high = (100 * getattr(run.practised, name) for name in ("gap", "low", "high"))
+        gap = 100 * run.practised.gap
+        low = 100 * run.practised.low
+        high = 100 * run.practised.high
         lines.append(f"  gap {gap:+.1f} points, 95% interval {low:+.1f} to {high:+.1f}")
         lines.append("Practice, not ranked. The run's page has the prompts and answers.")
     elif run.state == GRADED:

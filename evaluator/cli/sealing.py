@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -11,36 +11,37 @@ from typing import Any
 
 from evaluator import grading, protocols
 from evaluator.authoring.check import check, read_lines
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import show
 from evaluator.contract import MIN_CELL_SIZE
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
 from evaluator.ledger.entries import entry_hash
-from evaluator.ledger.manifests import Identity, Terms, Twins
+from evaluator.ledger.manifests import Terms, Twins
 from evaluator.ledger.rules import Rule, default_rule, in_words, moment_of, read_rule
 from evaluator.sealing import formats
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.checking import check_folder
 from evaluator.sealing.exposure import Journal
-from evaluator.sealing.keys import Keys, load_keys, load_party_keys
+from evaluator.sealing.keys import load_keys, load_party_keys
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
 from evaluator.sealing.vault import Vault, check_key
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add seal, inspect and verify to the parser."""
-    seal = subparsers.add_parser("seal")
+    seal = commands.add_parser("seal", parents=[JSON_OPTION])
     _add_seal_options(seal)
     seal.set_defaults(handler=seal_command)
 
-    inspect = subparsers.add_parser("inspect")
+    inspect = commands.add_parser("inspect", parents=[JSON_OPTION])
     inspect.add_argument(
         "path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines"
     )
     inspect.set_defaults(handler=inspect_command)
 
-    verify = subparsers.add_parser("verify")
+    verify = commands.add_parser("verify", parents=[JSON_OPTION])
     verify.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder")
     verify.add_argument(
         "--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened"
@@ -58,8 +59,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="where the keys' journal is, which records the drill",
     )
     verify.set_defaults(handler=verify_command)
-    for command in (seal, inspect, verify):
-        command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_seal_options(seal: argparse.ArgumentParser) -> None:
@@ -136,9 +135,17 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
 
 
 def seal_command(args: argparse.Namespace) -> int:
-    """Check, encrypt and commit to a set; write its folder."""
-    hosts = [_identity(path) for path in args.keys]
-    warnings = _checked(args.items, args.public)
+    """Check, encrypt and commit to a set; write its folder.
+
+    Raises ``check_failed`` where the authoring check finds errors.
+    """
+    hosts = []
+    for path in args.keys:
+        identity = path / formats.IDENTITY if path.is_dir() else path
+        hosts.append(formats.read_identity(identity))
+    report = check(read_lines(args.items), load_items(args.public) if args.public else ())
+    if report.errors:
+        raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
     items = load_items(args.items)
     shots = load_items(args.shots) if args.shots else ()
     now = datetime.now(UTC)
@@ -165,50 +172,42 @@ def seal_command(args: argparse.Namespace) -> int:
     write_set(sealed, args.out)
     facts = _sealed_facts(args.out)
     if args.public:
-        facts["warnings"] = list(warnings)
+        facts["warnings"] = [str(warning) for warning in report.warnings]
     return show(args, facts)
-
-
-def _checked(items: Path, public: Path | None) -> Sequence[str]:
-    """Return the warnings of the authoring check.
-
-    Raises ``check_failed`` where it found errors, ``set_unreadable``.
-    """
-    report = check(read_lines(items), load_items(public) if public else ())
-    if report.errors:
-        raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
-    return [str(warning) for warning in report.warnings]
 
 
 def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
     maintainers = tuple(formats.read_party(path) for path in args.maintainer)
     majority = len(maintainers) // 2 + 1 if maintainers else 0
-    signer = load_party_keys(args.sign) if args.sign else None
-    if (signer is None) != (not maintainers) or (signer and signer[0] not in maintainers):
+    signer = None
+    signing_party = None
+    if args.sign:
+        signing_party, private_key = load_party_keys(args.sign)
+        signer = (signing_party.name, private_key)
+    if (signing_party or maintainers) and signing_party not in maintainers:
         raise error(Code.NOT_A_MAINTAINER, "a set with maintainers is signed by one of them")
     twins = None
     if args.twin_of:
         twins = Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by)
+    terms = None
+    if args.protocol:
+        protocol = protocols.get(args.protocol)
+        grader = args.grader or protocol.grader
+        terms = Terms(
+            protocol=args.protocol,
+            protocol_digest=protocol.digest,
+            grader=grader,
+            grader_digest=grading.digest(grader),
+        )
     return Covenant(
-        terms=_terms(args.protocol, args.grader) if args.protocol else None,
+        terms=terms,
         rule=_rule(args, now),
         maintainers=maintainers,
         quorum=majority if args.quorum is None else args.quorum,
         witnesses=tuple(formats.read_party(path) for path in args.witness),
         licence=args.licence,
         twins=twins,
-        signer=(signer[0].name, signer[1]) if signer else None,
-    )
-
-
-def _terms(protocol: str, grader: str | None) -> Terms:
-    asked = protocols.get(protocol)
-    grader = grader or asked.grader
-    return Terms(
-        protocol=protocol,
-        protocol_digest=asked.digest,
-        grader=grader,
-        grader_digest=grading.digest(grader),
+        signer=signer,
     )
 
 
@@ -251,21 +250,13 @@ def verify_command(args: argparse.Namespace) -> int:
         check_key(args.path, keys)
         facts["opens_for"] = keys.name
         if args.all:
-            facts |= _drill(args.path, facts["name"], keys, args.home)
+            # Opens every item in memory only, once that is journalled. The place of the journal's
+            # line is the maintainer's receipt.
+            name = facts["name"]
+            with closing(Journal(args.home / "journal.jsonl", keys.name, keys.report)) as journal:
+                line = Vault(keys, {name: args.path}.get, journal, Recipients()).drill(name)
+            facts |= {"opened": line.count, "line": line.index, "hash": entry_hash(line)}
     return show(args, facts)
-
-
-def _drill(folder: Path, name: str, keys: Keys, home: Path) -> dict[str, Any]:
-    """Open every item in memory only, once it is journalled.
-
-    The place of the journal's line is the maintainer's receipt.
-    """
-    journal = Journal(home / "journal.jsonl", keys.name, keys.report)
-    try:
-        line = Vault(keys, {name: folder}.get, journal, Recipients()).drill(name)
-    finally:
-        journal.close()
-    return {"opened": line.count, "line": line.index, "hash": entry_hash(line)}
 
 
 def _sealed_facts(folder: Path) -> dict[str, Any]:
@@ -313,10 +304,6 @@ def _public_facts(file: Path) -> dict[str, Any]:
         "digest": set_digest(items),
         "sealed": False,
     }
-
-
-def _identity(path: Path) -> Identity:
-    return formats.read_identity(path / formats.IDENTITY if path.is_dir() else path)
 
 
 def _seed(text: str) -> bytes:

@@ -4,15 +4,15 @@ import argparse
 import json
 from dataclasses import asdict
 
+from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.config import SETTINGS
 
 HEAD = "| evaluator setting | default | meaning |\n|---|---|---|\n"
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``settings``."""
-    command = commands.add_parser("settings")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command = commands.add_parser("settings", parents=[JSON_OPTION])
     command.set_defaults(handler=settings_command)
 
 

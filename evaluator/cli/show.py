@@ -19,7 +19,9 @@ def show(args: argparse.Namespace, facts: dict[str, Any]) -> int:
 def _words(value: object) -> object:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_words(inner)}" for name, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return value
 
 
 def printable(text: str) -> str:
@@ -29,12 +31,13 @@ def printable(text: str) -> str:
 
 def columns(rows: Sequence[Sequence[str]], right_aligned: Collection[int] = ()) -> str:
     """Return rows of cells as columns, each as wide as its widest cell."""
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right_aligned else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    table = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = []
+        for column, width in enumerate(widths):
+            cell = row[column]
+            cells.append(cell.rjust(width) if column in right_aligned else cell.ljust(width))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -7,30 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.cli.answers import Practice, Submitted, read_as
-from evaluator.cli.client import Site, add_site, site_of
+from evaluator.cli.client import Site, site_of
 from evaluator.cli.failures import DONE, CommandFailed
-from evaluator.cli.hub import (
-    VERIFIER,
-    access_token,
-    add_base,
-    add_organisation,
-    add_token,
-    repository,
-)
+from evaluator.cli.hub import VERIFIER, access_token, repository
+from evaluator.cli.options import MODEL_OPTIONS, SITE_OPTIONS, Commands
 from evaluator.cli.probe import add_endpoint, endpoint_facts
 from evaluator.cli.runs import follow
 from evaluator.cli.show import printable
 from evaluator.cli.uploads import progress_bar, upload_folder
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: Commands) -> None:
     """Add ``submit``."""
-    submit = commands.add_parser("submit")
+    submit = commands.add_parser("submit", parents=[SITE_OPTIONS, MODEL_OPTIONS])
     submit.add_argument("model", nargs="?", default="", metavar="ORGANISATION/NAME[@REVISION]")
     submit.add_argument(
         "--folder", type=Path, help="upload this folder instead; after a cut it goes on"
     )
-    add_base(submit)
     submit.add_argument("--pair", default="", help="the benchmark's short name")
     unranked = submit.add_mutually_exclusive_group()
     unranked.add_argument(
@@ -54,8 +47,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME",
         help=f"{VERIFIER}, that chooses its answers",
     )
-    add_organisation(submit)
-    add_token(submit)
     submit.add_argument("--open-weights", action="store_true", help="anyone may download them")
     submit.add_argument("--key", default="", help="a key that makes repeating this harmless")
     submit.add_argument("--watch", action="store_true", help="follow the run to its end")
@@ -77,7 +68,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     endpoint = add_endpoint(submit)
     endpoint.add_argument("--max-tokens", type=int, help="the most tokens in all")
-    add_site(submit)
     submit.set_defaults(handler=submit_command)
 
 
@@ -85,7 +75,13 @@ def submit_command(args: argparse.Namespace) -> int:
     """Submit a model, and print its run. Returns 0, or with ``--watch`` the run's exit code."""
     order = _order(args)
     site = site_of(args)
-    order["pair"] = _practice_pair(site, args.pair) if args.practice else _named_pair(args.pair)
+    order["pair"] = _practice_pair(site, args.pair) if args.practice else args.pair
+    if not order["pair"]:
+        raise CommandFailed(
+            "pair_missing",
+            "A submission is to one benchmark.",
+            "Name it by --pair, or practise with --practice.",
+        )
     if args.folder:
         order["upload"] = upload_folder(site, args.folder, progress_bar(), args.organisation)["id"]
     data = site.post("/submissions", order, key=args.key or secrets.token_hex(16))
@@ -97,16 +93,6 @@ def submit_command(args: argparse.Namespace) -> int:
     elif not args.watch:
         print(json.dumps(data))
     return follow(site, made.run, as_json=args.json) if args.watch else DONE
-
-
-def _named_pair(name: str) -> str:
-    if not name:
-        raise CommandFailed(
-            "pair_missing",
-            "A submission is to one benchmark.",
-            "Name it by --pair, or practise with --practice.",
-        )
-    return name
 
 
 def _practice_pair(site: Site, name: str) -> str:
@@ -145,7 +131,8 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     order |= {name: getattr(args, name) for name in stated if getattr(args, name)}
     if args.folder or args.model:
-        if token := access_token(args.hub_token):
+        token = access_token(args.hub_token)
+        if token:
             order["hub_token"] = token
         if args.base:
             order["base"] = args.base

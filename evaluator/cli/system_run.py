@@ -80,7 +80,7 @@ async def ask_system(
         try:
             if len(out.done) == source.n:  # the set is still to be read
                 await write_all(turns, system.generator)
-            elif _is_written(out, source, protocol) and not reading.is_open:
+            elif len(out.sampled(protocol)) == source.n and not reading.is_open:
                 await score_all(turns, system.verifier)
             else:
                 await take_turns(turns, system.generator, system.verifier)
@@ -88,19 +88,15 @@ async def ask_system(
             out.store_parts(_parts(system, out))
 
 
-def _is_written(out: OutFolder, source: PublicSource, protocol: Protocol) -> bool:
-    whole = [votes for votes in out.samples.values() if len(votes) == protocol.samples]
-    return len(whole) == source.n
-
-
 def _parts(system: LocalSystem, out: OutFolder) -> list[Part]:
     """Return what each part computed; a part that was not loaded now keeps its time of before."""
     written = endpoint.total_of(out.spent.values()) or Usage()
     models = (system.generator, system.verifier)
     before = {part.role: part for part in out.parts}
-    return [
-        part
-        if part.engine or part.role not in before
-        else replace(part, engine=before[part.role].engine, seconds=before[part.role].seconds)
-        for part in parts_of(models, written=written, scored=out.tokens_scored)
-    ]
+    parts = []
+    for part in parts_of(models, written=written, scored=out.tokens_scored):
+        earlier = before.get(part.role)
+        if not part.engine and earlier:
+            part = replace(part, engine=earlier.engine, seconds=earlier.seconds)  # noqa: PLW2901
+        parts.append(part)
+    return parts

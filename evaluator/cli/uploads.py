@@ -5,7 +5,7 @@ Called by commands; ``upload_folder`` reports its progress to its caller and pri
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,42 +66,37 @@ def wanted_files(folder: Path) -> list[Path]:
         for name, path in present.items()
         if fits(name, FileName)
     }
-    files = selection.adapter_files(sizes) if is_adapter(sizes) else _of_model(sizes, folder)
+    if is_adapter(sizes):
+        files = selection.adapter_files(sizes)
+    else:
+        files = selection.others(sizes)
+        indexed = indexed_files(folder)
+        shards = [SINGLE] if indexed is None else sorted(set(indexed))
+        files += selection.shards(sizes, shards)
     for file in files:
         if not present[file.name].stat().st_size:
             raise error(Code.CHECKPOINT_BAD_FILE, f"{file.name} is empty")
     return [present[file.name] for file in files]
 
 
-def _of_model(sizes: Mapping[str, UploadedFile], folder: Path) -> list[UploadedFile]:
-    others = selection.others(sizes)
-    indexed = indexed_files(folder)
-    shards = [SINGLE] if indexed is None else sorted(set(indexed))
-    return [*others, *selection.shards(sizes, shards)]
-
-
 def read_folder(folder: Path, report: Report) -> list[LocalFile]:
     """Hash the wanted files of a folder. Raises as :func:`wanted_files`."""
     paths = wanted_files(folder)
-    total, done = sum(path.stat().st_size for path in paths), 0
+    total = sum(path.stat().st_size for path in paths)
+    done = 0
     files = []
     for path in paths:
         digests = []
         size = 0
-        for data in _chunks(path):
-            digests.append(hashlib.sha256(data).digest())
-            size += len(data)
-            report("hashing", done + size, total)
+        with path.open("rb") as opened:
+            while data := opened.read(CHUNK):
+                digests.append(hashlib.sha256(data).digest())
+                size += len(data)
+                report("hashing", done + size, total)
         done += size
         declared = UploadedFile(name=path.name, size=size, digest=digest_of(digests))
         files.append(LocalFile(path, declared, tuple(digests)))
     return files
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as opened:
-        while data := opened.read(CHUNK):
-            yield data
 
 
 def upload_folder(
@@ -120,16 +115,23 @@ def upload_folder(
         order["organisation"] = organisation
     upload = _patiently(site, lambda: site.post("/uploads", order))
     total = sum(file.declared.size for file in files.values())
-    waiting = sum(_missing_bytes(facts) for facts in upload["files"])
+    waiting = 0
+    for facts in upload["files"]:
+        size = int(facts["size"])
+        waiting += sum(chunk_size(size, number) for number in _missing(facts))
     report("sending", total - waiting, total)
     for facts in upload["files"]:
         file = files[facts["name"]]
         address = f"/uploads/{upload['id']}/files/{file.declared.name}"
         if not facts["listed"]:
             _put(site, f"{address}/list", b"".join(file.chunks))
-        send = _send_to_store if upload.get("direct") else _send_to_site
-        for sent in send(site, address, file, _missing(facts)):
-            waiting -= sent
+        for number in _missing(facts):
+            data = _read_chunk(file, number)
+            if upload.get("direct"):
+                _patiently(site, partial(_put_in_store, site, address, number, data))
+            else:
+                _put(site, f"{address}/chunks/{number}", data)
+            waiting -= len(data)
             report("sending", total - waiting, total)
     completed: dict[str, Any] = _patiently(
         site, lambda: site.post(f"/uploads/{upload['id']}/complete", {})
@@ -137,32 +139,13 @@ def upload_folder(
     return completed
 
 
-def _send_to_site(
-    site: Site, address: str, file: LocalFile, numbers: Sequence[int]
-) -> Iterator[int]:
-    """Send chunks to the site, and yield the bytes of each."""
-    for number in numbers:
-        data = _read_chunk(file, number)
-        _put(site, f"{address}/chunks/{number}", data)
-        yield len(data)
+def _put_in_store(site: Site, address: str, number: int, data: bytes) -> None:
+    """Send a chunk to a signed address that the site gives.
 
-
-def _send_to_store(
-    site: Site, address: str, file: LocalFile, numbers: Sequence[int]
-) -> Iterator[int]:
-    """Send chunks to the signed addresses that the site gives, and yield the bytes of each.
-
-    An address may have ended by the time that its chunk is sent: then another one is asked for.
+    It may have ended by the time that the chunk is sent: then another one is asked for.
     """
-
-    def send(number: int, data: bytes) -> None:
-        (signed,) = site.post(f"{address}/addresses", {"numbers": [number]})
-        put_signed(signed, data)
-
-    for number in numbers:
-        data = _read_chunk(file, number)
-        _patiently(site, partial(send, number, data))
-        yield len(data)
+    (signed,) = site.post(f"{address}/addresses", {"numbers": [number]})
+    put_signed(signed, data)
 
 
 def _put(site: Site, path: str, data: bytes) -> None:
@@ -172,12 +155,10 @@ def _put(site: Site, path: str, data: bytes) -> None:
 def _missing(facts: Mapping[str, Any]) -> list[int]:
     """Return the numbers of a file's missing chunks. The site's answer is not believed."""
     count = chunks_of(int(facts["size"]))
-    stretches = [range(max(0, int(first)), int(last) + 1) for first, last in facts["missing"]]
-    return [number for stretch in stretches for number in stretch if number < count]
-
-
-def _missing_bytes(facts: Mapping[str, Any]) -> int:
-    return sum(chunk_size(int(facts["size"]), number) for number in _missing(facts))
+    numbers: list[int] = []
+    for first, last in facts["missing"]:
+        numbers += range(max(0, int(first)), min(count, int(last) + 1))
+    return numbers
 
 
 def _read_chunk(file: LocalFile, number: int) -> bytes:

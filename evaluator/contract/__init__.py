@@ -564,3 +564,8 @@ def evaluate_queue(pool: str) -> str:
 def journal_queue(evaluator: str) -> str:
     """Return the name of the queue for requests about one evaluator's log and stored answers."""
     return f"journal.{evaluator}"
+
+
+def endpoint_queue(evaluator: str) -> str:
+    """Return the name of the queue of one evaluator's endpoint runs."""
+    return f"endpoints.{evaluator}"

@@ -115,6 +115,9 @@ class HostState(Wire, frozen=True, kw_only=True):
     engines: Annotated[tuple[EngineVersion, ...], Meta(max_length=2)] = ()
 
 
+MOST_ENDPOINT_RUNS = 64
+
+
 class EndpointPolicy(Wire, frozen=True, kw_only=True):
     """Endpoints that an evaluator shows sealed items.
 
@@ -131,9 +134,10 @@ class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_o
 
     ``moment`` orders announcements by the evaluator's clock. ``reads`` are the versions of
     ``JobSpec`` that it understands. ``run`` is the run that it works on now. It belongs to no run
-    itself, so its report names ``NO_RUN``. ``probes``: it answers ``ProbeOrder``. The last
-    four are unset where an evaluator of an older release announces itself: its signature is over a
-    report without them.
+    itself, so its report names ``NO_RUN``. ``probes``: it answers ``ProbeOrder``.
+    ``endpoint_runs`` is how many runs of endpoints it carries apart from that of weights; with 0,
+    and where it is unset, an endpoint takes the place of weights. The last five are unset where an
+    evaluator of an older release announces itself: its signature is over a report without them.
     """
 
     moment: Moment
@@ -148,3 +152,4 @@ class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_o
     endpoints: EndpointPolicy | UnsetType = UNSET
     probes: bool | UnsetType = UNSET
     state: HostState | UnsetType = UNSET
+    endpoint_runs: Annotated[int, Meta(ge=0, le=MOST_ENDPOINT_RUNS)] | UnsetType = UNSET

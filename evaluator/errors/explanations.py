@@ -459,7 +459,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.OUT_OF_SERVICE: ours(
         "Every evaluator of the run's pool is out of service.",
-        "See the reason that each of them announces, and mend it.",
+        "See the reason that each evaluator announces, and mend it.",
         again=True,
     ),
     Code.LEASE_LOST: ours(

@@ -50,7 +50,9 @@ class Chats:
         except BadTemplate as problem:
             await _send(send, 400, _refusal(Code.CHECKPOINT_BAD_TEMPLATE, str(problem)))
         else:
-            await _send(send, *await self._complete(scope, receive, completion_of(data, prompt)))
+            request = completion_of(data, prompt)
+            status, reply = await self._complete(scope, receive, request)
+            await _send(send, status, reply)
 
     async def _complete(
         self, scope: Scope, receive: Receive, request: dict[str, Any]

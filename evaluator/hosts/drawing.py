@@ -18,25 +18,20 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
 
     def __init__(self, batch: Sequence[Encoded]) -> None:
         self._temperatures = torch.tensor([[encoded.temperature] for encoded in batch])
-        self._generators = [_generator(encoded.seed) for encoded in batch]
+        self._generators = []
+        for encoded in batch:
+            generator = torch.Generator()
+            if encoded.seed is None:
+                generator.seed()
+            else:
+                generator.manual_seed(encoded.seed)
+            self._generators.append(generator)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the scores of one step."""
-        noise = torch.stack(
-            [
-                torch.empty(scores.shape[1]).exponential_(generator=generator)
-                for generator in self._generators
-            ]
-        )
+        size = scores.shape[1]
+        draws = [torch.empty(size).exponential_(generator=each) for each in self._generators]
+        noise = torch.stack(draws)
         scaled = scores.float() / self._temperatures.to(scores.device)
         # The negative logarithm of an exponential variable is a Gumbel variable.
         return scaled - noise.log().to(scores.device)
-
-
-def _generator(seed: int | None) -> torch.Generator:
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    return generator

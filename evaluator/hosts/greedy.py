@@ -4,23 +4,20 @@ The checkpoint's own generation settings are ignored but for its end-of-text tok
 decides how a model is asked.
 """
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     LogitsProcessorList,
 )
 from transformers.generation import StoppingCriteria, StoppingCriteriaList
 
-from evaluator.errors import Code, error
 from evaluator.hosts.batching import Answer, Encoded, OutOfMemory, Request, Token, TooLong
 from evaluator.hosts.drawing import Drawn
+from evaluator.hosts.loading import load
 from evaluator.hosts.scoring import Scores, read
 
 _TAIL = 6
@@ -31,40 +28,16 @@ class GreedyModel:
     """Causal language model and its tokenizer. Raises HOST_FAILED where they cannot be loaded."""
 
     def __init__(self, folder: Path) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            config = AutoConfig.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-            model, loaded = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype_on(device),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except Exception as problem:  # noqa: BLE001 - the library's exceptions quote the files
-            number = problem.errno if isinstance(problem, OSError) else None
-            name = errno.errorcode.get(number or 0, "")
-            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {name}".strip()) from None
-        # A configuration may name other files than were checked.
-        if loaded["missing_keys"] or loaded["mismatched_keys"]:
-            raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
+        loaded = load(folder, AutoModelForCausalLM)
+        self._tokenizer = loaded.tokenizer
+        self._model = loaded.model
+        self._context = loaded.context
         self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)
-        self._ends = _end_tokens(model, self._tokenizer)
+        self._ends = _end_tokens(self._model, self._tokenizer)
         self._pad = self._tokenizer.pad_token_id
         if self._pad is None:
             self._pad = self._ends[0] if self._ends else 0
-        model.generation_config = GenerationConfig()
-        self._model = model.to(device).eval()
-        self._context = int(
-            getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
-        )
+        self._model.generation_config = GenerationConfig()
         self._texts = self._tokenizer.batch_decode(
             [[token] for token in range(len(self._tokenizer))], clean_up_tokenization_spaces=False
         )
@@ -92,7 +65,12 @@ class GreedyModel:
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
         """Continue prompts of one kind, padded on the left; or score them. Raises OutOfMemory."""
         try:
-            return self._read(batch) if batch[0].echo is not None else self._continue(batch)
+            if batch[0].echo is None:
+                return self._continue(batch)
+            size = self._model.get_output_embeddings().weight.shape[0]
+            scores = read(self._model, batch, pad=self._pad, vocabulary=size)
+            pairs = zip(batch, scores, strict=True)
+            return [self._echo(encoded, score) for encoded, score in pairs]
         except (torch.OutOfMemoryError, MemoryError):
             raise OutOfMemory from None
         except RuntimeError as problem:  # the CPU's allocator has no class of its own
@@ -100,20 +78,16 @@ class GreedyModel:
                 raise OutOfMemory from None
             raise
 
-    def _read(self, batch: Sequence[Encoded]) -> list[Answer]:
-        size = self._model.get_output_embeddings().weight.shape[0]
-        scores = read(self._model, batch, pad=self._pad, vocabulary=size)
-        return [self._echo(encoded, score) for encoded, score in zip(batch, scores, strict=True)]
-
     def _echo(self, encoded: Encoded, scores: Scores) -> Answer:
         """Return the prompt's tokens, and the likeliest next one where there is space for it."""
         text = encoded.echo or ""
         logprobs, best = scores
         named = [(self._decode([token]), value) for token, value in best]
-        tokens = [
-            Token(text[begin:end], begin, logprob, named[at - 1] if at else None)
-            for at, ((begin, end), logprob) in enumerate(zip(encoded.spans, logprobs, strict=True))
-        ]
+        tokens = []
+        # The likeliest token of each place is given by the tokens before it.
+        before = [None, *named[:-1]]
+        for (begin, end), logprob, likeliest in zip(encoded.spans, logprobs, before, strict=True):
+            tokens.append(Token(text[begin:end], begin, logprob, likeliest))
         if not encoded.max_new:
             return Answer(text, cut=True, tokens=tuple(tokens))
         after, value = named[-1]
@@ -124,28 +98,31 @@ class GreedyModel:
 
     def _continue(self, batch: Sequence[Encoded]) -> list[Answer]:
         width = max(len(encoded.tokens) for encoded in batch)
-        padded = [
-            [self._pad] * (width - len(encoded.tokens)) + list(encoded.tokens) for encoded in batch
-        ]
-        mask = [
-            [0] * (width - len(encoded.tokens)) + [1] * len(encoded.tokens) for encoded in batch
-        ]
-        ends = self._ends + self._special(batch[0].stop)
+        padded = []
+        mask = []
+        for encoded in batch:
+            missing = width - len(encoded.tokens)
+            padded.append([self._pad] * missing + list(encoded.tokens))
+            mask.append([0] * missing + [1] * len(encoded.tokens))
+        stops = batch[0].stop
+        # A stop string that is one special token would never show in the decoded text.
+        special = self._tokenizer.get_added_vocab()
+        stop_tokens = [special[stop] for stop in stops if stop in special]
+        ends = self._ends + [token for token in stop_tokens if token not in self._ends]
         settings = GenerationConfig(
             max_new_tokens=batch[0].max_new,
             do_sample=False,
             eos_token_id=ends or None,
             pad_token_id=self._pad,
         )
+        processors = LogitsProcessorList([Drawn(batch)] if batch[0].temperature > 0 else [])
         with torch.inference_mode():
             out = self._model.generate(
                 torch.tensor(padded, device=self._model.device),
                 attention_mask=torch.tensor(mask, device=self._model.device),
                 generation_config=settings,
-                logits_processor=LogitsProcessorList(
-                    [Drawn(batch)] if batch[0].temperature > 0 else []
-                ),
-                stopping_criteria=StoppingCriteriaList([self._stopping(batch[0].stop, width)]),
+                logits_processor=processors,
+                stopping_criteria=StoppingCriteriaList([self._stopping(stops, width)]),
             )
         rows = out[:, width:].tolist()
         return [self._answer(encoded, row, ends) for encoded, row in zip(batch, rows, strict=True)]
@@ -178,16 +155,6 @@ class GreedyModel:
         )
         return text
 
-    def _special(self, stops: Sequence[str]) -> list[int]:
-        """Return stop strings that are one special token each.
-
-        They would never show in the decoded text.
-        """
-        special = self._tokenizer.get_added_vocab()
-        return [
-            special[stop] for stop in stops if stop in special and special[stop] not in self._ends
-        ]
-
 
 class _StopStrings(StoppingCriteria):  # type: ignore[misc]
     """Ends a row once a stop string stands in its last tokens.
@@ -208,10 +175,14 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        rows = self._closing[input_ids[:, -1]].nonzero()[:, 0] if self._stops else done[:0]
+        if not self._stops:
+            return done
+        closing = self._closing[input_ids[:, -1]]
+        rows = closing.nonzero()[:, 0]
         if not len(rows):
             return done
-        recent = input_ids[rows, max(self._start, input_ids.shape[1] - self._window) :].tolist()
+        start = max(self._start, input_ids.shape[1] - self._window)
+        recent = input_ids[rows, start:].tolist()
         texts = self._tokenizer.batch_decode(  # type: ignore[attr-defined]
             recent, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
@@ -231,20 +202,10 @@ def _closing(texts: Sequence[str], stops: Sequence[str], size: int) -> torch.Ten
     return closing
 
 
-def dtype_on(device: str) -> torch.dtype:
-    """Return the number format that our own hosts compute in."""
-    if device == "cpu":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-
-
 def _end_tokens(model: object, tokenizer: object) -> list[int]:
     tokens: list[object] = []
-    for source in (
-        tokenizer,
-        getattr(model, "config", None),
-        getattr(model, "generation_config", None),
-    ):
+    settings = [getattr(model, name, None) for name in ("config", "generation_config")]
+    for source in (tokenizer, *settings):
         named = getattr(source, "eos_token_id", None)
         tokens += named if isinstance(named, list) else [named]
     return sorted({token for token in tokens if isinstance(token, int) and token >= 0})

@@ -10,19 +10,18 @@ A head of one label gives a logit, whose sigmoid is the score; of two labels, th
 probability. A score that is no finite number is None, and the evaluator ranks it last.
 """
 
-import errno
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoTokenizer
 
 from evaluator.artefacts.config import VERIFIERS, read_architecture
 from evaluator.errors import Code, error
 from evaluator.hosts.batching import Answer, Encoded, OutOfMemory, Request, TooLong
-from evaluator.hosts.greedy import dtype_on
+from evaluator.hosts.loading import load
 from evaluator.hosts.preflight import auto_class
+from evaluator.hosts.scoring import padded
 
 _HEADS = (1, 2)
 """Numbers of labels that a head may have."""
@@ -35,30 +34,12 @@ class ScoringModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         architecture = read_architecture(folder, VERIFIERS)
-        try:
-            config = AutoConfig.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-            model, loaded = auto_class(architecture).from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype_on(device),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except Exception as problem:  # noqa: BLE001 - the library's exceptions quote the files
-            number = problem.errno if isinstance(problem, OSError) else None
-            name = errno.errorcode.get(number or 0, "")
-            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {name}".strip()) from None
-        if loaded["missing_keys"] or loaded["mismatched_keys"]:
-            raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
+        loaded = load(folder, auto_class(architecture))
+        config = loaded.config
+        self._tokenizer = loaded.tokenizer
+        self._model = loaded.model
+        self._context = loaded.context
         self.is_language_model = architecture.endswith("ForCausalLM")
         self._for_tokens = architecture.endswith("ForTokenClassification")
         if not self.is_language_model and config.num_labels not in _HEADS:
@@ -66,10 +47,6 @@ class ScoringModel:
         pad = self._tokenizer.pad_token_id
         self._pad = 0 if pad is None else pad
         config.pad_token_id = self._pad
-        self._model = model.to(device).eval()
-        self._context = int(
-            getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
-        )
         self._tokenizer("x")  # sets truncation and padding; then threads may share it
 
     def encode(self, request: Request) -> Encoded:
@@ -99,12 +76,7 @@ class ScoringModel:
         ]
 
     def _scores(self, batch: Sequence[Encoded]) -> list[float | None]:
-        width = max(len(encoded.tokens) for encoded in batch)
-        ids = torch.full((len(batch), width), self._pad)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, encoded in enumerate(batch):
-            ids[row, : len(encoded.tokens)] = torch.tensor(encoded.tokens)
-            mask[row, : len(encoded.tokens)] = 1
+        ids, mask = padded(batch, self._pad)
         device = self._model.device
         with torch.inference_mode():
             logits = self._model(ids.to(device), attention_mask=mask.to(device)).logits.double()

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import threading
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -112,29 +113,28 @@ def evaluate(job: dict[str, Any], port: int) -> dict[str, Any]:
         log_samples=True,
         bootstrap_iters=0,
     )
+    figures = {}
+    for task_name, values in results["results"].items():
+        figures[task_name] = {
+            key: value for key, value in values.items() if isinstance(value, str | int | float)
+        }
+    samples = []
+    # Each document once for each filter of the task, as the harness read it.
+    for sample in chain.from_iterable(results["samples"].values()):
+        arguments = sample["arguments"]
+        record = {
+            "index": sample["doc_id"],
+            "filter": sample["filter"],
+            "prompt": arguments[0][0] if isinstance(arguments, list | tuple) else None,
+            "response": sample["resps"][0][0],
+            "extracted": sample["filtered_resps"][0],
+            "right": sample.get("exact_match"),
+        }
+        samples.append(record)
     return {
-        "results": {name: _figures(values) for name, values in results["results"].items()},
+        "results": figures,
         "versions": results["versions"],
-        "samples": [
-            _sample(sample) for samples in results["samples"].values() for sample in samples
-        ],
-    }
-
-
-def _figures(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
-
-
-def _sample(sample: dict[str, Any]) -> dict[str, Any]:
-    """Return one document as the harness read it under one of its filters."""
-    arguments = sample["arguments"]
-    return {
-        "index": sample["doc_id"],
-        "filter": sample["filter"],
-        "prompt": arguments[0][0] if isinstance(arguments, list | tuple) else None,
-        "response": sample["resps"][0][0],
-        "extracted": sample["filtered_resps"][0],
-        "right": sample.get("exact_match"),
+        "samples": samples,
     }
 
 

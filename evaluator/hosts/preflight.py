@@ -17,7 +17,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
@@ -66,14 +66,15 @@ def check(folder: Path) -> None:
     Raises CHECKPOINT_MISSING_TENSORS, CHECKPOINT_WRONG_SHAPES, CHECKPOINT_BAD_NUMBERS,
     CHECKPOINT_UNKNOWN_MODEL, CHECKPOINT_QUANTISED.
     """
-    shards = read_shards(folder)
-    tensors = {name: tensor for shard in shards.values() for name, tensor in shard.entries.items()}
+    tensors: dict[str, Tensor] = {}
+    places: dict[str, tuple[Path, Tensor]] = {}
+    for file, shard in read_shards(folder).items():
+        for name, tensor in shard.entries.items():
+            tensors[name] = tensor
+            places[name] = (folder / file, tensor)
     config = read_config(folder / "config.json")
     unused = _check_names(folder, tensors, config)
-    places = {name: folder / file for file, shard in shards.items() for name in shard.entries}
-    _check_numbers(
-        {name: (places[name], tensor) for name, tensor in tensors.items() if name not in unused}
-    )
+    _check_numbers([place for name, place in places.items() if name not in unused])
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
@@ -193,11 +194,11 @@ def _without_numbers() -> Iterator[None]:
             os.environ[_NO_THREADS] = before
 
 
-def _check_numbers(places: Mapping[str, tuple[Path, Tensor]]) -> None:
+def _check_numbers(places: Sequence[tuple[Path, Tensor]]) -> None:
     """Read every floating-point number. Raises CHECKPOINT_BAD_NUMBERS with counts of tensors."""
     infinite = zeros = 0
     with ThreadPoolExecutor(max(1, min(8, len(os.sched_getaffinity(0))))) as readers:
-        for tensor, (finite, largest) in readers.map(_extremes, places.values()):
+        for tensor, (finite, largest) in readers.map(_extremes, places):
             infinite += not finite
             is_matrix = len(tensor.shape) > 1 and prod(tensor.shape) >= _SMALLEST_MATRIX
             zeros += is_matrix and finite and largest == 0

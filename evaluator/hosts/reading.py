@@ -50,7 +50,14 @@ def read_chat(body: bytes) -> tuple[Messages, dict[str, Any]]:
     messages = data.get("messages")
     if not isinstance(messages, list) or not 0 < len(messages) <= MAX_PROMPTS:
         raise BadRequest("messages: a list of them")
-    return [_message(message) for message in messages], data
+    read: Messages = []
+    for message in messages:
+        match message:
+            case {"role": str(role), "content": str(content)} if role in _ROLES:
+                read.append({"role": role, "content": content})
+            case _:
+                raise BadRequest("messages: each with a role and a text")
+    return read, data
 
 
 def rendered(prompt: str, data: dict[str, Any]) -> list[Request]:
@@ -78,15 +85,17 @@ def read_object(body: bytes) -> dict[str, Any]:
 def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Request]:
     """Return ``n`` requests. Sample i has the seed ``seed`` + i, so it can be drawn again alone."""
     temperature = _temperature(data)
-    seed = _seed(data)
-    n = _sample_count(data)
-    _refuse_other_distributions(data)
+    seed = _integer(data, "seed", range(1 << 62), "an integer from 0")
+    n = _integer(data, "n", range(1, MAX_SAMPLES + 1), f"an integer from 1 to {MAX_SAMPLES}")
+    for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1)):
+        if data.get(name) not in (None, neutral):
+            raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
     limit = data.get("max_tokens", 16)
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
         raise BadRequest("max_tokens: an integer above 0")
     stop = _stops(data.get("stop"))
     requests = []
-    for i in range(n):
+    for i in range(1 if n is None else n):
         own_seed = None if seed is None or not temperature else seed + i
         requests.append(Request(prompt, limit, stop, temperature, own_seed, special=special))
     return requests
@@ -101,42 +110,22 @@ def _temperature(data: dict[str, Any]) -> float:
     return float(temperature)
 
 
-def _seed(data: dict[str, Any]) -> int | None:
-    seed = data.get("seed")
-    if seed is None:
+def _integer(data: dict[str, Any], name: str, valid: range, wanted: str) -> int | None:
+    """Return an optional integer; None where it is not given. Raises BadRequest."""
+    value = data.get(name)
+    if value is None:
         return None
-    if type(seed) is not int or not 0 <= seed < 1 << 62:
-        raise BadRequest("seed: an integer from 0")
-    return seed
-
-
-def _sample_count(data: dict[str, Any]) -> int:
-    n = data.get("n")
-    if n is None:
-        return 1
-    if type(n) is not int or not 0 < n <= MAX_SAMPLES:
-        raise BadRequest(f"n: an integer from 1 to {MAX_SAMPLES}")
-    return n
-
-
-def _refuse_other_distributions(data: dict[str, Any]) -> None:
-    for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1)):
-        if data.get(name) not in (None, neutral):
-            raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
+    if type(value) is not int or value not in valid:
+        raise BadRequest(f"{name}: {wanted}")
+    return value
 
 
 def _echo_limit(data: dict[str, Any]) -> int:
     limit = data.get("max_tokens", 0)
-    if type(limit) is not int or limit not in (0, 1) or data.get("n") not in (None, 1):
+    several = data.get("n") not in (None, 1)
+    if type(limit) is not int or limit not in (0, 1) or several:
         raise BadRequest("echo: max_tokens 0 or 1, one sample")
     return limit
-
-
-def _message(message: Any) -> dict[str, str]:
-    match message:
-        case {"role": str(role), "content": str(content)} if role in _ROLES:
-            return {"role": role, "content": content}
-    raise BadRequest("messages: each with a role and a text")
 
 
 def _stops(stop: Any) -> tuple[str, ...]:

@@ -68,7 +68,13 @@ class Renderer:
     async def _exchange(self, messages: Messages) -> dict[str, Any]:
         if self._child is None:
             template = json.dumps(read_template(self._folder, self._specials))
-            self._child = await _start()
+            self._child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "evaluator.hosts.templates", str(os.getpid())),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                limit=MAX_PROMPT * 8,  # as JSON escapes it
+            )
             self._child.stdin.write(template.encode() + b"\n")  # type: ignore[union-attr]
         stdin = self._child.stdin
         stdout = self._child.stdout
@@ -85,13 +91,3 @@ class Renderer:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await asyncio.shield(child.wait())
-
-
-async def _start() -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "evaluator.hosts.templates", str(os.getpid())),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=MAX_PROMPT * 8,  # as JSON escapes it
-    )

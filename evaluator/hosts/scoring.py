@@ -17,6 +17,18 @@ Scores = tuple[list[float | None], list[tuple[int, float]]]
 """Of a text with T tokens: T log-probabilities, None first; the likeliest token of each place."""
 
 
+def padded(batch: Sequence[Encoded], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return tokens and attention mask of a batch, both (texts, width), padded on the right."""
+    width = max(len(encoded.tokens) for encoded in batch)
+    ids = torch.full((len(batch), width), pad)
+    mask = torch.zeros((len(batch), width), dtype=torch.long)
+    for row, encoded in enumerate(batch):
+        length = len(encoded.tokens)
+        ids[row, :length] = torch.tensor(encoded.tokens)
+        mask[row, :length] = 1
+    return ids, mask
+
+
 def read(
     model: torch.nn.Module, batch: Sequence[Encoded], *, pad: int, vocabulary: int
 ) -> Iterator[Scores]:
@@ -28,23 +40,17 @@ def read(
 
 
 def _read(model: torch.nn.Module, batch: Sequence[Encoded], pad: int) -> Iterator[Scores]:
-    width = max(len(encoded.tokens) for encoded in batch)
     device = next(model.parameters()).device
-    ids = torch.full((len(batch), width), pad)
-    mask = torch.zeros((len(batch), width), dtype=torch.long)
-    for row, encoded in enumerate(batch):
-        ids[row, : len(encoded.tokens)] = torch.tensor(encoded.tokens)
-        mask[row, : len(encoded.tokens)] = 1
+    ids, mask = padded(batch, pad)
     with torch.inference_mode():
         logits = model(ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
         logprobs = logits.float().log_softmax(dim=-1)  # (texts, width, vocabulary)
-        scores = logprobs[:, :-1].gather(2, ids[:, 1:, None].to(device))[:, :, 0].tolist()
+        following = ids[:, 1:, None].to(device)
+        scores = logprobs[:, :-1].gather(2, following)[:, :, 0].tolist()
         best = logprobs.max(dim=-1)
         values = best.values.tolist()
         tokens = best.indices.tolist()
     for row, encoded in enumerate(batch):
         length = len(encoded.tokens)
-        yield (
-            [None, *scores[row][: length - 1]],
-            list(zip(tokens[row][:length], values[row][:length], strict=True)),
-        )
+        likeliest = list(zip(tokens[row][:length], values[row][:length], strict=True))
+        yield [None, *scores[row][: length - 1]], likeliest

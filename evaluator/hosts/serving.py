@@ -29,16 +29,16 @@ def follow_parent(arguments: argparse.Namespace) -> None:
     The lifeline is for the jail, whose own option to die with its parent comes too late for a
     parent that dies within milliseconds; an end of file waits.
     """
+
+    def hold() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
     if arguments.parent is not None:
         die_with_parent(arguments.parent)
     if arguments.lifeline:
-        threading.Thread(target=_hold, daemon=True).start()
-
-
-def _hold() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
+        threading.Thread(target=hold, daemon=True).start()
 
 
 def serve(app: web.Application, arguments: argparse.Namespace) -> None:

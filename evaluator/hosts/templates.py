@@ -77,20 +77,18 @@ def render(template: str, specials: dict[str, str], messages: Messages) -> str:
     """
     program = _program(template)
     prompt = _rendered(program, specials, messages)
-    marked = [_marked(program, specials, messages) for _ in range(2)]
+    marked = []
+    for _ in range(2):
+        marks = [f"m{secrets.token_hex(12)}" for _ in messages]
+        asked = [
+            {**message, "content": mark} for message, mark in zip(messages, marks, strict=True)
+        ]
+        marked.append((_rendered(program, specials, asked), marks))
     for strip in (False, True):
-        first, second = (_unmarked(text, marks, messages, strip=strip) for text, marks in marked)
-        if first == second == prompt:
+        unmarked = [_unmarked(text, marks, messages, strip=strip) for text, marks in marked]
+        if unmarked == [prompt, prompt]:
             return prompt
     raise BadTemplate("the question does not stand in it once and unchanged")
-
-
-def _marked(
-    program: Template, specials: dict[str, str], messages: Messages
-) -> tuple[str, list[str]]:
-    marks = [f"m{secrets.token_hex(12)}" for _ in messages]
-    asked = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
-    return _rendered(program, specials, asked), marks
 
 
 def _unmarked(text: str, marks: list[str], messages: Messages, *, strip: bool) -> str:
@@ -126,10 +124,6 @@ def _rendered(program: Template, specials: dict[str, str], messages: Messages) -
 
 @functools.lru_cache(maxsize=1)
 def _program(template: str) -> Template:
-    return _environment().from_string(template)
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], loader=None
     )
@@ -137,7 +131,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = TODAY.strftime
     del environment.filters["random"], environment.globals["lipsum"]
-    return environment
+    return environment.from_string(template)
 
 
 def _refuse(message: object = "") -> str:

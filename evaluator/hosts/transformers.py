@@ -40,9 +40,8 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
     async def completions(request: web.Request) -> web.Response:
         asked = read_request(await request.read())
         answers = await asyncio.gather(*map(batcher.ask, asked))
-        return _reply(
-            "text_completion", name, [{"text": a.text, **_logprobs(a)} for a in answers], answers
-        )
+        choices = [{"text": answer.text, **_logprobs(answer)} for answer in answers]
+        return _reply("text_completion", name, choices, answers)
 
     async def chat(request: web.Request) -> web.Response:
         question, data = read_chat(await request.read())
@@ -84,11 +83,13 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 def _reply(
     kind: str, name: str, choices: Sequence[dict[str, Any]], answers: Sequence[Answer]
 ) -> web.Response:
-    shown = [
-        {"index": index, **choice, "finish_reason": "length" if answer.cut else "stop"}
-        for index, (choice, answer) in enumerate(zip(choices, answers, strict=True))
-    ]
-    prompts, written = (sum(answer.usage[side] for answer in answers) for side in (0, 1))
+    shown = []
+    prompts = written = 0
+    for index, (choice, answer) in enumerate(zip(choices, answers, strict=True)):
+        reason = "length" if answer.cut else "stop"
+        shown.append({"index": index, **choice, "finish_reason": reason})
+        prompts += answer.usage[0]
+        written += answer.usage[1]
     usage = {"prompt_tokens": prompts, "completion_tokens": written}
     return web.json_response({"object": kind, "model": name, "choices": shown, "usage": usage})
 

@@ -33,8 +33,12 @@ def main() -> int:
     """Carry out one request. Return 0, or 2 with a verdict."""
     parser = argparse.ArgumentParser(prog="evaluator.intake")
     parser.add_argument("--parent", type=int, help="process with which this one ends")
-    if parent := parser.parse_args().parent:
-        _end_with(parent)
+    parent = parser.parse_args().parent
+    if parent:
+        # The kernel ends this process with its parent.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)  # the client logs signed addresses
@@ -47,13 +51,6 @@ def main() -> int:
         print(line_of(error(Code.CHECKPOINT_TOO_COSTLY)), file=sys.stderr)
         return 2
     return 0
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process with its parent."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _answer(request: bytes) -> object:

@@ -39,39 +39,32 @@ def merged_facts(folder: Path, base: Base | None, hub: Hub, most: int) -> ModelF
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary, "base")
         try:
-            own, place = _read_base(base, hub, place, most)
+            own: HubFacts | None = None
+            if isinstance(base, BaseInFolder):
+                place = Path(base.folder)
+                if is_adapter(path.name for path in place.iterdir()):
+                    raise error(Code.CHECKPOINT_ADAPTER_STACKED)
+            else:
+                model = RemoteModel.resolve(hub, base.repo, base.revision)
+                place.mkdir()
+                files = model.read(place, most)
+                own = model.facts(files, facts_of(place))
             check_base(adapter, place)
         except EvaluatorError as failure:
             raise _of_base(failure) from None
-        facts = facts_of(_merged(place, folder, Path(temporary, "merged")))
+        merged = Path(temporary, "merged")
+        merged.mkdir()
+        for name, path in (combined(place, folder) | weights_of(place)).items():
+            (merged / name).symlink_to(path.absolute())
+        facts = facts_of(merged)
     read = msgspec.structs.replace(adapter.facts(), base=own)
     return msgspec.structs.replace(facts, adapter=read)
 
 
-def _read_base(base: Base, hub: Hub, place: Path, most: int) -> tuple[HubFacts | None, Path]:
-    """Return the facts of a base on the hub, and the folder with the headers of any base."""
-    if isinstance(base, BaseInFolder):
-        place = Path(base.folder)
-        if is_adapter(path.name for path in place.iterdir()):
-            raise error(Code.CHECKPOINT_ADAPTER_STACKED)
-        return None, place
-    model = RemoteModel.resolve(hub, base.repo, base.revision)
-    place.mkdir()
-    files = model.read(place, most)
-    return model.facts(files, facts_of(place)), place
-
-
-def _merged(base: Path, adapter: Path, place: Path) -> Path:
-    """Link the files of the merged model into a folder, and return it."""
-    place.mkdir()
-    for name, path in (combined(base, adapter) | weights_of(base)).items():
-        (place / name).symlink_to(path.absolute())
-    return place
-
-
 def _of_base(failure: EvaluatorError) -> EvaluatorError:
     """Return the error of a base: it names the base where the code does not."""
-    if code := _OF_BASE.get(failure.code):
+    code = _OF_BASE.get(failure.code)
+    if code:
         return error(code, failure.detail)
     named = failure.code.startswith("checkpoint_adapter") or "base" in failure.detail
     if failure.code.startswith("checkpoint_") and not named:

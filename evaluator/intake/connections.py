@@ -40,8 +40,7 @@ class _CheckedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to an address of its host."""
-        target, own = self._target(request.url)
-        found = _resolve(target, own=own)
+        target, found = self._reach(request.url)
         sent = httpx.Request(
             request.method,
             request.url.copy_with(host=found[0]),
@@ -50,9 +49,8 @@ class _CheckedTransport(httpx.BaseTransport):
             extensions={**request.extensions, "sni_hostname": target.host},
         )
         response = self._inner.handle_request(sent)
-        if request.url.path.startswith("/api/") and isinstance(
-            response.stream, httpx.SyncByteStream
-        ):
+        of_api = request.url.path.startswith("/api/")
+        if of_api and isinstance(response.stream, httpx.SyncByteStream):
             response.stream = _Limited(response.stream, MOST_API_BYTES)
         return response
 
@@ -60,32 +58,30 @@ class _CheckedTransport(httpx.BaseTransport):
         """Close every connection."""
         self._inner.close()
 
-    def _target(self, url: httpx.URL) -> tuple[addresses.Target, bool]:
-        """Return what is called, and True where it is a server of the operator's."""
+    def _reach(self, url: httpx.URL) -> tuple[addresses.Target, tuple[str, ...]]:
+        """Return what is called, and its addresses, each of them checked."""
         origin = _origin(str(url))
-        own = origin in self._endpoints
+        own = origin in self._endpoints  # a server of the operator's
         try:
-            return addresses.check(origin, allow_private=own), own
+            target = addresses.check(origin, allow_private=own)
         except EvaluatorError:
             raise error(Code.HUB_REDIRECTED) from None
-
-
-def _resolve(target: addresses.Target, *, own: bool) -> tuple[str, ...]:
-    try:
-        return asyncio.run(addresses.resolve(target, allow_private=own))
-    except EvaluatorError as failure:
-        if failure.code is Code.ENDPOINT_UNREACHABLE:
-            raise error(Code.HUB_UNREACHABLE) from None
-        if own:
-            raise error(Code.MISCONFIGURED, "the server has a forbidden address") from None
-        raise error(Code.HUB_REDIRECTED) from None
+        try:
+            return target, asyncio.run(addresses.resolve(target, allow_private=own))
+        except EvaluatorError as failure:
+            if failure.code is Code.ENDPOINT_UNREACHABLE:
+                raise error(Code.HUB_UNREACHABLE) from None
+            if own:
+                raise error(Code.MISCONFIGURED, "the server has a forbidden address") from None
+            raise error(Code.HUB_REDIRECTED) from None
 
 
 class _Limited(httpx.SyncByteStream):
     """Body of a response, up to a number of bytes."""
 
     def __init__(self, inner: httpx.SyncByteStream, most: int) -> None:
-        self._inner, self._most = inner, most
+        self._inner = inner
+        self._most = most
 
     def __iter__(self) -> Iterator[bytes]:
         left = self._most

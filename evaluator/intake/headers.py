@@ -90,12 +90,10 @@ class RemoteModel:
             raise error(Code.CHECKPOINT_BAD_CONFIG, file.name)
         if file.name in _ONLY_FETCHED:
             path.touch()
-        elif file.name.endswith(".safetensors"):
-            self._bring_header(file, path)
-        else:
+            return
+        if not file.name.endswith(".safetensors"):
             path.write_bytes(self._read(file, file.size))
-
-    def _bring_header(self, file: HubFile, path: Path) -> None:
+            return
         head = self._read(file, FIRST_BYTES)
         length = 8 + int.from_bytes(head[:8], "little")
         if len(head) < length <= min(file.size, 8 + MAX_HEADER_BYTES):

@@ -89,7 +89,10 @@ class Hub:
         selection.check_names([str(sibling.rfilename) for sibling in siblings])
         files = [_file(sibling) for sibling in siblings if fits(sibling.rfilename, FileName)]
         listing = {file.name: file for file in files if file is not None}
-        return Repository(str(info.sha), listing, _licence(info.card_data))
+        licence = str(getattr(info.card_data, "license", None) or "")
+        if not fits(licence, Plain):
+            licence = ""
+        return Repository(str(info.sha), listing, licence)
 
     def read(self, repo: str, commit: str, file: HubFile, *, most: int) -> bytes:
         """Return the first ``most`` bytes of a file, or all of it. Raises the HUB_* codes."""
@@ -98,11 +101,16 @@ class Hub:
         most = min(most, file.size)
         headers = self._headers() | {"Range": f"bytes=0-{most - 1}"}
         try:
-            with get_session().stream(
-                "GET", self._address(repo, commit, file), headers=headers, timeout=API_SECONDS
-            ) as response:
+            address = self._address(repo, commit, file)
+            request = get_session().stream("GET", address, headers=headers, timeout=API_SECONDS)
+            with request as response:
                 hf_raise_for_status(response)
-                return _first(response, most)
+                data = b""
+                for chunk in response.iter_bytes():
+                    data += chunk
+                    if len(data) >= most:
+                        return data[:most]
+                raise httpx.RemoteProtocolError("cut short")
         except Exception as failure:  # noqa: BLE001 - as above
             raise hub_error(failure) from None
 
@@ -124,7 +132,9 @@ class Hub:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}
-        return headers | {"Authorization": f"Bearer {self.token}"} if self.token else headers
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
 
 
 def hub_error(failure: BaseException) -> EvaluatorError:
@@ -161,25 +171,15 @@ def _of_status(status: int) -> EvaluatorError:
         return error(Code.HUB_FILE_DIFFERS, "shorter than declared")
     if status == httpx.codes.FORBIDDEN:
         return error(Code.HUB_GATED)
-    return error(Code.HUB_FAILED if status < 500 else Code.HUB_UNREACHABLE, f"status {status}")
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return error(Code.HUB_UNREACHABLE, f"status {status}")
+    return error(Code.HUB_FAILED, f"status {status}")
 
 
 def _file(sibling: Any) -> HubFile | None:
     """Return a file of the listing; None where the hub gives no size or no hash of it."""
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     facts = {"name": sibling.rfilename, "size": sibling.size, "digest": digest}
-    return HubFile.from_dict(facts) if fits(facts, HubFile) else None
-
-
-def _licence(card: Any) -> str:
-    licence = str(getattr(card, "license", None) or "")
-    return licence if fits(licence, Plain) else ""
-
-
-def _first(response: httpx.Response, most: int) -> bytes:
-    data = b""
-    for chunk in response.iter_bytes():
-        data += chunk
-        if len(data) >= most:
-            return data[:most]
-    raise httpx.RemoteProtocolError("cut short")
+    if not fits(facts, HubFile):
+        return None
+    return HubFile.from_dict(facts)

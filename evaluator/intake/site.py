@@ -29,7 +29,9 @@ class Site:
 
     def __init__(self, address: str, uploads: str = "") -> None:
         self._address = address.rstrip("/")
-        own = [self._address, *([uploads] if uploads else [])]
+        own = [self._address]
+        if uploads:
+            own.append(uploads)
         for place in own:
             try:
                 addresses.check(place, allow_private=True)
@@ -62,21 +64,16 @@ class Site:
                 if response.status_code in _REFUSED:
                     raise error(Code.UPLOAD_GONE, f"status {response.status_code}")
                 response.raise_for_status()
-                return _read(response, size)
+                data = bytearray()
+                for piece in response.iter_bytes():
+                    data += piece
+                    if len(data) > size:
+                        raise error(Code.HUB_FILE_DIFFERS, "longer than declared")
+                if len(data) < size:
+                    raise httpx.RemoteProtocolError("cut short")
+                return bytes(data)
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise error(Code.HUB_UNREACHABLE) from None
-
-
-def _read(response: httpx.Response, size: int) -> bytes:
-    """Return a body of ``size`` bytes. Raises for another length."""
-    data = bytearray()
-    for piece in response.iter_bytes():
-        data += piece
-        if len(data) > size:
-            raise error(Code.HUB_FILE_DIFFERS, "longer than declared")
-    if len(data) < size:
-        raise httpx.RemoteProtocolError("cut short")
-    return bytes(data)
 
 
 def of_uploads(failure: EvaluatorError) -> EvaluatorError:

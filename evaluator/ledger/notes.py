@@ -57,7 +57,8 @@ class OpenNote:
 
 def key_id(name: str, public_hex: str, *, kind: bytes = _ED25519) -> bytes:
     """Return the first four bytes of SHA-256(name ‖ newline ‖ kind ‖ public key)."""
-    return hashlib.sha256(name.encode() + b"\n" + kind + bytes.fromhex(public_hex)).digest()[:4]
+    named = name.encode() + b"\n" + kind + bytes.fromhex(public_hex)
+    return hashlib.sha256(named).digest()[:4]
 
 
 def vkey(name: str, public_hex: str) -> str:

@@ -41,6 +41,14 @@ class Notice(Wire, frozen=True, kw_only=True):
     maintainer: Name
     signature: Signature
 
+    def indices(self, manifest: Manifest) -> frozenset[int]:
+        """Return the indices of the items that it names."""
+        if self.block is not None:
+            return manifest.indices([self.block])
+        if self.item is not None:
+            return frozenset([self.item])
+        return frozenset(range(manifest.n))
+
 
 def sign_notice(private_key: Ed25519PrivateKey, **fields: object) -> Notice:
     """Return the signed notice. Raises ``notice_invalid`` for a kind without its block or item."""
@@ -76,15 +84,7 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
 
 def named(manifest: Manifest, notices: Sequence[Notice]) -> tuple[frozenset[int], ...]:
     """Return the indices that each notice names."""
-    return tuple(_named_by(manifest, notice) for notice in notices)
-
-
-def _named_by(manifest: Manifest, notice: Notice) -> frozenset[int]:
-    if notice.block is not None:
-        return manifest.indices([notice.block])
-    if notice.item is not None:
-        return frozenset([notice.item])
-    return frozenset(range(manifest.n))
+    return tuple(notice.indices(manifest) for notice in notices)
 
 
 def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:

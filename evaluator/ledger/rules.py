@@ -45,11 +45,24 @@ class Lineages(Wire, tag_field="kind", tag="lineages", frozen=True, kw_only=True
     denominator: Annotated[int, Meta(ge=1, le=1_000_000)]
     open_weights: bool = True
 
+    def in_words(self) -> str:
+        """Return the clause in words."""
+        share = f"{self.numerator}/{self.denominator}"
+        if 100 % self.denominator == 0:
+            share = f"{self.numerator * 100 // self.denominator}%"
+        openness = "open " if self.open_weights else ""
+        models = "model" if self.models == 1 else "models of distinct lineages"
+        return f"{self.models} {openness}{models} with {share} right"
+
 
 class Date(Wire, tag_field="kind", tag="date", frozen=True, kw_only=True):
     """Clause: the moment has come."""
 
     moment: Moment
+
+    def in_words(self) -> str:
+        """Return the clause in words."""
+        return f"from {self.moment[:16].replace('T', ' ')} UTC on"
 
 
 class Rule(Wire, frozen=True, kw_only=True):
@@ -90,6 +103,22 @@ class RunFact(Wire, frozen=True, kw_only=True):
     flagged: bool = False
     current: bool = True
     closings: Annotated[tuple[Hex32, ...], Meta(max_length=1000)] = ()
+
+    @property
+    def weights_digest(self) -> str:
+        """Digest of the tensors; empty where they are unknown."""
+        return self.weights.digest() if self.weights else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """True for a complete, current run with an outcome of every assigned item."""
+        finished = self.complete and self.current
+        return finished and self.n == self.assigned and self.n > 0 and self.right <= self.n
+
+    @property
+    def is_fair(self) -> bool:
+        """True for weights that we ran ourselves, and no doubt about the run."""
+        return self.tier == "T0" and not self.retracted and not self.flagged
 
 
 _OF_VERSION_2 = ("base_model", "artefact", "weights")
@@ -136,18 +165,7 @@ def evidence_digest(evidence: Evidence) -> Hex32:
 
 def in_words(rule: Rule) -> str:
     """Return the rule in words."""
-    return ", or ".join(_clause_in_words(clause) for clause in rule.any_of)
-
-
-def _clause_in_words(clause: Lineages | Date) -> str:
-    if isinstance(clause, Date):
-        return f"from {clause.moment[:16].replace('T', ' ')} UTC on"
-    share = f"{clause.numerator}/{clause.denominator}"
-    if 100 % clause.denominator == 0:
-        share = f"{clause.numerator * 100 // clause.denominator}%"
-    openness = "open " if clause.open_weights else ""
-    models = "model" if clause.models == 1 else "models of distinct lineages"
-    return f"{clause.models} {openness}{models} with {share} right"
+    return ", or ".join(clause.in_words() for clause in rule.any_of)
 
 
 # --- reading
@@ -226,6 +244,17 @@ class Score:
     n: int
     spare: int
     bound: int | None
+
+    @classmethod
+    def of(cls, run: RunFact, clause: Lineages) -> "Score":
+        """Return the score of a run for a clause."""
+        return cls(
+            model=run.model,
+            right=run.right,
+            n=run.n,
+            spare=run.right - least_right(clause, run.n),
+            bound=least_right_by_interval(clause, run.n),
+        )
 
     @property
     def is_beyond_bound(self) -> bool:
@@ -320,11 +349,11 @@ def same_weights(first: RunFact, second: RunFact) -> bool:
 
 def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:
     """Return the pairs of runs of different models whose weights are not known to differ."""
-    return tuple(
-        (first, second)
-        for first, second in combinations(runs, 2)
-        if first.model != second.model and same_weights(first, second)
-    )
+    pairs = []
+    for first, second in combinations(runs, 2):
+        if first.model != second.model and same_weights(first, second):
+            pairs.append((first, second))
+    return tuple(pairs)
 
 
 def _decide_lineages(
@@ -341,7 +370,7 @@ def _decide_lineages(
     for run in qualifying:
         short.pop(run.model, None)
     chosen = _choose(_conflicts(qualifying, ancestors), clause.models)
-    scores = [_score(clause, qualifying[index]) for index in chosen]
+    scores = [Score.of(qualifying[index], clause) for index in chosen]
     scores.sort(key=lambda score: score.model)
     return ClauseState(
         met=len(scores) == clause.models,
@@ -350,16 +379,6 @@ def _decide_lineages(
         wanted=clause.models,
         short=tuple(sorted(short.values(), key=lambda near: (near.items, near.model))),
         qualifying=tuple(qualifying),
-    )
-
-
-def _score(clause: Lineages, run: RunFact) -> Score:
-    return Score(
-        model=run.model,
-        right=run.right,
-        n=run.n,
-        spare=run.right - least_right(clause, run.n),
-        bound=least_right_by_interval(clause, run.n),
     )
 
 
@@ -376,17 +395,8 @@ def _eligible(
     for run in sorted(runs, key=lambda run: (run.model, run.run)):
         single_lineage = len(lineages[run.model, run.artefact]) == 1 and run.lineage in ancestors
         open_enough = run.open_weights or not clause.open_weights
-        if single_lineage and open_enough and _is_whole(run) and _is_fair(run):
+        if single_lineage and open_enough and run.is_whole and run.is_fair:
             yield run
-
-
-def _is_whole(run: RunFact) -> bool:
-    finished = run.complete and run.current
-    return finished and run.n == run.assigned and run.n > 0 and run.right <= run.n
-
-
-def _is_fair(run: RunFact) -> bool:
-    return run.tier == "T0" and not run.retracted and not run.flagged
 
 
 def _conflicts(
@@ -413,7 +423,10 @@ def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
     recorded: dict[str, set[frozenset[str]]] = {}
     for fact in facts:
         recorded.setdefault(fact.name, set()).add(frozenset(fact.parents))
-    waiting = {name: next(iter(lists)) for name, lists in recorded.items() if len(lists) == 1}
+    waiting: dict[str, frozenset[str]] = {}
+    for name, lists in recorded.items():
+        if len(lists) == 1:
+            (waiting[name],) = lists
     known: dict[str, frozenset[str]] = {}
     while True:
         ready = [name for name, parents in waiting.items() if parents <= known.keys()]

@@ -14,7 +14,8 @@ _ORDER_8 = (
     "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 )
-_SMALL_ORDER = {0, 1, _P - 1} | {int.from_bytes(bytes.fromhex(y), "little") for y in _ORDER_8}
+_SMALL_ORDER = {0, 1, _P - 1}
+_SMALL_ORDER |= {int.from_bytes(bytes.fromhex(y), "little") for y in _ORDER_8}
 """The y of the points of order 1, 2, 4 and 8: as public keys they verify forged signatures."""
 
 

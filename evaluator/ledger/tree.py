@@ -30,7 +30,8 @@ def root(leaves: Sequence[bytes]) -> bytes:
         return hashlib.sha256(b"").digest()
     level = list(leaves)
     while len(level) > 1:
-        above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [node_hash(left, right) for left, right in pairs]
         level = above + level[len(above) * 2 :]
     return level[0]
 
@@ -54,7 +55,8 @@ class Tree:
         while len(self._levels[level]) % 2 == 0:
             if len(self._levels) == level + 1:
                 self._levels.append([])
-            self._levels[level + 1].append(node_hash(*self._levels[level][-2:]))
+            left, right = self._levels[level][-2:]
+            self._levels[level + 1].append(node_hash(left, right))
             level += 1
 
     def root(self, size: int | None = None) -> bytes:

@@ -12,7 +12,7 @@ The order of steps matters. An attempt
 - starts the model server, and reports the outcomes that an earlier attempt has stored;
 - asks and grades every open item;
 - has weights read every item, by the same load of the engine;
-- has the verifier of a system score all candidates, beside its generator or after it;
+- has the verifier of a system score all candidates, alongside its generator or after it;
 - commits to the outcomes in the journal, and reports ``Finished``.
 
 Every attempt ends in ``Finished`` or ``Failed``, unless its process is killed; then the lease ends
@@ -24,15 +24,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from msgspec import UNSET
 
 from evaluator import protocols
-from evaluator.backends import HttpBackend, Reader
+from evaluator.backends import Backend, HttpBackend, Reader
 from evaluator.contract import (
     JOB_VERSION,
     BlockId,
@@ -58,10 +57,9 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.ask import ask_items, in_background, watch_endpoint
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.graders import check_executes, check_kind
-from evaluator.pipeline.leases import LONGEST_BEGIN, Lease, Standing
+from evaluator.pipeline.leases import Lease, Standing, send_until_answered
 from evaluator.pipeline.likelihood import read_sets
 from evaluator.pipeline.parts import (
-    BEGIN_TRIES,
     Attempt,
     Model,
     Sources,
@@ -71,9 +69,11 @@ from evaluator.pipeline.parts import (
     serve_remote,
 )
 from evaluator.pipeline.plan import (
+    Policy,
     PublicSource,
     SealedSource,
     for_endpoint,
+    for_run,
     load_public,
 )
 from evaluator.pipeline.planned import check_plan, plan_of
@@ -127,15 +127,16 @@ def run_job(data: object, context: Context) -> None:
         _log.warning("message refused: code=%s", refused.code)
         _decline_unread(data, context)
         return
-    if standing in (Standing.HELD, Standing.OLDER):
-        _log.info("dropped: run=%s token=%s is %s", spec.run, spec.token, standing.name.lower())
+    if standing is Standing.HELD:
+        _log.info("dropped: run=%s token=%s is held", spec.run, spec.token)
         return
     reporter = context.reporter(spec.run, spec.token)
     with context.presence.working_on(spec.run):
-        if standing is Standing.OVER:
+        if standing in (Standing.OVER, Standing.OLDER):
             # The site sends a job again only where no report of the attempt has reached it. This
             # one is over, so its reports are lost: the site begins another attempt once it knows.
-            # Where they were only late, they stand in the spool before this report.
+            # Where they were only late, they stand in the spool before this report. A site that
+            # has begun a later attempt counts it as stale; one whose database was restored has not.
             code: Code | None = Code.LOST
         else:
             code = _attempt(spec, context, reporter)
@@ -150,7 +151,8 @@ def _decline_unread(data: object, context: Context) -> None:
     """Decline a job that cannot be read, where its run and token can."""
     if not isinstance(data, dict):
         return
-    run, token = data.get("run"), data.get("token")
+    run = data.get("run")
+    token = data.get("token")
     if fits(run, RunId) and fits(token, Token):
         known = data.get("version") == JOB_VERSION
         code = Code.BAD_MESSAGE if known else Code.UNKNOWN_VERSION
@@ -261,15 +263,14 @@ def _protocol(spec: JobSpec) -> Protocol:
         protocol = protocols.get(spec.protocol)
     except EvaluatorError as failure:  # the site knows it, so it is one of a newer release
         raise error(Code.UNKNOWN_VERSION, failure.detail) from None
-    if not protocol.fits(_asked(spec.system)):
+    asked: protocols.Asked = "checkpoint"
+    if isinstance(spec.system, Endpoint):
+        asked = spec.system.api
+    elif isinstance(spec.system, System):
+        asked = "system"
+    if not protocol.fits(asked):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
     return protocol
-
-
-def _asked(system: Weights | Endpoint | System) -> protocols.Asked:
-    if isinstance(system, Endpoint):
-        return system.api
-    return "system" if isinstance(system, System) else "checkpoint"
 
 
 def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
@@ -296,7 +297,16 @@ def _public_source(ask: SetAsk, context: Context) -> PublicSource:
     items = load_public(context.sets, ask)
     path = context.sets / ask.name / "shots.jsonl"
     shots = load_items(path) if path.exists() else ()
-    return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
+    source = PublicSource(
+        name=ask.name,
+        items=items,
+        shots=shots,
+        done=unpack_bits(ask.done, ask.n),
+        without=unpack_bits(ask.without, ask.n),
+    )
+    if source.done - source.selection:
+        raise error(Code.BAD_MESSAGE, "an item is done that is not asked")
+    return source
 
 
 def _sealed_source(
@@ -363,20 +373,15 @@ def _blocks(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequ
 
 
 def _begin(attempt: Attempt) -> None:
-    """Report the begin until the site answers. Raises ``lease_lost`` unless it grants the lease.
-
-    Raises ``handed_back`` where the worker is to stop before the site has answered.
-    """
-    spec, protocol, lease = attempt.spec, attempt.protocol, attempt.lease
+    """Report the begin until the site answers. Raises as :func:`send_until_answered`."""
+    spec, protocol = attempt.spec, attempt.protocol
     started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
-    patience = min(LONGEST_BEGIN, spec.lease_seconds) / BEGIN_TRIES
-    for _ in range(BEGIN_TRIES):
-        attempt.reporter.send(started)
-        if lease.wait(patience):
-            break
-        if attempt.context.stopping():
-            raise error(Code.HANDED_BACK)
-    lease.check()
+    send_until_answered(
+        attempt.lease,
+        partial(attempt.reporter.send, started),
+        stopping=attempt.context.stopping,
+        longest=spec.limits.seconds,
+    )
 
 
 def _evaluate(attempt: Attempt) -> None:
@@ -453,16 +458,16 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
 async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources: Sources) -> None:
     """Ask every item without an outcome, and note the record of the attempt."""
     spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
-    policy = replace(context.policy, concurrency=spec.limits.concurrency)
+    policy = _policy(attempt)
     remote = isinstance(spec.system, Endpoint)
     if remote:
         policy = for_endpoint(policy)
     watch = watch_endpoint(backend if remote else None, sink.waiting, seconds=policy.watch_seconds)
-    async with in_background(watch):
+    async with in_background(watch), _sharing(spec.system, context, backend) as asked:
         await ask_items(
             sources,
             protocol,
-            backend,
+            asked,
             sink,
             policy=policy,
             secret=context.vault.order_secret(spec.run, spec.token),
@@ -476,6 +481,24 @@ async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources
         template=sink.template,
         budget=spec.limits.budget,
     )
+
+
+def _policy(attempt: Attempt) -> Policy:
+    spec = attempt.spec
+    return for_run(
+        attempt.context.policy,
+        concurrency=spec.limits.concurrency,
+        lease_seconds=spec.lease_seconds,
+    )
+
+
+def _sharing(
+    system: Weights | Endpoint | System, context: Context, backend: Backend
+) -> AbstractAsyncContextManager[Backend]:
+    """Return the backend that is asked: an endpoint's host is shared with other runs."""
+    if isinstance(system, Endpoint):
+        return context.requests.sharing(system, backend)
+    return nullcontext(backend)
 
 
 def _serve(
@@ -492,7 +515,7 @@ def _serve(
 async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSink) -> None:
     """Have the generator write and the verifier choose, and note what each part computed."""
     sources = sink.resume(attempt.sources, attempt.protocol)
-    policy = replace(attempt.context.policy, concurrency=attempt.spec.limits.concurrency)
+    policy = _policy(attempt)
 
     async def write(backend: HttpBackend, written: asyncio.Event) -> None:
         await _ask(attempt, sink, backend, sources)
@@ -523,8 +546,7 @@ async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSin
 
 async def _read(attempt: Attempt, reader: Reader, sink: ResultSink) -> None:
     """Read all sets. An error is noted and costs no outcome, but for the loss of the lease."""
-    concurrency = attempt.spec.limits.concurrency
-    policy = replace(attempt.context.policy, concurrency=concurrency)
+    policy = _policy(attempt)
     check = attempt.lease.check
     try:
         sink.likelihoods = await read_sets(

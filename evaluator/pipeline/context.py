@@ -1,6 +1,7 @@
 """Context of an attempt: everything that this evaluator holds and may do."""
 
 import secrets
+import threading
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
 from evaluator.ledger.manifests import Manifest
+from evaluator.pipeline.endpoint_runs import HostRequests
 from evaluator.pipeline.leases import Claims, Leases
 from evaluator.pipeline.plan import Policy, Revealed
 from evaluator.pipeline.presence import Presence
-from evaluator.pipeline.spool import AT_A_TIME, Reporter, Seal, Shipped, ship
+from evaluator.pipeline.spool import AT_A_TIME, Put, Reporter, Seal, Shipped, ship
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.recipients import Recipients
 
@@ -94,6 +96,8 @@ class Context:
     - ``stopping`` returns True once the worker is to stop, ``draining`` once it takes no more runs.
     - ``failing`` are the engines that did not pass the self-test, by name.
     - ``patience`` overrides fields of the gateway's.
+    - ``requests`` are those in flight to endpoints, by host.
+    - ``unclosed`` is set where an attempt has ended and the journal could not close it.
     """
 
     evaluator: str
@@ -113,13 +117,15 @@ class Context:
     presence: Presence
     leases: Leases
     seal: Seal
-    put: Callable[[dict[str, Any]], None]
+    put: Put
     publish: Callable[[dict[str, Any]], None]
     stopping: Callable[[], bool] = lambda: False
     draining: Callable[[], bool] = lambda: False
     policy: Policy = field(default_factory=Policy)
     failing: frozenset[Library] = frozenset()
     patience: Mapping[str, float] = field(default_factory=dict)
+    requests: HostRequests = field(default_factory=HostRequests)
+    unclosed: threading.Event = field(default_factory=threading.Event)
 
     def reporter(self, run_id: str, token: int) -> Reporter:
         """Return a new sender of reports for one attempt."""
@@ -148,16 +154,19 @@ class Context:
 
         The counts of a closing stay sealed where a later closing of the run covers more items.
         """
-        opened = [self._counts(line) for line in lines if isinstance(line, Closing)]
-        counts = tuple(counts for counts in opened if counts is not None)
-        return Exposed(entries=tuple(lines), tallies=counts)
-
-    def _counts(self, line: Closing) -> CountsOpening | None:
-        try:
-            return self.vault.open_counts(line, self.completions.closed(line.run, line.set))
-        except EvaluatorError:
-            # Answers that cannot be read any more must not stop the log from reaching the site.
-            return None
+        opened = []
+        for line in lines:
+            if not isinstance(line, Closing):
+                continue
+            try:
+                answers = self.completions.closed(line.run, line.set)
+                counts = self.vault.open_counts(line, answers)
+            except EvaluatorError:
+                # Answers that cannot be read any more must not stop the log from reaching the site.
+                continue
+            if counts is not None:
+                opened.append(counts)
+        return Exposed(entries=tuple(lines), tallies=tuple(opened))
 
     def ship_lines(self) -> None:
         """Spool the journal's lines that are not known to be in the spool."""

@@ -9,8 +9,10 @@ From the grant on the order is:
 
 - each Started and Progress report is answered by the site, on a queue of this process
   (``MessageQueue``);
-- the lease ends ``seconds`` after the *sending* of the newest report that was granted, so it never
-  outlasts the site's own record of it;
+- the first grant begins the lease; it ends ``seconds`` after the *sending* of the newest report
+  that was granted, or that the broker has accepted since. The site ends no lease before it has
+  recorded what the broker had accepted, so this one never outlasts the site's own record of it, and
+  a recorder that lags costs no attempt;
 - the vault asks for the lease before each reveal, the pipeline before each question, and a
   background task ends the attempt once the lease has lapsed or the site has refused it.
 
@@ -25,11 +27,12 @@ import os
 import threading
 import time
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from kombu import Connection, Queue
 
@@ -41,11 +44,16 @@ _log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.1
 LONGEST_BEGIN = 60.0
-"""Seconds that an attempt waits for its first grant, at most; with a short lease it waits less."""
+"""Seconds that an attempt waits for an answer, at most, while the broker does not take its reports;
+with a short lease it waits less."""
+ANSWER_TRIES = 3
+"""Times that a report is sent within that time."""
 
 RETENTION_DAYS = 90
 PLAN = "plan-"
 """Beginning of the names of files that hold the digest of a run's plan."""
+WEIGHTS = "weights-"
+"""Beginning of the names of files that name the weights of a run's newest attempt."""
 _DAY = 86_400.0
 
 SLOTS = 1000
@@ -77,17 +85,29 @@ class Lease:
         self.refusal: LeaseRefusal | None = None
         self._now = now
         self._lock = threading.Lock()
-        self._answered = threading.Event()
         self._changed = threading.Condition(self._lock)
         self._granted: set[int] = set()
         self._sent: dict[int, float] = {}
-        self._until: float | None = None
+        self._accepted = 0
+        self._renewed: float | None = None
         self._lost = False
 
     def sent(self, sequence: int) -> None:
         """Note that the report ``sequence`` is about to be sent: its grant counts from now."""
         with self._lock:
             self._sent[sequence] = self._now()
+
+    def accepted(self, sequence: int) -> None:
+        """Note that the broker has taken the report ``sequence``, and with it all before it."""
+        with self._lock:
+            self._accepted = max(self._accepted, sequence)
+            if self._granted:
+                self._renew(self._accepted)
+
+    def has_accepted(self, sequence: int) -> bool:
+        """Return True once the broker has taken the report ``sequence``."""
+        with self._lock:
+            return sequence <= self._accepted
 
     def take(self, answer: LeaseAnswer) -> None:
         """Apply an answer of the site.
@@ -99,26 +119,26 @@ class Lease:
         with self._lock:
             if answer.refusal is not None:
                 self.refusal = self.refusal or answer.refusal
-                self._answered.set()
-                self._changed.notify_all()
-                return
-            self._granted.add(answer.sequence)
+            elif answer.sequence in self._sent:
+                self._granted.add(answer.sequence)
+                self._renew(max(answer.sequence, self._accepted))
+            elif self._granted:  # of a report that has renewed the lease already
+                self._granted.add(answer.sequence)
             self._changed.notify_all()
-            sent = self._sent.get(answer.sequence)
-            if sent is None:
-                return
-            self._sent = {
-                number: at for number, at in self._sent.items() if number > answer.sequence
-            }
-            self._until = max(self._until or 0.0, sent + self.seconds)
-            self._answered.set()
+
+    def _renew(self, newest: int) -> None:
+        """Let the lease count from the sending of the newest report up to the number ``newest``."""
+        passed = [number for number in self._sent if number <= newest]
+        for number in passed:
+            self._renewed = max(self._renewed or 0.0, self._sent.pop(number))
 
     def is_valid(self) -> bool:
         """Return True while something may be revealed and asked."""
         with self._lock:
-            if self._until is None:
+            if self._renewed is None:
                 return False
-            self._lost = self._lost or self.refusal is not None or self._now() >= self._until
+            is_over = self._now() >= self._renewed + self.seconds
+            self._lost = self._lost or self.refusal is not None or is_over
             return not self._lost
 
     def check(self) -> None:
@@ -126,18 +146,14 @@ class Lease:
         if not self.is_valid():
             raise error(Code.LEASE_LOST)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for the first answer. Return False where none came within ``seconds``."""
-        return self._answered.wait(seconds)
-
-    def wait_for(self, sequence: int, seconds: float) -> bool:
-        """Wait for the answer to the report ``sequence``, or for a refusal.
+    def wait_for(self, sequences: Collection[int], seconds: float) -> bool:
+        """Wait for the answer to one of these reports, or for a refusal.
 
         Return False where neither came within ``seconds``.
         """
         with self._changed:
             return self._changed.wait_for(
-                lambda: self.refusal is not None or sequence in self._granted, seconds
+                lambda: self.refusal is not None or not self._granted.isdisjoint(sequences), seconds
             )
 
     async def watch(self) -> None:
@@ -145,6 +161,29 @@ class Lease:
         while True:
             self.check()
             await asyncio.sleep(WATCH_SECONDS)
+
+
+def send_until_answered(
+    lease: Lease, send: Callable[[], int], *, stopping: Callable[[], bool], longest: float
+) -> None:
+    """Send a report until the site answers it; ``send`` returns its number.
+
+    While the broker takes the reports the answer may be late, by up to ``longest`` seconds: their
+    recorder lags. Raises ``lease_lost`` unless the site grants the lease, and ``handed_back`` where
+    the worker is to stop before the site has answered.
+    """
+    patience = min(LONGEST_BEGIN, lease.seconds) / ANSWER_TRIES
+    end = time.monotonic() + longest
+    sent: list[int] = []
+    lost = 0
+    while lost < ANSWER_TRIES and time.monotonic() < end:
+        sent.append(send())
+        if lease.wait_for(sent, patience):
+            return lease.check()
+        if stopping():
+            raise error(Code.HANDED_BACK)
+        lost = 0 if lease.has_accepted(sent[-1]) else lost + 1
+    raise error(Code.LEASE_LOST)
 
 
 class Leases(typing.Protocol):
@@ -165,13 +204,19 @@ class Leases(typing.Protocol):
     def check(self, *, run: RunId, token: Token) -> None:
         """Raise ``lease_lost`` unless this process holds a valid lease or a permit."""
 
+    def accepted(self, envelope: Mapping[str, Any]) -> None:
+        """Note that the broker has taken a report, given as its envelope's JSON data."""
+
 
 class AnsweredLeases:
-    """Leases that the site grants by answers on this process's queue."""
+    """Leases that the site grants by answers on this process's queue.
+
+    Safe to be used from several threads, one for each attempt.
+    """
 
     def __init__(self, slot: Slot, *, now: Callable[[], float] = boot_time) -> None:
         self._slot, self._now = slot, now
-        self._held: Lease | None = None
+        self._held: dict[tuple[RunId, Token], Lease] = {}
         self._permit: tuple[RunId, Token] | None = None
 
     @property
@@ -181,12 +226,13 @@ class AnsweredLeases:
 
     @contextmanager
     def hold(self, *, run: RunId, token: Token, worker: str, seconds: float) -> Iterator[Lease]:
-        """See :class:`Leases`. One attempt at a time."""
-        self._held = Lease(run=run, token=token, worker=worker, seconds=seconds, now=self._now)
+        """See :class:`Leases`."""
+        lease = Lease(run=run, token=token, worker=worker, seconds=seconds, now=self._now)
+        self._held[run, token] = lease
         try:
-            yield self._held
+            yield lease
         finally:
-            self._held = None
+            del self._held[run, token]
 
     @contextmanager
     def permit(self, *, run: RunId, token: Token) -> Iterator[None]:
@@ -201,10 +247,18 @@ class AnsweredLeases:
         """See :class:`Leases`."""
         if self._permit == (run, token):
             return
-        held = self._held
-        if held is None or (held.run, held.token) != (run, token):
+        held = self._held.get((run, token))
+        if held is None:
             raise error(Code.LEASE_LOST)
         held.check()
+
+    def accepted(self, envelope: Mapping[str, Any]) -> None:
+        """See :class:`Leases`."""
+        match envelope:
+            case {"report": {"run": run, "token": token, "worker": worker, "sequence": sequence}}:
+                held = self._held.get((run, token))
+                if held is not None and held.worker == worker:
+                    held.accepted(sequence)
 
     def deliver(self, data: object) -> None:
         """Give an answer to the lease that is held. Anything else is dropped."""
@@ -213,7 +267,7 @@ class AnsweredLeases:
         except EvaluatorError as refused:
             _log.warning("answer refused: code=%s", refused.code)
             return
-        if held := self._held:
+        if held := self._held.get((answer.run, answer.token)):
             held.take(answer)
 
 
@@ -221,10 +275,7 @@ class _Granted(Lease):
     def is_valid(self) -> bool:
         return True
 
-    def wait(self, seconds: float) -> bool:
-        return True
-
-    def wait_for(self, sequence: int, seconds: float) -> bool:
+    def wait_for(self, sequences: Collection[int], seconds: float) -> bool:
         return True
 
 
@@ -244,6 +295,9 @@ class GrantedLeases:
         yield
 
     def check(self, *, run: RunId, token: Token) -> None:
+        """See :class:`Leases`."""
+
+    def accepted(self, envelope: Mapping[str, Any]) -> None:
         """See :class:`Leases`."""
 
 
@@ -283,7 +337,8 @@ class Claim:
 class Claims:
     """Claims of this host: a folder with a file ``RUN.TOKEN`` for each, which its process locks.
 
-    A file ``plan-RUN`` keeps the digest of the plan that an adaptive run began with.
+    A file ``plan-RUN`` keeps the digest of the plan that an adaptive run began with, a file
+    ``weights-RUN`` the weights that its newest attempt has read.
 
     ``run`` is a UUID in its usual form, ``token`` a positive number. Only the claim with the
     highest token of a run matters, so the others go when it is made. It goes after
@@ -336,6 +391,25 @@ class Claims:
         path = self._folder / f"{PLAN}{run}"
         if not self.pinned_plan(run):
             write_durably(path, digest.encode("ascii"))
+
+    def identified(self, run: str, token: int) -> tuple[str, str] | None:
+        """Return the digests of the files and of the tensors that an attempt has read.
+
+        None where it has read none, or where a later one has.
+        """
+        path = self._folder / f"{WEIGHTS}{run}"
+        with disk_errors(path):
+            words = path.read_text("ascii").split() if path.exists() else []
+        match words:
+            case [of_token, artefact, weights] if of_token == str(token):
+                return artefact, weights
+            case _:
+                return None
+
+    def note_weights(self, run: str, token: int, *, artefact: str, weights: str) -> None:
+        """Keep, on disk, the weights that an attempt has read, for the closing of its answers."""
+        path = self._folder / f"{WEIGHTS}{run}"
+        write_durably(path, f"{token} {artefact} {weights}\n".encode("ascii"))
 
     def _prune(self, run: str, token: int) -> None:
         """Delete the claims of earlier attempts at a run, and once a day those that are old."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -30,10 +31,9 @@ from evaluator.contract import (
     unpack_bits,
 )
 from evaluator.contract.announcements import Library
-from evaluator.errors import Code, error
 from evaluator.jail import is_jailed
 from evaluator.pipeline.context import Context
-from evaluator.pipeline.leases import LONGEST_BEGIN, Lease
+from evaluator.pipeline.leases import Lease, send_until_answered
 from evaluator.pipeline.plan import PublicSource, SealedSource
 from evaluator.pipeline.remote import caps_left, target_of
 from evaluator.pipeline.sink import ResultSink
@@ -43,8 +43,6 @@ from evaluator.protocols import Protocol
 
 READY_SECONDS = 600.0
 """Seconds that a model server may take until it answers; the attempt's limit may be shorter."""
-BEGIN_TRIES = 3
-"""Times that an attempt reports its begin until the site answers."""
 
 Sources = Sequence[PublicSource | SealedSource]
 
@@ -104,20 +102,20 @@ def _identify(attempt: Attempt, sink: ResultSink, models: Sequence[Model]) -> No
     weights = Weights.together(model.facts.weights for model in models)
     sink.artefact, sink.weights = artefact_of(models), weights
     sink.template = models[0].facts.template
-    lease = attempt.lease
+    attempt.context.claims.note_weights(
+        attempt.spec.run, attempt.spec.token, artefact=sink.artefact, weights=weights.digest()
+    )
     identified = Identified(
         artefact=sink.artefact,
         weights=weights.digest(),
         layers=sum(model.facts.layers for model in models),
     )
-    patience = min(LONGEST_BEGIN, attempt.spec.lease_seconds) / BEGIN_TRIES
-    for _ in range(BEGIN_TRIES):
-        sequence = attempt.reporter.send(identified)
-        if lease.wait_for(sequence, patience):
-            return lease.check()
-        if attempt.context.stopping():
-            raise error(Code.HANDED_BACK)
-    raise error(Code.LEASE_LOST)
+    send_until_answered(
+        attempt.lease,
+        partial(attempt.reporter.send, identified),
+        stopping=attempt.context.stopping,
+        longest=attempt.spec.limits.seconds,
+    )
 
 
 def artefact_of(models: Sequence[Model]) -> str:

@@ -125,7 +125,7 @@ class Source(typing.Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicSource:
-    """Set whose items lie open on this host.
+    """Set whose items lie open on this host, of which those in ``without`` are not asked.
 
     ``pool`` is the digest of the shots, where it has been computed already.
     """
@@ -135,6 +135,7 @@ class PublicSource:
     shots: Sequence[Item] = ()
     pool: str = ""
     done: frozenset[int] = frozenset()
+    without: frozenset[int] = frozenset()
     samples: Samples = field(default_factory=dict, repr=False)
 
     @property
@@ -149,8 +150,8 @@ class PublicSource:
 
     @property
     def selection(self) -> frozenset[int]:
-        """Every index."""
-        return frozenset(range(self.n))
+        """Indices of the items that are asked."""
+        return frozenset(range(self.n)) - self.without
 
     def reveal(self, indices: Sequence[int]) -> list[Item]:
         """Return the items at ``indices``."""
@@ -294,6 +295,17 @@ class Policy:
     group: int = 200
     seeded: bool = True
     watch_seconds: float = 1.0
+
+
+FLUSHES_A_LEASE = 6
+"""Times in a lease that outcomes are handed on, where that is less often than every second: each
+report costs the site a transaction."""
+
+
+def for_run(policy: Policy, *, concurrency: int, lease_seconds: float) -> Policy:
+    """Return the policy of a run with these limits."""
+    flush_seconds = max(policy.flush_seconds, lease_seconds / FLUSHES_A_LEASE)
+    return replace(policy, concurrency=concurrency, flush_seconds=flush_seconds)
 
 
 WAITING = 3

@@ -91,10 +91,11 @@ def _stamp(folder: Path, *, whole: bool) -> Stamp:
 
 
 class Presence:
-    """State that an evaluator announces. Safe to be used from two threads.
+    """State that an evaluator announces. Safe to be used from several threads.
 
     ``home`` is probed by a write, so that a full disk is found before a run is started.
-    ``stopping`` returns True once the worker takes no more runs.
+    ``stopping`` returns True once the worker takes no more runs. ``endpoint_runs`` are carried
+    apart from the one of weights.
     """
 
     def __init__(
@@ -107,19 +108,21 @@ class Presence:
         host: HostFacts,
         state: Callable[[], HostState],
         endpoints: EndpointPolicy,
+        endpoint_runs: int = 0,
     ) -> None:
         self._home, self._pool, self._inventory, self._stopping = home, pool, inventory, stopping
         self._host, self._state, self._endpoints = host, state, endpoints
-        self._run: RunId | None = None
+        self._endpoint_runs = endpoint_runs
+        self._runs: list[RunId] = []
 
     @contextmanager
     def working_on(self, run: RunId) -> Iterator[None]:
-        """Announce ``run`` as the one under way, until the block ends."""
-        self._run = run
+        """Count ``run`` among those under way, until the block ends. The oldest is announced."""
+        self._runs.append(run)
         try:
             yield
         finally:
-            self._run = None
+            self._runs.remove(run)
 
     def is_leaving(self) -> bool:
         """Return True once the worker takes no more runs."""
@@ -146,11 +149,12 @@ class Presence:
             reads=(JOB_VERSION,),
             software=__version__,
             out_of_service=self.out_of_service(),
-            run=self._run,
+            run=next(iter(self._runs), None),
             host=self._host,
             endpoints=self._endpoints,
             probes=True,
             state=self._state(),
+            endpoint_runs=self._endpoint_runs,
         )
 
 

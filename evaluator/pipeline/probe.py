@@ -86,7 +86,11 @@ def probe(order: ProbeOrder, context: Context) -> Probed:
             shown = tuple(ProbedItem(index=one.index, prompt=one.prompt) for one in questions)
             return replace(answer, items=shown)
         asked = asyncio.run(_ask_all(order.endpoint, questions, protocol, order.seconds, context))
-        return replace(answer, items=asked, prices=_prices(order.endpoint))
+        listed = None
+        if order.endpoint.provider:
+            listed = listed_prices(target_of(order.endpoint).model)
+        prices = ListedPrices(price_in=listed[0], price_out=listed[1]) if listed else None
+        return replace(answer, items=asked, prices=prices)
     except EvaluatorError as failure:
         return replace(answer, code=failure.code)
     except Exception as surprise:  # noqa: BLE001 - as for an attempt: the thread stays alive
@@ -199,8 +203,3 @@ def _key(endpoint: Endpoint, context: Context) -> str:
     if listed and not listed.no_key:
         raise error(Code.PROBE_NEEDS_KEY)
     return ""
-
-
-def _prices(endpoint: Endpoint) -> ListedPrices | None:
-    listed = listed_prices(target_of(endpoint).model) if endpoint.provider else None
-    return ListedPrices(price_in=listed[0], price_out=listed[1]) if listed else None

@@ -29,10 +29,13 @@ def record_of(
     """
     served: Served = getattr(backend, "served", Served())
     rendered = protocol.ask == "message"
+    bos: str = protocol.bos
+    returned: list[str] = []
     if remote:
-        bos, returned = "endpoint", sorted(getattr(backend, "returned", ()))
-    else:
-        bos, returned = "template" if rendered else protocol.bos, []
+        bos = "endpoint"
+        returned = sorted(getattr(backend, "returned", ()))
+    elif rendered:
+        bos = "template"
     return Record.from_dict(
         {
             "protocol": protocol.id,

@@ -41,7 +41,7 @@ from evaluator.contract import (
     Weights,
     canonical_json,
 )
-from evaluator.errors import Code
+from evaluator.errors import Code, EvaluatorError
 from evaluator.grading import ballots, candidates, controls, grade
 from evaluator.grading.ballots import Vote, samples_right
 from evaluator.grading.candidates import Candidate
@@ -120,7 +120,9 @@ class ResultSink:
         for score in self._context.completions.scores(self._spec.run):
             if score.asked == self._fingerprint and score.set_name in outcomes:
                 self._note_score(score)
-        self._written = sum(len(one) for items in self._samples.values() for one in items.values())
+        self._written = 0
+        for items in self._samples.values():
+            self._written += sum(len(samples) for samples in items.values())
         averaged = protocol.vote == "mean"
         return [self._resume(source, outcomes[source.name], averaged) for source in sources]
 
@@ -252,6 +254,13 @@ class ResultSink:
 
     def close(self) -> None:
         """Commit in the journal to the outcomes of the run so far, and report the commitment."""
+        try:
+            self._close()
+        except EvaluatorError:  # as of a full disk: the upkeep does it once that is possible
+            self._context.unclosed.set()
+            raise
+
+    def _close(self) -> None:
         run, token = self._spec.run, self._spec.token
         weights = self.weights.digest() if self.weights else ""
         for name in sorted(self._sealed):

@@ -2,7 +2,8 @@
 
 - ``Reporter`` numbers and signs the reports of one attempt; ``Heartbeat`` sends one at intervals.
 - ``Spool`` writes each report to disk before anything is sent, so that a broker that dies loses
-  nothing. A thread publishes the files in order and removes each once the broker has accepted it.
+  nothing. A thread publishes the files in order, several of one attempt in one message, and removes
+  each once the broker has accepted it.
 - ``ship`` reports the lines of the journal that may have been written and not reported, when a
   process died between the two.
 
@@ -13,16 +14,18 @@ import contextlib
 import fcntl
 import json
 import logging
+import math
 import os
 import random
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
@@ -31,13 +34,17 @@ from evaluator.contract import (
     NO_RUN,
     Body,
     Closing,
+    Exposed,
     Exposure,
+    Graded,
     LogLine,
     Progress,
     Report,
     Slot,
+    Transcripts,
 )
 from evaluator.errors import EvaluatorError
+from evaluator.ledger.envelopes import MOST_REPORTS
 from evaluator.pipeline.disk import disk_errors, try_lock, write_durably
 from evaluator.pipeline.leases import Lease
 
@@ -47,11 +54,35 @@ FIRST_WAIT = 0.2
 LONGEST_WAIT = 2.0
 """Seconds between tries while the broker does not answer: well below a lease, since the site gives
 an attempt no more than one after an outage."""
+PATIENCE_SHARE = 1 / 30
+"""Share of a lease that a report waits for others at most, where nobody waits for it."""
+LONGEST_PATIENCE = 2.0
+"""Seconds that it waits at most."""
+MOST_BYTES = 512 * 1024
+"""Size of a message of several reports, at most."""
 AT_A_TIME = 100
 """Lines of the journal in one report. A bitmap of a large set has tens of kilobytes."""
 
 Seal = Callable[[Report], dict[str, Any]]
 """Signs a report and returns the envelope's JSON data."""
+
+
+class Put(Protocol):
+    """Writes an envelope to the spool, which sends it within ``patience`` seconds."""
+
+    def __call__(self, envelope: dict[str, Any], patience: float = 0.0, /) -> None:
+        """Raise ``disk_full`` or ``out_unwritable`` where the envelope is not on disk."""
+
+
+def patience(body: Body, lease_seconds: float) -> float:
+    """Return the seconds that a report may wait for others, to share their message.
+
+    The site's answer to some reports is waited for, and others end an attempt: they are sent at
+    once, and take those along that wait.
+    """
+    if not isinstance(body, Progress | Exposed | Graded | Transcripts):
+        return 0.0
+    return min(LONGEST_PATIENCE, lease_seconds * PATIENCE_SHARE)
 
 
 # --- reports of one attempt
@@ -71,7 +102,7 @@ class Reporter:
         token: int,
         worker: str,
         seal: Seal,
-        put: Callable[[dict[str, Any]], None],
+        put: Put,
         slot: Slot | None = None,
     ) -> None:
         self.worker = worker
@@ -88,7 +119,8 @@ class Reporter:
         Raises ``disk_full`` or ``out_unwritable``.
         """
         with self._lock:
-            self._put(self._next(body))
+            seconds = self.lease.seconds if self.lease is not None else 0.0
+            self._put(self._next(body), patience(body, seconds))
             return self._sequence
 
     def sealed(self, body: Body) -> dict[str, Any]:
@@ -171,14 +203,15 @@ class Shipped:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self.last = -1
         with contextlib.suppress(OSError, ValueError):
             self.last = int(path.read_text(encoding="ascii"))
 
     def mark(self, index: int) -> None:
         """Note that line ``index`` and all before it are in the spool."""
-        self.last = max(self.last, index)
-        with disk_errors(self._path):
+        with self._lock, disk_errors(self._path):
+            self.last = max(self.last, index)
             self._path.write_text(str(self.last), encoding="ascii")
 
 
@@ -212,16 +245,18 @@ class Spool:
     """Folder of reports that the broker has not accepted yet. Safe to be used from several threads.
 
     Each report is one file, named by a number that only grows. Every process has a folder of its
-    own below ``base``, which it holds by a lock; the next process that starts takes over the
-    folders of dead ones. ``publish`` sends one report and raises where it could not; ``chance``
-    returns a number in [0, 1).
+    own below ``base``, which it holds by a lock. The folders of dead processes are taken over by
+    the next one that starts, or by one that runs, with ``take_over``. ``publish`` sends the reports
+    of one message and raises where it could not; ``accepted`` is then called with each of them;
+    ``chance`` returns a number in [0, 1).
     """
 
     def __init__(
         self,
         base: Path,
-        publish: Callable[[dict[str, Any]], None],
+        publish: Callable[[Sequence[dict[str, Any]]], None],
         *,
+        accepted: Callable[[dict[str, Any]], None] = lambda _: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         with disk_errors(base):
@@ -232,9 +267,13 @@ class Spool:
                 self._folder = Path(tempfile.mkdtemp(dir=base))
                 self._held = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
                 fcntl.flock(self._held, fcntl.LOCK_EX)
-                self._last = sum(_take_over(orphan, self._folder) for orphan in orphans)
-        self._publish = publish
+                self._last = 0
+                for orphan in orphans:
+                    self._last = _take_over(orphan, self._folder, after=self._last)
+        self._base = base
+        self._publish, self._accepted = publish, accepted
         self._chance = chance
+        self._due = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -245,16 +284,38 @@ class Spool:
         """Begin to publish, with the reports that earlier processes left."""
         self._thread.start()
 
-    def put(self, envelope: dict[str, Any]) -> None:
+    def put(self, envelope: dict[str, Any], patience: float = 0.0, /) -> None:
         """Write one report to disk; it is safe when this returns.
 
-        Raises ``disk_full`` or ``out_unwritable``.
+        It is sent within ``patience`` seconds, with those that wait then. Raises ``disk_full`` or
+        ``out_unwritable``.
         """
         with self._lock:
             self._last += 1
             path = self._folder / f"{self._last:016d}.json"
             write_durably(path, json.dumps(envelope).encode())
+            self._due = min(self._due, time.monotonic() + patience)
         self._wake.set()
+
+    def take_over(self) -> int:
+        """Take over the folders of processes that have died since. Returns how many there were.
+
+        Raises ``disk_full`` or ``out_unwritable``.
+        """
+        with disk_errors(self._base), _exclusive(self._base / "lock"):
+            others = [
+                path
+                for path in sorted(self._base.iterdir())
+                if path.is_dir() and path != self._folder
+            ]
+            orphans = [folder for folder in others if _is_orphan(folder)]
+            with self._lock:
+                for orphan in orphans:
+                    self._last = _take_over(orphan, self._folder, after=self._last)
+                    self._due = 0.0
+        if orphans:
+            self._wake.set()
+        return len(orphans)
 
     def close(self, *, seconds: float) -> bool:
         """Give the thread ``seconds`` to empty the folder, then stop it. True when it is empty."""
@@ -271,9 +332,11 @@ class Spool:
     def _publish_all(self) -> None:
         wait = FIRST_WAIT
         while not self._abandon.is_set():
-            self._wake.clear()
-            # Asked before the folder is read: reports that were put before close() are published.
+            # Both before the folder is read: reports that were put before close() are published,
+            # and those that are put from now on wake this thread.
             closing = self._stop.is_set()
+            with self._lock:
+                self._due = math.inf
             if not self._publish_waiting():
                 # A spool that is being closed tries often: it has little time left.
                 self._stop.wait(wait * (0.5 + self._chance() / 2))
@@ -283,7 +346,16 @@ class Spool:
             wait = FIRST_WAIT
             if closing:
                 return
-            self._wake.wait()
+            self._wait_until_due()
+
+    def _wait_until_due(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            with self._lock:
+                left = self._due - time.monotonic()
+            if left <= 0 or self._stop.is_set():
+                return
+            self._wake.wait(None if left == math.inf else left)
 
     def _publish_waiting(self) -> bool:
         """Publish every report, in order.
@@ -291,24 +363,65 @@ class Spool:
         False when the broker refused one; it and the rest stay.
         """
         try:
-            for path in _reports(self._folder):
+            for message in messages(self._waiting()):
                 if self._abandon.is_set():
                     return False
-                self._publish_file(path)
+                self._publish_message(message)
         except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
             _log.warning("broker does not take reports: %s", type(failure).__name__)
             return False
         return True
 
-    def _publish_file(self, path: Path) -> None:
-        try:
-            envelope = json.loads(path.read_bytes())
-        except ValueError:
-            _log.error("unreadable report set aside: %s", path.name)
-            path.rename(path.with_suffix(".bad"))
-            return
-        self._publish(envelope)
-        path.unlink()
+    def _waiting(self) -> Iterator["Spooled"]:
+        """Yield the reports in their order. One that cannot be read is set aside."""
+        for path in _reports(self._folder):
+            data = path.read_bytes()
+            try:
+                envelope = json.loads(data)
+            except ValueError:
+                _log.error("unreadable report set aside: %s", path.name)
+                path.rename(path.with_suffix(".bad"))
+            else:
+                yield Spooled(path, envelope, len(data))
+
+    def _publish_message(self, message: Sequence["Spooled"]) -> None:
+        self._publish([report.envelope for report in message])
+        for report in message:
+            self._accepted(report.envelope)
+        for report in message:
+            report.path.unlink()
+
+
+class Spooled(NamedTuple):
+    """A report in the spool: its file, the envelope in it, and its size in bytes."""
+
+    path: Path
+    envelope: dict[str, Any]
+    size: int
+
+
+def messages(waiting: Iterable[Spooled]) -> Iterator[list[Spooled]]:
+    """Group reports into messages, in their order: those of one attempt that follow each other."""
+    message: list[Spooled] = []
+    for report in waiting:
+        fits = (
+            0 < len(message) < MOST_REPORTS
+            and sum(one.size for one in message) + report.size <= MOST_BYTES
+            and _attempt_of(report.envelope) == _attempt_of(message[0].envelope) is not None
+        )
+        if message and not fits:
+            yield message
+            message = []
+        message.append(report)
+    if message:
+        yield message
+
+
+def _attempt_of(envelope: object) -> tuple[Any, ...] | None:
+    match envelope:
+        case {"report": {"run": run, "token": token, "worker": worker}}:
+            return run, token, worker
+    return None
 
 
 def _reports(folder: Path) -> list[Path]:
@@ -327,20 +440,22 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 def _is_orphan(folder: Path) -> bool:
-    """Return True where no living process holds the folder."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    """Return True where no living process holds the folder, and none has just removed it."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         return try_lock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _take_over(orphan: Path, folder: Path) -> int:
-    """Move an orphan's reports, in their order, behind those in ``folder``. Return their number."""
-    before = len(_reports(folder))
+def _take_over(orphan: Path, folder: Path, *, after: int) -> int:
+    """Move an orphan's reports, in their order, behind ``after``. Return the last number."""
     moved = _reports(orphan)
-    for number, path in enumerate(moved, start=before + 1):
+    for number, path in enumerate(moved, start=after + 1):
         path.rename(folder / f"{number:016d}.json")
     if not list(orphan.glob("*.bad")):
         shutil.rmtree(orphan)
-    return len(moved)
+    return after + len(moved)

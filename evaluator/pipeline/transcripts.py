@@ -11,7 +11,7 @@ from evaluator.contract.transcripts import LONGEST_TEXT, Transcript, Transcripts
 from evaluator.grading import executes, grade
 from evaluator.pipeline.plan import PublicSource
 from evaluator.protocols import Protocol
-from evaluator.sealing.completions import Answered, StoredCompletion
+from evaluator.sealing.completions import Answered
 
 MOST_SAMPLES = 5
 """Completions of an item that are transcribed, where a protocol asks several."""
@@ -40,7 +40,11 @@ def _transcript(
     extracted = []
     for answer in answered.answers[:MOST_SAMPLES]:
         completions.append(answer.text)
-        extracted.append(_extracted(answer, gold, protocol))
+        if executes(protocol.grader):
+            extracted.append("")
+            continue
+        text = protocol.graded(answer.text)
+        extracted.append(grade(protocol.grader, text, gold, cut=answer.was_cut).extracted)
     texts = (prompt, gold, *completions, *extracted)
     return Transcript(
         index=index,
@@ -51,14 +55,6 @@ def _transcript(
         outcome=answered.outcome,
         cut=any(len(text) > LONGEST_TEXT for text in texts),
     )
-
-
-def _extracted(answer: StoredCompletion, gold: str, protocol: Protocol) -> str:
-    """Return what the grader read in an answer; empty where it executes programs."""
-    if executes(protocol.grader):
-        return ""
-    text = protocol.graded(answer.text)
-    return grade(protocol.grader, text, gold, cut=answer.was_cut).extracted
 
 
 def _storable(text: str) -> str:

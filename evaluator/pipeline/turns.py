@@ -4,7 +4,7 @@
 - At once, the verifier scores items while the generator still writes others. It is loaded first,
   so that the generator reserves its memory from what is left.
 - Whether the machine holds both is computed from their sizes and its memory. Where a server cannot
-  start beside the other all the same, the parts are served in turn.
+  start alongside the other all the same, the parts are served in turn.
 - Every candidate and every score is stored as it arrives. So after a kill either way continues what
   the other began.
 """
@@ -21,7 +21,7 @@ from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline.ask import first_error
 from evaluator.pipeline.parts import Model
 
-_NOT_BESIDE = frozenset({Code.ENGINE_OOM, Code.HOST_DIED, Code.HOST_FAILED})
+_NOT_TOGETHER = frozenset({Code.ENGINE_OOM, Code.HOST_DIED, Code.HOST_FAILED})
 """Failures of a start that loading the parts in turn may avoid."""
 
 
@@ -70,7 +70,7 @@ async def _at_once(turns: Turns, generator: Model, verifier: Model, plan: Togeth
             scorer = await stack.enter_async_context(turns.serve(verifier, plan.verifier))
             backend = await stack.enter_async_context(turns.serve(generator, plan.generator))
         except EvaluatorError as failure:
-            if failure.code not in _NOT_BESIDE:
+            if failure.code not in _NOT_TOGETHER:
                 raise
             return False
         written = asyncio.Event()

@@ -41,6 +41,14 @@ class Shares:
     stages: int | None = None
     cell: int = MIN_CELL_SIZE
 
+    def options(self) -> str:
+        """Return the options of ``seal`` that ask for these shares."""
+        strata = f"--local {self.local} --spare {self.spare}"
+        text = f"{strata} --blocks {self.blocks} --seasons {self.seasons}"
+        if self.cell != MIN_CELL_SIZE:
+            text += f" --smallest-cell {self.cell}"
+        return text
+
 
 def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     """Return the blocks of a set of ``n`` items: exposed, local, spare; empty ones are left out.
@@ -77,17 +85,13 @@ def plan_seasons(blocks: Sequence[Block], shares: Shares) -> tuple[int, ...]:
     """
     exposed = [block.id for block in blocks if block.stratum == "exposed"]
     seasons = shares.seasons
-    if seasons is None:
-        seasons = _default_seasons(len(exposed))
+    if seasons is None and len(exposed) >= 8:
+        seasons = 2
+    elif seasons is None:
+        seasons = 1 if len(exposed) >= 4 else 0
     if not 0 <= seasons <= len(exposed):
         raise error(Code.ALLOCATION_INVALID, f"{seasons} seasons of {len(exposed)} exposed blocks")
     return tuple(exposed[len(exposed) - seasons :])
-
-
-def _default_seasons(exposed: int) -> int:
-    if exposed >= 8:
-        return 2
-    return 1 if exposed >= 4 else 0
 
 
 def plan_stages(
@@ -204,13 +208,8 @@ def _advice(n: int, shares: Shares) -> str:
     needed = f"as asked it takes {smallest:,} items" if smallest else "as asked no size fits"
     if not proposed:
         return f"no allocation fits: a set has at least {shares.cell} items; {needed}"
-    return f"these fit: {', '.join(_options(fitting) for fitting in proposed)}; {needed}"
-
-
-def _options(shares: Shares) -> str:
-    cell = f" --smallest-cell {shares.cell}" if shares.cell != MIN_CELL_SIZE else ""
-    strata = f"--local {shares.local} --spare {shares.spare}"
-    return f"'{strata} --blocks {shares.blocks} --seasons {shares.seasons}{cell}'"
+    listed = ", ".join(f"'{fitting.options()}'" for fitting in proposed)
+    return f"these fit: {listed}; {needed}"
 
 
 def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[int]:

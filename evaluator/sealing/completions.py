@@ -47,6 +47,27 @@ class StoredCompletion:
     other_grades: OtherGrades = field(default_factory=dict, repr=False, hash=False)
     reason: str = ""
 
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> "StoredCompletion":
+        """Return the completion of a stored line's values; later ones may be missing."""
+        whole = [*values, *_LATER_DEFAULTS[len(values) - 4 :]]
+        set_name, index, outcome, text, asked, sample, tokens, cut, grades, reason = whole
+        other_grades = {}
+        for grader, (extracted, graded) in grades.items():
+            other_grades[grader] = (extracted, Outcome(graded))
+        return cls(
+            set_name=set_name,
+            index=index,
+            outcome=Outcome(outcome),
+            text=text,
+            asked=asked,
+            sample=sample,
+            tokens=(tokens[0], tokens[1]),
+            cut=cut,
+            other_grades=other_grades,
+            reason=reason,
+        )
+
     @property
     def was_cut(self) -> bool:
         """True if the token limit ended the answer, as far as is known."""
@@ -168,7 +189,8 @@ class CompletionStore:
 
         Raises ``seal_broken``.
         """
-        return tuple(_completion(values) for values in self._values(run) if values[0] != _SCORE)
+        answers = [values for values in self._values(run) if values[0] != _SCORE]
+        return tuple(StoredCompletion.from_values(values) for values in answers)
 
     def scores(self, run: str) -> tuple[StoredScore, ...]:
         """Return all scores of a run, oldest first. Raises ``seal_broken``."""
@@ -224,11 +246,12 @@ class CompletionStore:
 
     def _scores_of(self, run: str, set_name: str, asked: str) -> dict[tuple[int, int], float]:
         """Return the verifier's scores by index and number of the sample."""
-        return {
-            (score.index, score.sample): score.value
-            for score in self.scores(run)
-            if score.set_name == set_name and (not asked or score.asked in ("", asked))
-        }
+        scores = {}
+        for score in self.scores(run):
+            wanted = not asked or score.asked in ("", asked)
+            if score.set_name == set_name and wanted:
+                scores[score.index, score.sample] = score.value
+        return scores
 
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
         """Return the last answer to each item of a set with its salt, by index.

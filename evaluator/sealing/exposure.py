@@ -148,17 +148,12 @@ class Journal:
     def _parse(self, lines: bytes) -> tuple[LogLine, ...]:
         entries: list[LogLine] = []
         for number, line in enumerate(lines.splitlines(keepends=True), start=1):
-            entry = _from_line(line)
-            if entry is None:
-                raise error(Code.JOURNAL_BROKEN, f"{self._name} line {number}")
+            broken = error(Code.JOURNAL_BROKEN, f"{self._name} line {number}")
+            try:
+                entry = read_line(msgspec.json.decode(line))
+            except (ValueError, RecursionError, EvaluatorError):
+                raise broken from None
+            if to_line(entry) != line:  # it is not canonical
+                raise broken
             entries.append(entry)
         return tuple(entries)
-
-
-def _from_line(line: bytes) -> LogLine | None:
-    """Return the line if it is canonical, None for any other bytes."""
-    try:
-        entry = read_line(msgspec.json.decode(line))
-    except (ValueError, RecursionError, EvaluatorError):
-        return None
-    return entry if to_line(entry) == line else None

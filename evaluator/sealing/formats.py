@@ -78,7 +78,8 @@ class Wrap(Wire, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON data, without the fields that version 1 lacks."""
-        return {name: value for name, value in super().to_dict().items() if value is not None}
+        data = super().to_dict()
+        return {name: value for name, value in data.items() if value is not None}
 
     def sum(self) -> Hex32:
         """Return the leaf hash of the canonical JSON of all fields but the checksum."""

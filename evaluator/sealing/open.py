@@ -87,10 +87,14 @@ def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") 
 
     Raises ``bad_message``.
     """
-    secret = _open_secret(host_key, sealed, bound_to)
-    if secret is None:
-        raise error(Code.BAD_MESSAGE, "a sealed key does not open here")
-    return secret
+    refused = error(Code.BAD_MESSAGE, "a sealed key does not open here")
+    raw = _hpke(host_key, sealed, formats.secret_context(bound_to))
+    if raw is None:
+        raise refused
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise refused from None
 
 
 def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item] | None:
@@ -105,16 +109,6 @@ def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[byt
     except EvaluatorError:
         return None
     return (salted[: formats.SALT_BYTES], item) if item.kind == manifest.item_kind() else None
-
-
-def _open_secret(host_key: X25519PrivateKey, sealed: str, bound_to: str) -> str | None:
-    raw = _hpke(host_key, sealed, formats.secret_context(bound_to))
-    if raw is None:
-        return None
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _hpke(host_key: X25519PrivateKey, sealed: str, context: bytes) -> bytes | None:

@@ -142,9 +142,8 @@ class Recipients:
 
     def may_be_private(self, url: str) -> bool:
         """Return True if the list allows this very address to be private, for any model."""
-        return any(
-            endpoint.url == url and endpoint.allow_private for endpoint in self._listed.values()
-        )
+        private = {endpoint.url for endpoint in self._listed.values() if endpoint.allow_private}
+        return url in private
 
     def tier_of(self, system: Endpoint) -> Tier:
         """Return the tier of an endpoint as a job names it: listed, self-declared, or neither.

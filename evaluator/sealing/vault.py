@@ -1,6 +1,7 @@
 """Vault: the only source of sealed plaintext. It journals each exposure before it decrypts."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ from evaluator.sealing.open import (
 from evaluator.sealing.recipients import Recipients
 
 _ORDER_BYTES = 32
+_MOST_CHECKED = 10_000
+"""Attempts that are remembered; one that is forgotten has its sets' files compared again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class _Loaded:
 
 
 class Guard(Shape):
-    """Permission to reveal, which a worker of a site has for one attempt at a time."""
+    """Permission to reveal, which a worker of a site has for each attempt under way."""
 
     def check(self, *, run: str, token: int) -> None:
         """Raise ``lease_lost`` unless the attempt may reveal items now."""
@@ -96,7 +99,8 @@ class Guard(Shape):
 class Vault:
     """Sealed sets, opened for recipients that may see them. ``find`` returns the folder of a set.
 
-    ``guard`` is checked before each reveal; a command at a terminal has none.
+    ``guard`` is checked before each reveal; a command at a terminal has none. Runs in several
+    threads share a vault: one at a time reads the files of sets, or is shown items.
     """
 
     def __init__(
@@ -113,7 +117,8 @@ class Vault:
         self._recipients = recipients
         self._guard = guard
         self._loaded: dict[str, _Loaded] = {}
-        self._attempts: dict[str, tuple[str, int]] = {}
+        self._checked: set[tuple[str, str, int]] = set()
+        self._lock = threading.RLock()
         self._retired: dict[str, tuple[bytes, frozenset[BlockId]]] = {}
 
     def facts(self, name: str) -> SealedFacts:
@@ -168,11 +173,29 @@ class Vault:
         """
         if self._guard is not None:
             self._guard.check(run=run, token=token)
-        if self._attempts.get(set_name) != (run, token):
+        with self._lock:
+            return self._reveal(
+                set_name, indices, to=to, run=run, token=token, tier=tier, plan=plan
+            )
+
+    def _reveal(
+        self,
+        set_name: str,
+        indices: Sequence[int],
+        *,
+        to: str,
+        run: str,
+        token: int,
+        tier: Tier,
+        plan: str,
+    ) -> Revealed:
+        if (set_name, run, token) not in self._checked:
             known = self._load(set_name).manifest
             if self._reload_changed(set_name).manifest != known:
                 raise error(Code.SEAL_BROKEN, f"{set_name} is another set than it was")
-            self._attempts[set_name] = (run, token)
+            if len(self._checked) >= _MOST_CHECKED:
+                self._checked.clear()
+            self._checked.add((set_name, run, token))
         manifest = self._load(set_name).manifest
         blocks = self.allowed(set_name, to=to, tier=tier)
         if not blocks:
@@ -295,7 +318,9 @@ class Vault:
         manifest = loaded.manifest
         key = self._key(loaded)
         line = self._journal.record(Drill, set=set_name, root=manifest.root, count=manifest.n)
-        if not _is_dealt(key, loaded):
+        seed = open_seed(key, manifest, formats.read_seed(loaded.folder, manifest))
+        items = [open_item(key, manifest, sealed) for sealed in loaded.sealed]
+        if deal(items, seed, manifest.blocks) != list(range(manifest.n)):
             raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
         return line
 
@@ -325,19 +350,21 @@ class Vault:
 
     def _load(self, name: str) -> _Loaded:
         """Return the set as it was read before, or read it now."""
-        if name not in self._loaded:
-            folder = self._find(name)
-            if folder is None:
-                raise error(Code.UNKNOWN_SET, name)
-            self._loaded[name] = _read(name, folder)
-        return self._loaded[name]
+        with self._lock:
+            if name not in self._loaded:
+                folder = self._find(name)
+                if folder is None:
+                    raise error(Code.UNKNOWN_SET, name)
+                self._loaded[name] = _read(name, folder)
+            return self._loaded[name]
 
     def _reload_changed(self, name: str) -> _Loaded:
         """Return the set, read and verified again if its files have changed."""
-        known = self._loaded.get(name)
-        if known is not None and _digests(known.folder) != known.files:
-            del self._loaded[name]
-        return self._load(name)
+        with self._lock:
+            known = self._loaded.get(name)
+            if known is not None and _digests(known.folder) != known.files:
+                del self._loaded[name]
+            return self._load(name)
 
 
 def check_set(folder: Path, keys: Keys) -> Manifest:
@@ -364,13 +391,6 @@ def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
     )
 
 
-def _is_dealt(key: SetKey, loaded: _Loaded) -> bool:
-    """Return True if every item opens, and is where the committed seed deals it."""
-    seed = open_seed(key, loaded.manifest, formats.read_seed(loaded.folder, loaded.manifest))
-    items = [open_item(key, loaded.manifest, sealed) for sealed in loaded.sealed]
-    return deal(items, seed, loaded.manifest.blocks) == list(range(loaded.manifest.n))
-
-
 def _read(name: str, folder: Path) -> _Loaded:
     files = _digests(folder)
     contents = read_contents(folder)
@@ -388,15 +408,11 @@ def _are_valid(indices: Sequence[int], n: int) -> bool:
 
 def _digests(folder: Path) -> tuple[str, ...]:
     """Return the digests of the files that runs read, empty for one that cannot be read."""
-    return tuple(
-        _digest(folder / name)
-        for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS)
-    )
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+    digests = []
+    for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS):
+        try:
+            with (folder / name).open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError:
+            digests.append("")
+    return tuple(digests)

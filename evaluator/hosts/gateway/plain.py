@@ -95,7 +95,9 @@ def open_session(
 ) -> aiohttp.ClientSession:
     """Return a session that can reach one host, at these addresses only.
 
-    No proxies, no cookies, no compression.
+    No proxies, no cookies, no compression. Each request has a connection of its own: where one is
+    used again, an endpoint that answers twice has its second answer taken for that of the next
+    question.
     """
     headers = {
         "Accept": "application/json",
@@ -108,6 +110,7 @@ def open_session(
         connector=aiohttp.TCPConnector(
             resolver=PinnedResolver(target.host, resolved),
             limit=0,
+            force_close=True,
             use_dns_cache=False,
             ttl_dns_cache=None,
         ),

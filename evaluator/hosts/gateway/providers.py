@@ -158,15 +158,12 @@ def read_response(response: Any, api: Api) -> dict[str, Any]:
         raise bad_response() from None
     original = getattr(choice, "message", None)
     message = {name: getattr(original, name, None) for name in _MESSAGE_FIELDS}
-    message["refusal"] = message["refusal"] or _provider_field(original, "refusal")
+    # Fields of a message that the library does not know.
+    fields = getattr(original, "provider_specific_fields", None)
+    if not message["refusal"] and isinstance(fields, dict):
+        message["refusal"] = fields.get("refusal")
     model = getattr(response, "model", None)
     return completion(text, reason, counts, api, model=model, message=message)
-
-
-def _provider_field(message: object, name: str) -> object:
-    """Return a field of a message that the library does not know."""
-    fields = getattr(message, "provider_specific_fields", None)
-    return fields.get(name) if isinstance(fields, dict) else None
 
 
 def _load() -> ModuleType:
@@ -211,15 +208,16 @@ def _stays(url: httpx.URL) -> bool:
 
     A host may have other tenants.
     """
+    if not _pinned:
+        return True
     port = url.port or (443 if url.scheme == "https" else 80)
     place = (url.scheme, url.host.rstrip("."), port)
     path = url.path.rstrip("/") + "/"
-    if not _pinned:
-        return True
-    return any(
-        place == (target.scheme, target.host, target.port) and path.startswith(target.path + "/")
-        for target in _pinned
-    )
+    for target in _pinned:
+        same_host = place == (target.scheme, target.host, target.port)
+        if same_host and path.startswith(target.path + "/"):
+            return True
+    return False
 
 
 def _bound_clients(*, allow_private: bool) -> None:

@@ -152,7 +152,9 @@ def _code(status: int, problem: Mapping[str, Any], text: str, sent: Collection[s
         return Code.ENDPOINT_REFUSES_ITEMS
     if status in (400, 413, 422):
         return _of_request(problem, text, sent) or _BY_STATUS.get(status, Code.ENDPOINT_REJECTED)
-    return _BY_STATUS.get(status, Code.ENDPOINT_ERROR if status >= 500 else Code.ENDPOINT_REJECTED)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return Code.ENDPOINT_ERROR if status >= 500 else Code.ENDPOINT_REJECTED
 
 
 def _of_request(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> Code | None:

@@ -38,7 +38,8 @@ def read_settings(text: bytes) -> Settings:
     """Return the settings. Raises MISCONFIGURED without quoting them."""
     try:
         data = json.loads(text)
-        patience, caps = Patience(**data.pop("patience", {})), Caps(**data.pop("caps", {}))
+        patience = Patience(**data.pop("patience", {}))
+        caps = Caps(**data.pop("caps", {}))
         settings = Settings(**data, patience=patience, caps=caps)
     except (ValueError, TypeError, AttributeError):
         raise error(Code.MISCONFIGURED, "the gateway's standard input") from None
