@@ -1,7 +1,8 @@
-"""The recorder's Celery application: JSON by name, no results, and a beat that looks after the
-runs.
+"""Celery application of the site's workers and of beat: JSON by name, no results.
 
-celery -A leaderboard.celery worker -Q record,rankings,housekeeping -B
+celery -A leaderboard.celery worker -Q record         as many as the evaluators need
+celery -A leaderboard.celery worker -Q rankings       one; likewise housekeeping, notifications
+celery -A leaderboard.celery beat                     one
 """
 
 import os
@@ -28,6 +29,8 @@ END_LAPSED_TASK = "holdfast.end_lapsed"
 """Ends the attempts whose lease was over at its one argument, a moment. On the queue ``record``.
 """
 DRAIN_TASK = "holdfast.drain"
+DISPATCH_TASK = "holdfast.dispatch"
+"""Dispatches the runs that are due, which `drain` does as well: sent where one becomes due."""
 REBUILD_TASK = "holdfast.rebuild"
 """Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``.
 """
@@ -82,6 +85,7 @@ app.conf.update(
         REBUILD_TASK: {"queue": RANKINGS_QUEUE},
         REAP_TASK: {"queue": HOUSEKEEPING_QUEUE},
         DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        DISPATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
         ASK_LOGS_TASK: {"queue": HOUSEKEEPING_QUEUE},
         WATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
         PRUNE_TASK: {"queue": HOUSEKEEPING_QUEUE},

@@ -114,6 +114,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     Refusal.CONTINUED_TOO_OFTEN: RefusalExplanation(
         409, "The run has been continued as often as is allowed.", "Submit the model again."
     ),
+    Refusal.ALREADY_WATCHED: RefusalExplanation(
+        409,
+        "This endpoint is on the watch list of this benchmark already.",
+        "End that watch first.",
+    ),
     Refusal.NOT_RESCORED: RefusalExplanation(
         409,
         "Some runs have not been graded again by this grader.",

@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     PAIR_ADAPTIVE = "pair_adaptive"
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
+    ALREADY_WATCHED = "already_watched"
     ALREADY_REGISTERED = "already_registered"
     BAD_TABLE = "bad_table"
     BAD_OVERLAP = "bad_overlap"

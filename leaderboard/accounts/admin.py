@@ -111,7 +111,8 @@ class Console(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse | None:
         """Carry out an action, if its reason is stated."""
         asked = request.POST.get("action", "")
-        if asked and asked not in self.unreasoned and not request.POST.get("why", "").strip():
+        needs_reason = asked and asked not in self.unreasoned
+        if needs_reason and not request.POST.get("why", "").strip():
             messages.error(request, "State a reason: it stays in the audit log. Nothing was done.")
             return redirect(request.get_full_path())
         return super().response_action(request, queryset, *options)

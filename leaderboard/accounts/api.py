@@ -175,7 +175,8 @@ def create_organisation(request: HttpRequest, order: OrganisationIn) -> Any:
         plain(order.name)
     except ValidationError:
         raise refuse(Refusal.INVALID_FIELD, "name") from None
-    return Status(201, _organisation(actions.create_organisation(name=order.name, by=user), user))
+    created = actions.create_organisation(name=order.name, by=user)
+    return Status(201, _organisation(created, user))
 
 
 @router.get(
@@ -236,10 +237,12 @@ def change_member(
 
 
 def _organisation(found: Organisation, user: User | None) -> dict[str, Any]:
+    """Return an organisation, with its members for those who belong to it."""
     members = list(found.membership_set.select_related("user").order_by("pk"))
-    inside = any(one.user == user for one in members)
+    if not any(member.user == user for member in members):
+        members = []
     return {
         "name": found.name,
         "verified": found.verified is not None,
-        "members": [{"username": one.user.username, "role": one.role} for one in members if inside],
+        "members": [{"username": one.user.username, "role": one.role} for one in members],
     }

@@ -43,7 +43,8 @@ class Audit:
         if request.user.is_staff and not route.startswith(OWN_ACCOUNT):
             chosen = request.POST.getlist("_selected_action")
             named = {name: request.POST[name] for name in NAMES if request.POST.get(name)}
-            subject = [f"{name}={value}" for name, value in (named | dict(options)).items()]
+            named.update(options)
+            subject = [f"{name}={value}" for name, value in named.items()]
             act = " ".join(filter(None, (route, request.POST.get("action", ""))))
             actions.record_act(
                 actor=request.user.username,

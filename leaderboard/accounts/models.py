@@ -59,14 +59,29 @@ class User(AbstractUser):
         None for a user without any who names none. Raises ``organisation_not_yours`` for a name
         that is none of theirs, also where there is no such organisation.
         """
-        if not name:
-            return self.organisations().first()
-        found = None
-        if ORGANISATION_NAME.fullmatch(name):
-            found = self.organisations().filter(name__iexact=name).first()
-        if found is None:
+        membership = _named(self.membership_set.select_related("organisation"), name)
+        if membership is None and name:
             raise refuse(Refusal.ORGANISATION_NOT_YOURS)
-        return found
+        return membership.organisation if membership else None
+
+    def locked_membership(self, name: str = "") -> "Membership | None":
+        """Return the membership in :meth:`organisation`, with that and the user locked.
+
+        None where there is none, whatever the name. No other transaction submits for this user, or
+        for the organisation, until this one ends.
+        """
+        memberships = self.membership_set.select_related("user", "organisation")
+        return _named(memberships.select_for_update(of=("user", "organisation"), no_key=True), name)
+
+
+def _named(memberships: "models.QuerySet[Membership]", name: str) -> "Membership | None":
+    """Return the one in the organisation of this name; without a name the oldest."""
+    in_order = memberships.order_by("pk")
+    if not name:
+        return in_order.first()
+    if not ORGANISATION_NAME.fullmatch(name):
+        return None
+    return in_order.filter(organisation__name__iexact=name).first()
 
 
 class OrganisationQuerySet(models.QuerySet["Organisation"]):

@@ -21,6 +21,8 @@ from threading import BoundedSemaphore
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Greatest
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -130,31 +132,39 @@ def charge_api(user: User) -> None:
 
 def forget_attempts(request: HttpRequest, username: str) -> None:
     """Refill the bucket of an address and an account whose owner has just signed in."""
-    Bucket.objects.filter(key=_key(SIGN_IN_ACCOUNT, visitor(request), username.casefold())).delete()
+    key = _key(SIGN_IN_ACCOUNT, visitor(request), username.casefold())
+    Bucket.objects.filter(key=key).delete()
 
 
 def _charge(limit: Limit, *parts: str, code: Refusal = Refusal.TOO_MANY) -> None:
     now = timezone.now()
+    key = _key(limit, *parts)
+    one = timedelta(seconds=limit.seconds)
+    latest = now + (limit.burst - 1) * one
+
+    def take_one() -> bool:
+        """Take one attempt of a bucket that is there and has one; two at once take two."""
+        bucket = Bucket.objects.filter(key=key, full_at__lte=latest)
+        return bool(bucket.update(full_at=Greatest("full_at", Value(now)) + one))
+
+    if take_one():
+        return
     with transaction.atomic():
-        key = _key(limit, *parts)
         bucket, created = Bucket.objects.select_for_update().get_or_create(
             key=key, defaults={"full_at": now}
         )
-        full_at = max(bucket.full_at, now) + timedelta(seconds=limit.seconds)
-        excess = (full_at - now).total_seconds() - limit.burst * limit.seconds
-        if excess <= 0:
-            bucket.full_at = full_at
-            bucket.save(update_fields=["full_at"])
+        taken = take_one()
     if created:
         delete_full_buckets(now)
-    if excess > 0:
+    if not taken:
         refusal = refuse(code)
-        refusal.retry_after = ceil(excess)
+        refusal.retry_after = ceil((bucket.full_at - latest).total_seconds())
         raise refusal
 
 
 def _key(limit: Limit, *parts: str) -> str:
-    return hashlib.sha256("\n".join((limit.name, *parts)).encode("utf-8", "replace")).hexdigest()
+    text = "\n".join((limit.name, *parts))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def delete_full_buckets(now: datetime) -> None:

@@ -40,13 +40,13 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
     ``bad_registration`` for malformed data and for a manifest whose root is not that of its leaves,
     ``bad_head``, and ``already_registered`` where the name stands for another set.
     """
+    manifest = None
     try:
         if sealed:
             manifest = Manifest.from_dict(data)
             manifest.verify()
             fields = _sealed_fields(manifest) | {"head": head}
         else:
-            manifest = None
             facts = PublicFacts.from_dict(data)
             fields = {
                 "name": facts.name,
@@ -63,7 +63,9 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
         except EvaluatorError:
             raise refuse(Refusal.BAD_HEAD, manifest.name) from None
     known, created = ItemSet.objects.get_or_create(name=fields.pop("name"), defaults=fields)
-    if not created and any(getattr(known, name) != value for name, value in fields.items()):
+    if created:
+        return known
+    if any(getattr(known, name) != value for name, value in fields.items()):
         raise refuse(Refusal.ALREADY_REGISTERED, known.name)
     return known
 
@@ -149,10 +151,9 @@ def open_season(*, slug: str) -> SetPair:
         manifest = pair.private.facts()
         if manifest is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
-        if pair.private.season + 1 >= len(manifest.seasons):
-            raise refuse(
-                Refusal.PAIR_RETIRED, f"season {pair.season + 1} of {len(manifest.seasons)}"
-            )
+        seasons = len(manifest.seasons)
+        if pair.private.season + 1 >= seasons:
+            raise refuse(Refusal.PAIR_RETIRED, f"season {pair.season + 1} of {seasons}")
         pair.private.season += 1
         pair.private.save(update_fields=["season"])
     return pair
@@ -322,7 +323,8 @@ def register_pair(
 def _check_known(wanted: SetPair, known: SetPair | None) -> None:
     """Refuse a name that stands for another pair, and a new pair over a set that allows none."""
     if known is None:
-        _check_set_allows(wanted)
+        if not wanted.practice:
+            _check_set_allows(wanted)
         return
     differs = any(getattr(known, name) != getattr(wanted, name) for name in FIXED)
     if differs or known.withdrawn_at:
@@ -333,8 +335,6 @@ def _check_set_allows(pair: SetPair) -> None:
     """Refuse a new pair over a sealed set that is released or retired, or that another pair asks
     by another protocol or grader."""
     item_set = pair.private
-    if pair.practice:
-        return
     manifest = item_set.facts()
     if item_set.state == SetState.RELEASED:
         raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")
@@ -342,9 +342,8 @@ def _check_set_allows(pair: SetPair) -> None:
         retired = retired_blocks(manifest, item_set.signed_notices())
         asked = {block.id for block in manifest.blocks if block.stratum != "spare"}
         if asked <= retired:
-            raise refuse(
-                Refusal.SET_OVER, f"every item of {item_set.name} that models are asked is retired"
-            )
+            detail = f"every item of {item_set.name} that models are asked is retired"
+            raise refuse(Refusal.SET_OVER, detail)
     other = SetPair.objects.filter(private=item_set, withdrawn_at=None).first()
     if other and (other.protocol, other.grader) != (pair.protocol, pair.grader):
         raise refuse(Refusal.TERMS_DIFFER, f"{other.protocol} and {other.grader}, as {other.slug}")

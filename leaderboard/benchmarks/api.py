@@ -127,6 +127,7 @@ def _known(slug: str) -> SetPair:
 
 
 def _release(pair: SetPair) -> dict[str, Any] | None:
+    """Return the published release of the sealed set; None where there is none."""
     try:
         release = pair.private.release
     except ObjectDoesNotExist:

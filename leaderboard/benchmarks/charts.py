@@ -99,7 +99,9 @@ def strata(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Stratum, ...]
         of_kind = [part for part in blocks if part.kind == kind]
         if not of_kind:
             continue
-        indices = {index for part in of_kind for index in range(part.start, part.start + part.n)}
+        indices: set[int] = set()
+        for part in of_kind:
+            indices.update(range(part.start, part.start + part.n))
         result.append(
             Stratum(
                 title=title,
@@ -168,7 +170,8 @@ def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
     if part.gone:
         classes += " gone"
         state = "retired"
-        strokes = [(x, x + width, 1, HEIGHT - 1), (x, x + width, HEIGHT - 1, 1)]
+        right = x + width
+        strokes = [(x, right, 1, HEIGHT - 1), (x, right, HEIGHT - 1, 1)]
     for index in part.errata:
         at = round((index + 0.5) / total * WIDTH, 1)
         strokes.append((at, at, 1, HEIGHT - 1))

@@ -40,7 +40,8 @@ def publish_overlap(
     if report.has_scores != bool(facts.cleaned_data["model"]):
         problem = "name the model of the run" if report.has_scores else "it has no model's score"
         raise refuse(Refusal.BAD_OVERLAP, problem)
-    item_set = ItemSet.objects.filter(sealed=False, digest=report.set).order_by("pk").first()
+    public_sets = ItemSet.objects.filter(sealed=False, digest=report.set)
+    item_set = public_sets.order_by("pk").first()
     if item_set is None:
         raise refuse(Refusal.OVERLAP_NOT_PUBLIC)
     if item_set.n != report.items:

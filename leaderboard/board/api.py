@@ -1,7 +1,6 @@
 """The ranking as JSON, mounted at ``/api/v1``."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from django.http import (
@@ -13,13 +12,11 @@ from django.http import (
 from django.urls import reverse
 from ninja import Query, Router, Schema
 
-from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
 from leaderboard.board.lookup import board_etag, board_of, find_row, ranked_rows
-from leaderboard.board.models import Snapshot, mark_verified
-from leaderboard.board.rows import Row
+from leaderboard.board.models import mark_verified
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.models import Embargo, Model, Reply
@@ -86,6 +83,8 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     if known.name != name:
         return HttpResponsePermanentRedirect(reverse("api-1:model", args=[known.name]))
     former = known.former.select_related("organisation").order_by("-pk")
+    pair_of_run = {row.run: pair.slug for pair, _, row in standings}
+    replies = Reply.objects.of_runs(pair_of_run)
     return JsonResponse(
         {
             "name": known.name,
@@ -100,39 +99,18 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                 for one in former
             ],
             "ranks": {pair.slug: row.rank for pair, _, row in standings},
-            "tries": {pair.slug: _tries(row) for pair, _, row in standings},
-            "replies": _replies(standings),
-            "embargoes": _embargoes(known),
+            "tries": {pair.slug: row.runs_of_model() for pair, _, row in standings},
+            "replies": {pair_of_run[run]: reply.published() for run, reply in replies.items()},
+            "embargoes": [
+                {
+                    "pair": one.submission.pair.slug,
+                    "submitted": one.submission.created.date().isoformat(),
+                    "until": one.held_until.isoformat(),
+                }
+                for one in Embargo.objects.about(known)
+            ],
         }
     )
-
-
-def _replies(standings: Iterable[tuple[SetPair, Snapshot, Row]]) -> dict[str, Any]:
-    """Return by pair the reply to the run that ranks, where there is one."""
-    pairs = {row.run: pair.slug for pair, _, row in standings}
-    replies = Reply.objects.of_runs(pairs)
-    return {pairs[run]: reply.published() for run, reply in replies.items()}
-
-
-def _embargoes(model: Model) -> list[dict[str, Any]]:
-    return [
-        {
-            "pair": one.submission.pair.slug,
-            "submitted": one.submission.created.date().isoformat(),
-            "until": (one.ends or one.until).isoformat(),
-        }
-        for one in Embargo.objects.about(model)
-    ]
-
-
-def _tries(row: Row) -> dict[str, Any]:
-    return {
-        "run": row.run,
-        "complete": row.tries,
-        "later": row.later and row.later.to_dict(),
-        "replaced": row.replaced and row.replaced.to_dict(),
-        "lineage_runs": row.lineage_runs,
-    }
 
 
 @router.get("/board/compare", auth=None, summary="Two models of a pair on the same items")

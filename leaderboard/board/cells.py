@@ -22,7 +22,11 @@ from leaderboard.evidence import explain, formats
 
 @dataclass(frozen=True)
 class Cells:
-    """One row as text. Shares and gaps are in percent and percentage points."""
+    """One row as text. Shares and gaps are in percent and percentage points.
+
+    ``mark`` is that of a row that was asked a part of its items, ``adaptive`` the basis of a score
+    that is linked to all items; both are empty for any other row.
+    """
 
     row: Row
     rank: str
@@ -53,7 +57,21 @@ def cells(row: Row) -> Cells:
     low, high = row.private.interval
     adjusted = row.judged.adjusted if row.judged else None
     is_whole_set = row.tier == "T0" and not row.version
-    truncated = [(score.truncated, score.n) for score in (row.public, row.private)]
+    public_truncated = (row.public.truncated, row.public.n)
+    private_truncated = (row.private.truncated, row.private.n)
+    explanation = explain.evidence(row.judged, row.gap, row.interval)
+    mark = ""
+    linked_from = ""
+    part = row.adaptive
+    if part:
+        mark = f"adaptive: {part.asked:,} of {part.planned:,} items"
+        linked_from = (
+            f"adaptive: estimated for {part.planned:,} items from {part.asked:,} that were asked"
+        )
+        explanation += f" {explain.part_asked(part)}"
+    step = ""
+    if row.step:
+        step = f"published in steps of {row.step} items, within {row.within} of the exact score"
     return Cells(
         row=row,
         rank=str(best) if best == worst else f"{best}–{worst}",
@@ -62,50 +80,25 @@ def cells(row: Row) -> Cells:
         private_interval=f"{formats.percent(low)}–{formats.percent(high)}",
         counted=_counts(row.private),
         public_counted=_counts(row.public),
-        adaptive=_adaptive(row),
+        adaptive=linked_from,
         public=formats.percent(row.public.accuracy),
         gap=formats.points(row.gap),
         gap_interval=formats.span(row.interval),
         adjusted=formats.points(adjusted.gap) if adjusted else "",
         adjusted_interval=formats.span(adjusted.interval) if adjusted else "",
         item_selection="" if is_whole_set else row.item_selection,
-        step=f"published in steps of {row.step} items, within {row.within} of the exact score"
-        if row.step
-        else "",
+        step=step,
         level_class=LEVEL_CLASSES[row.evidence],
-        grounds=explain.grounds(row.judged, row.interval, *truncated),
-        mark=_mark(row),
-        explanation=explain.evidence(row.judged, row.gap, row.interval) + _part_asked(row),
+        grounds=explain.grounds(row.judged, row.interval, public_truncated, private_truncated),
+        mark=mark,
+        explanation=explanation,
         tries=explain.tries(row.tries, row.later, row.replaced),
         lineage_runs=explain.lineage_runs(row.lineage_runs, row.organisation, row.family),
     )
 
 
 TRAINED = "discloses training"
-"""Mark of a row whose author states it."""
-
-
-def _disclosed(row: Row) -> str:
-    """Return the mark of a row whose author discloses training on the public set, else ""."""
-    return TRAINED if row.trained_on_public else ""
-
-
-def _mark(row: Row) -> str:
-    """Return the mark of a row that was asked a part of its items; empty for any other."""
-    part = row.adaptive
-    return f"adaptive: {part.asked:,} of {part.planned:,} items" if part else ""
-
-
-def _part_asked(row: Row) -> str:
-    return f" {explain.part_asked(row.adaptive)}" if row.adaptive else ""
-
-
-def _adaptive(row: Row) -> str:
-    """Return the basis of a score that is linked to all items; empty for any other."""
-    if row.adaptive is None:
-        return ""
-    part = row.adaptive
-    return f"adaptive: estimated for {part.planned:,} items from {part.asked:,} that were asked"
+"""Mark of a row whose author discloses training on the public set."""
 
 
 def _counts(score: Score) -> str:
@@ -144,12 +137,22 @@ def ranking(
 def ranked_model(row: Row) -> RankedModel:
     """Return a row of the table."""
     texts = cells(row)
-    private = f"{texts.adaptive or texts.counted}, 95% {texts.private_interval}"
-    about_private = "steps" if texts.step else "adaptive" if texts.adaptive else ""
-    if texts.item_selection:
-        private = f"{private}; {texts.item_selection}"
+    about_public = f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
+    about_private = f"{texts.adaptive or texts.counted}, 95% {texts.private_interval}"
+    score = texts.private
+    link = ""
+    if texts.adaptive:
+        score = f"≈{score}"
+        link = "/methodology/#adaptive"
     if texts.step:
-        private = f"{private}; {texts.step}"
+        link = "/methodology/#steps"
+    if texts.item_selection:
+        about_private += f"; {texts.item_selection}"
+    if texts.step:
+        about_private += f"; {texts.step}"
+    adjusted = Cell("–")
+    if texts.adjusted:
+        adjusted = Cell(texts.adjusted, f"95% {texts.adjusted_interval}")
     return RankedModel(
         model=row.model,
         link=f"/models/{quoted(row.model)}/",
@@ -164,18 +167,10 @@ def ranked_model(row: Row) -> RankedModel:
             "organisation": Cell(row.owner),
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
-            "private": Cell(
-                f"≈{texts.private}" if texts.adaptive else texts.private,
-                private,
-                link=about_private and f"/methodology/#{about_private}",
-            ),
-            "public": Cell(
-                texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
-            ),
+            "private": Cell(score, about_private, link=link),
+            "public": Cell(texts.public, about_public),
             "gap": Cell(texts.gap, f"95% {texts.gap_interval}"),
-            "adjusted": Cell(texts.adjusted, f"95% {texts.adjusted_interval}")
-            if texts.adjusted
-            else Cell("–"),
+            "adjusted": adjusted,
             "date": Cell(row.ended),
         },
         level=row.evidence.label,
@@ -183,5 +178,5 @@ def ranked_model(row: Row) -> RankedModel:
         grounds=texts.grounds,
         explanation=texts.explanation,
         mark=Cell("adaptive", texts.mark, "/methodology/#adaptive") if texts.mark else UNMARKED,
-        disclosed=_disclosed(row),
+        disclosed=TRAINED if row.trained_on_public else "",
     )

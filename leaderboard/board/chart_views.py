@@ -5,47 +5,54 @@ figure. It shows the models that the board shows for the same address, on all it
 bound.
 """
 
-from django.db.models import QuerySet
+from collections.abc import Iterable, Sequence
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.lookup import find_board
-from leaderboard.board.models import Snapshot, SnapshotRow
+from leaderboard.board.models import SnapshotRow, SnapshotRowQuerySet
 from leaderboard.board.points import mean_of, point_of
 from leaderboard.charts import frontier
 from leaderboard.charts.chart_pages import SIZE_CHARTS, chart_data, chart_page
 from leaderboard.charts.frontier import Sized
-from leaderboard.charts.points import MOST_POINTS, SIMILAR, thinned
-
-Rows = QuerySet[SnapshotRow]
+from leaderboard.charts.points import MOST_POINTS, thinned
 
 
 @require_safe
 def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     """A picture of the rows that the board shows for the same choices; ``model`` says whose peers
-    are asked for."""
+    are asked for, without it those of the first row.
+
+    A chart of sizes also has the efficient models that are left out where rows are many.
+    """
     found = find_board(slug)
     if found is None:
         raise Http404("no such pair")
     rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
     total = rows.count()
-    title, home = found.pair.title, f"/boards/{slug}/"
+    title = found.pair.title
+    home = f"/boards/{slug}/"
     snapshot = found.snapshot
     if snapshot is None or not total:
         return chart_page(request, chart, title, home, chart_data(request, [], 0, (), ()))
     if chart == "peers":
-        rows = _similar(snapshot, rows, request.GET.get("model", ""))
+        own = snapshot.rows.filter(model=request.GET.get("model", "")).first() or rows.first()
+        if own:
+            rows = rows.similar_to(own.public)
         total = rows.count()
     panel = snapshot.facts()
     compared = bool(panel and panel.compares)
     against = SIZE_CHARTS.get(chart)
     sized: list[Sized] = []
+    unsized = 0
     if against:
         rows = rows.exclude(**{against: None})
         sized = snapshot.sized(against)
-    shown = _spread(rows, rows.count())
-    shown += _left_out(rows, shown, sized)
+        unsized = total - rows.count()
+    shown = _spread(rows)
+    shown += _efficient_left_out(shown, rows, sized)
     points = [point_of(row.read(), compared=compared) for row in shown]
     named = set(rows.order_by().values_list("family", flat=True).distinct())
     families = [mean_of(line) for line in snapshot.pooled() if line.family in named]
@@ -56,29 +63,23 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
         snapshot.curve(),
         families,
         sized=sized,
-        unsized=total - rows.count() if against else 0,
+        unsized=unsized,
         sizes=snapshot.sizes(),
     )
     return chart_page(request, chart, title, home, data)
 
 
-def _left_out(rows: Rows, shown: list[SnapshotRow], sized: list[Sized]) -> list[SnapshotRow]:
+def _efficient_left_out(
+    shown: Iterable[SnapshotRow], rows: SnapshotRowQuerySet, sized: Sequence[Sized]
+) -> Iterable[SnapshotRow]:
     """Return the efficient models among ``rows`` that are not shown yet."""
     efficient = {model for model, is_efficient in frontier.efficient(sized).items() if is_efficient}
-    return list(rows.filter(model__in=efficient - {row.model for row in shown}))
+    return rows.filter(model__in=efficient - {row.model for row in shown})
 
 
-def _similar(snapshot: Snapshot, rows: Rows, model: str) -> Rows:
-    """Return the rows with a public score similar to that of ``model``, by default of the first."""
-    own = snapshot.rows.filter(model=model).first() or rows.first()
-    if own is None:
-        return rows
-    return rows.filter(public__range=(own.public - SIMILAR, own.public + SIMILAR))
-
-
-def _spread(rows: Rows, total: int) -> list[SnapshotRow]:
+def _spread(rows: SnapshotRowQuerySet) -> list[SnapshotRow]:
     """Return at most :data:`MOST_POINTS` of the rows, evenly over their order."""
-    if total <= MOST_POINTS:
+    if rows.count() <= MOST_POINTS:
         return list(rows)
     keys = thinned(list(rows.values_list("pk", flat=True)))
     found = SnapshotRow.objects.in_bulk(keys)

@@ -6,7 +6,6 @@ single items than two scores do (ADR 34). For the same reason only the public se
 difficulty of its items, and the change of the gap follows from what is published (ADR 51).
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, copysign, floor
 from uuid import UUID
@@ -18,7 +17,7 @@ from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.charts.points import evenly
 from leaderboard.evidence import formats
-from leaderboard.evidence.entries import ItemOutcomes, item_outcomes, values
+from leaderboard.evidence.entries import item_outcomes, values
 from leaderboard.evidence.statistics.difficulty import by_difficulty
 from leaderboard.evidence.statistics.paired import Paired, gap_change, paired
 
@@ -54,6 +53,31 @@ class SetComparison(Wire, frozen=True, kw_only=True):
     losses: int | None = None
     p: float | None = None
 
+    @classmethod
+    def exact(cls, result: Paired) -> "SetComparison":
+        """Return the whole result, for a public set."""
+        return cls(
+            n=result.n,
+            difference=result.difference,
+            interval=(result.interval.low, result.interval.high),
+            p_at_most=_bound_of(result.p),
+            wins=result.wins,
+            losses=result.losses,
+            p=result.p,
+        )
+
+    @classmethod
+    def coarse(cls, result: Paired) -> "SetComparison":
+        """Return the part of the result that is published of a sealed set."""
+        low = floor(result.interval.low * STEPS) / STEPS
+        high = ceil(result.interval.high * STEPS) / STEPS
+        return cls(
+            n=result.n,
+            difference=result.difference,
+            interval=(low, high),
+            p_at_most=_bound_of(result.p),
+        )
+
     @property
     def is_significant(self) -> bool:
         """True if the models differ at the 5% level."""
@@ -65,10 +89,12 @@ class SetComparison(Wire, frozen=True, kw_only=True):
             return f"{first} and {second} have equally many right answers."
         ahead, behind = (first, second) if self.difference > 0 else (second, first)
         lead = f"{ahead} is {formats.percent(abs(self.difference))} pp better than {behind}"
-        if self.p is None:
-            p = f"p ≤ {self.p_at_most:g}" if self.p_at_most else f"p > {P_BOUNDS[-1]:g}"
-        else:
+        if self.p is not None:
             p = formats.p_value(self.p)
+        elif self.p_at_most:
+            p = f"p ≤ {self.p_at_most:g}"
+        else:
+            p = f"p > {P_BOUNDS[-1]:g}"
         if self.is_significant:
             return f"{lead}, more than chance explains ({p})."
         return f"{lead}, which chance can explain ({p})."
@@ -97,11 +123,10 @@ class GapChange(Wire, frozen=True, kw_only=True):
         if self.difference == 0:
             return f"{first} and {second} have equal gaps."
         larger, smaller = (first, second) if self.difference > 0 else (second, first)
-        lead = (
-            f"The gap of {larger} is {formats.percent(abs(self.difference))} pp above that of"
-            f" {smaller}"
-        )
-        low, high = sorted(copysign(1, self.difference) * end for end in self.interval)
+        difference = formats.percent(abs(self.difference))
+        lead = f"The gap of {larger} is {difference} pp above that of {smaller}"
+        sign = copysign(1, self.difference)
+        low, high = sorted(sign * end for end in self.interval)
         span = formats.span((low, high))
         if low > 0:
             return f"{lead}, more than chance explains (95% {span})."
@@ -127,6 +152,19 @@ class Comparison:
     def why_not(self) -> str:
         """Sentence on why the sealed set is not compared item by item; empty if it is."""
         return NOT_COMPARED.get(self.not_compared, "")
+
+    def conclusions(self, *names: str) -> list[str]:
+        """Return the conclusion on each set, on each group of items, and on the gaps, with these
+        ``names`` of the models."""
+        private = self.private.conclusion(*names) if self.private else self.why_not
+        conclusions = [f"sealed set: {private}"]
+        if self.public:
+            conclusions.append(f"public set: {self.public.conclusion(*names)}")
+        for group in self.difficulty:
+            conclusions.append(f"{group.name} items: {group.result.conclusion(*names)}")
+        if self.gap:
+            conclusions.append(self.gap.conclusion(*names))
+        return conclusions
 
     def to_dict(self) -> dict[str, object]:
         """Return the comparison as JSON data."""
@@ -154,82 +192,56 @@ class Comparison:
 
 def compare(snapshot: Snapshot, first: Row, second: Row) -> Comparison:
     """Compare two rows of a ranking on both sets, item by item where that is allowed."""
-    pair = snapshot.pair
     runs = (UUID(first.run), UUID(second.run))
-    outcomes = item_outcomes(pair, [*runs, *_others(snapshot, runs)])
-    if not all(run in outcomes for run in runs):
-        return Comparison(first, second, None, None, "outdated")
-    one, other = (outcomes.pop(run) for run in runs)
-    public = _exact(paired(values(one.public), values(other.public)))
-    groups = _by_difficulty(one, other, outcomes)
-    reason = _reason_against(first, second, [one.private, other.private])
-    if reason:
-        return Comparison(first, second, public, None, reason, difficulty=groups)
-    private = _coarse(paired(values(one.private), values(other.private)))
-    gap = _gap_change(public, private)
-    return Comparison(first, second, public, private, gap=gap, difficulty=groups)
-
-
-def _others(snapshot: Snapshot, runs: Sequence[UUID]) -> list[UUID]:
-    """Return the runs of other ranked models, evenly over the ranking where they are many."""
+    # Difficulty is by other ranked models, evenly over the ranking where they are many.
     positions = evenly(range(snapshot.size), MOST_OTHERS + len(runs))
     ranked = [UUID(row.run) for row in snapshot.rows_at(positions)]
-    return [run for run in ranked if run not in runs][:MOST_OTHERS]
+    other_runs = [run for run in ranked if run not in runs][:MOST_OTHERS]
+    outcomes = item_outcomes(snapshot.pair, [*runs, *other_runs])
+    if not all(run in outcomes for run in runs):
+        return Comparison(first, second, None, None, "outdated")
+    of_first, of_second = (outcomes.pop(run) for run in runs)
 
-
-def _by_difficulty(
-    one: ItemOutcomes, other: ItemOutcomes, others: Mapping[UUID, ItemOutcomes]
-) -> tuple[DifficultyComparison, ...]:
-    matrix = np.array([values(outcomes.public) for outcomes in others.values()])
-    return tuple(
+    public_answers = (values(of_first.public), values(of_second.public))
+    public = SetComparison.exact(paired(*public_answers))
+    others = np.array([values(one.public) for one in outcomes.values()])
+    difficulty = tuple(
         DifficultyComparison(
-            name=group.name, low=group.low, high=group.high, result=_exact(group.result)
+            name=group.name,
+            low=group.low,
+            high=group.high,
+            result=SetComparison.exact(group.result),
         )
-        for group in by_difficulty(values(one.public), values(other.public), matrix)
+        for group in by_difficulty(*public_answers, others)
     )
 
-
-def _gap_change(public: SetComparison, private: SetComparison) -> GapChange:
-    """Return the change of the gap from both comparisons, as they are published."""
+    reason = _reason_against(first, second, [of_first.private, of_second.private])
+    if reason:
+        return Comparison(first, second, public, None, reason, difficulty=difficulty)
+    private = SetComparison.coarse(paired(values(of_first.private), values(of_second.private)))
+    # From both comparisons as they are published, so that the change discloses nothing more.
     low, high = gap_change(public.difference, public.interval, private.difference, private.interval)
-    return GapChange(difference=public.difference - private.difference, interval=(low, high))
+    gap = GapChange(difference=public.difference - private.difference, interval=(low, high))
+    return Comparison(first, second, public, private, gap=gap, difficulty=difficulty)
 
 
 def _reason_against(first: Row, second: Row, private: list[bytes]) -> str:
     """Return the code of :data:`NOT_COMPARED` that forbids the comparison; empty for none."""
-    if any(row.tier != "T0" or row.access != "weights" for row in (first, second)):
-        return "endpoint"
+    for row in (first, second):
+        if row.tier != "T0" or row.access != "weights":
+            return "endpoint"
     asked = [bytes(map(bool, outcomes)) for outcomes in private]
     if asked[0] != asked[1]:
         return "other_items"
     counted = sum(asked[0])
-    if not counted == first.private.n == second.private.n:
+    if first.private.n != counted or second.private.n != counted:
         return "outdated"
     return ""
 
 
-def _exact(found: Paired) -> SetComparison:
-    return SetComparison(
-        n=found.n,
-        difference=found.difference,
-        interval=(found.interval.low, found.interval.high),
-        p_at_most=_bound_of(found.p),
-        wins=found.wins,
-        losses=found.losses,
-        p=found.p,
-    )
-
-
-def _coarse(found: Paired) -> SetComparison:
-    low = floor(found.interval.low * STEPS) / STEPS
-    high = ceil(found.interval.high * STEPS) / STEPS
-    return SetComparison(
-        n=found.n,
-        difference=found.difference,
-        interval=(low, high),
-        p_at_most=_bound_of(found.p),
-    )
-
-
 def _bound_of(p: float) -> float | None:
-    return next((bound for bound in P_BOUNDS if p <= bound), None)
+    """Return the smallest published bound of a p-value; None for a larger one."""
+    for bound in P_BOUNDS:
+        if p <= bound:
+            return bound
+    return None

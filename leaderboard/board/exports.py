@@ -7,13 +7,12 @@ from typing import Any
 
 from leaderboard.board.lookup import Board
 from leaderboard.board.models import Snapshot
-from leaderboard.board.rows import GraderScore, Row
+from leaderboard.board.rows import Row
 from leaderboard.charts import frontier
 from leaderboard.charts.frontier import Size
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
-from leaderboard.evidence.leaks import LeakContrast, PriorExposure, StagedContrast
+from leaderboard.evidence.leaks import LeakContrast, PriorExposureContrast
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.summaries import LaterTries
 
 COLUMNS = (
     "rank",
@@ -119,6 +118,15 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
     """Return the board with these ``rows`` as JSON data; a missing score is never 0."""
     snapshot = board.snapshot
     efficient = efficient_models(snapshot)
+    data = []
+    for row in rows:
+        derived = {
+            "evidence_label": row.evidence.label,
+            "step": row.step,
+            "efficient": efficient[Size.PARAMETERS].get(row.model),
+            "efficient_in_tokens": efficient[Size.TOKENS].get(row.model),
+        }
+        data.append(row.to_dict() | derived)
     return {
         "pair": board.pair.slug,
         "units": UNITS,
@@ -132,16 +140,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "surest_gaps": snapshot.surest if snapshot else [],
         "models": board.size,
         "noise_floor": noise_floor().summary(),
-        "rows": [
-            row.to_dict()
-            | {
-                "evidence_label": row.evidence.label,
-                "step": row.step,
-                "efficient": efficient[Size.PARAMETERS].get(row.model),
-                "efficient_in_tokens": efficient[Size.TOKENS].get(row.model),
-            }
-            for row in rows
-        ],
+        "rows": data,
         **board.unranked.to_dict(),
     }
 
@@ -156,112 +155,146 @@ def as_csv(rows: Iterable[Row], efficient: Mapping[Size, Mapping[str, bool]] | N
 
     ``efficient`` are the models as :func:`efficient_models` returns them.
     """
-    on = efficient or {size: {} for size in Size}
+    by_size = efficient or {size: {} for size in Size}
     file = StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for row in rows:
-        by_size = (on[Size.PARAMETERS].get(row.model), on[Size.TOKENS].get(row.model))
-        writer.writerow([*_line(row), by_size[0], row.tokens, by_size[1]])
+        record = _record(row) | _decision_cells(row) | _exposure_cells(row)
+        record["efficient"] = by_size[Size.PARAMETERS].get(row.model)
+        record["efficient_in_tokens"] = by_size[Size.TOKENS].get(row.model)
+        writer.writerow(record)
     return file.getvalue()
 
 
-def _line(row: Row) -> list[object]:
+def _record(row: Row) -> dict[str, object]:
+    """Return the cells of a row by column, but those of its evidence and of exposure."""
     private, public = row.private, row.public
-    return [
-        row.rank,
-        *row.rank_range,
-        row.public_rank,
-        *map(plain_cell, (row.model, row.organisation)),
-        row.verified,
-        plain_cell(row.family),
-        row.parameters,
-        row.open_weights,
-        row.access,
-        row.protocol,
-        *score_cells(private),
-        *score_cells(public),
-        private.truncated,
-        public.truncated,
-        row.gap,
-        *row.interval,
-        *row.worst,
-        row.smallest_visible_gap,
-        row.evidence,
-        *_decision(row),
-        row.tries,
-        row.ended,
-        row.run,
-        *_leak(row.leak),
-        *_prior_exposure(row.prior_exposure),
-        *_staged(row.prior_exposure.staged if row.prior_exposure else None),
-        "; ".join(map(_grader_cell, row.graders)),
-        row.step,
-        row.within,
-        row.adaptive and row.adaptive.planned,
-        private.samples,
-        private.samples_right,
-        private.standard_error,
-        public.samples_right,
-        public.standard_error,
-        row.trained_on_public,
-        *_later_tries(row.later),
-        row.replaced and row.replaced.run,
-        row.lineage_runs,
-    ]
+    record: dict[str, object] = {
+        "rank": row.rank,
+        "rank_best": row.rank_range[0],
+        "rank_worst": row.rank_range[1],
+        "public_rank": row.public_rank,
+        "model": plain_cell(row.model),
+        "organisation": plain_cell(row.organisation),
+        "verified": row.verified,
+        "family": plain_cell(row.family),
+        "parameters": row.parameters,
+        "tokens": row.tokens,
+        "open_weights": row.open_weights,
+        "access": row.access,
+        "protocol": row.protocol,
+        **score_cells("private", private),
+        **score_cells("public", public),
+        "private_truncated": private.truncated,
+        "public_truncated": public.truncated,
+        "gap": row.gap,
+        "gap_lo": row.interval[0],
+        "gap_hi": row.interval[1],
+        "worst_gap_lo": row.worst[0],
+        "worst_gap_hi": row.worst[1],
+        "smallest_visible_gap": row.smallest_visible_gap,
+        "tries": row.tries,
+        "ended": row.ended,
+        "run": row.run,
+        "graders": "; ".join(score.cell for score in row.graders),
+        "private_step": row.step,
+        "private_within": row.within,
+        "samples": private.samples,
+        "private_samples_right": private.samples_right,
+        "private_standard_error": private.standard_error,
+        "public_samples_right": public.samples_right,
+        "public_standard_error": public.standard_error,
+        "trained_on_public": row.trained_on_public,
+        "later_tries": 0,
+        "lineage_runs": row.lineage_runs,
+    }
+    if row.adaptive:
+        record["private_planned"] = row.adaptive.planned
+    if row.later:
+        record["later_tries"] = row.later.count
+        record["later_lowest"] = row.later.lowest
+        record["later_highest"] = row.later.highest
+    if row.replaced:
+        record["replaced_run"] = row.replaced.run
+    return record
 
 
-def _later_tries(later: LaterTries | None) -> list[object]:
-    return [later.count, later.lowest, later.highest] if later else [0, None, None]
-
-
-def _leak(leak: LeakContrast | None) -> list[object]:
-    if leak is None:
-        return [None] * 9
-    counts = (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n)
-    return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
-
-
-def _prior_exposure(prior_exposure: PriorExposure | None) -> list[object]:
-    if prior_exposure is None:
-        return [None] * 13
-    extent = [
-        prior_exposure.extent,
-        prior_exposure.before,
-        prior_exposure.since,
-        prior_exposure.fresh,
-    ]
-    contrast = prior_exposure.contrast
-    if contrast is None:
-        return [*extent, *[None] * 9]
-    counts = (contrast.seen_right, contrast.seen_n, contrast.fresh_right, contrast.fresh_n)
-    result = (contrast.difference, *contrast.interval, contrast.p, contrast.visible)
-    return [*extent, *counts, *result]
-
-
-def _staged(one: StagedContrast | None) -> list[object]:
-    if one is None:
-        return [None] * 7
-    return [one.runs, one.comparisons, one.share, *one.interval, one.p, one.visible]
-
-
-def _grader_cell(score: GraderScore) -> str:
-    """Return one grader's counts on both sets; a column for each grader would come and go."""
-    public = f"{score.public_right}/{score.public_n}"
-    private = f"{score.private_right}/{score.private_n}"
-    return f"{score.grader}: public {public}, private {private}"
-
-
-def _decision(row: Row) -> list[object]:
-    """Return the numbers behind an evidence level; empty cells until it is decided."""
+def _decision_cells(row: Row) -> dict[str, object]:
+    """Return the evidence level and the numbers behind it, as far as it is decided."""
+    cells: dict[str, object] = {"evidence": row.evidence}
     judged = row.judged
     if judged is None:
-        return [None] * 15
-    adjusted: list[object] = [None] * 5
-    if one := judged.adjusted:
-        adjusted = [one.gap, *one.interval, one.by, one.references]
-    return [
-        judged.basis, judged.method, judged.p, row.holm, row.benjamini_hochberg,
-        judged.visible, judged.visible_overfit, judged.first and judged.first.run, *adjusted,
-        judged.fewest, judged.closed,
-    ]  # fmt: skip
+        return cells
+    cells |= {
+        "basis": judged.basis,
+        "method": judged.method,
+        "p": judged.p,
+        "p_holm": row.holm,
+        "q_bh": row.benjamini_hochberg,
+        "visible_gap": judged.visible,
+        "visible_gap_overfit": judged.visible_overfit,
+        "first_run": judged.first and judged.first.run,
+        "fewest_contaminated": judged.fewest,
+        "closed": judged.closed,
+    }
+    if judged.adjusted:
+        cells |= {
+            "adjusted_gap": judged.adjusted.gap,
+            "adjusted_lo": judged.adjusted.interval[0],
+            "adjusted_hi": judged.adjusted.interval[1],
+            "adjusted_by": judged.adjusted.by,
+            "references": judged.adjusted.references,
+        }
+    return cells
+
+
+def _exposure_cells(row: Row) -> dict[str, object]:
+    """Return what is known of leaks and of prior exposure; nothing where no contrast is."""
+    cells: dict[str, object] = {}
+    if row.leak:
+        cells |= {
+            "leak_exposed_right": row.leak.exposed_right,
+            "leak_exposed_n": row.leak.exposed_n,
+            "leak_local_right": row.leak.local_right,
+            "leak_local_n": row.leak.local_n,
+            **_contrast_cells("leak", row.leak),
+        }
+    exposure = row.prior_exposure
+    if exposure is None:
+        return cells
+    cells |= {
+        "exposure_extent": exposure.extent,
+        "shown_before": exposure.before,
+        "shown_since": exposure.since,
+        "shown_first": exposure.fresh,
+    }
+    if exposure.contrast:
+        cells |= {
+            "prior_exposure_seen_right": exposure.contrast.seen_right,
+            "prior_exposure_seen_n": exposure.contrast.seen_n,
+            "prior_exposure_fresh_right": exposure.contrast.fresh_right,
+            "prior_exposure_fresh_n": exposure.contrast.fresh_n,
+            **_contrast_cells("prior_exposure", exposure.contrast),
+        }
+    if exposure.staged:
+        cells |= {
+            "staged_runs": exposure.staged.runs,
+            "staged_comparisons": exposure.staged.comparisons,
+            "staged_share": exposure.staged.share,
+            "staged_lo": exposure.staged.interval[0],
+            "staged_hi": exposure.staged.interval[1],
+            "staged_p": exposure.staged.p,
+            "staged_visible": exposure.staged.visible,
+        }
+    return cells
+
+
+def _contrast_cells(name: str, contrast: LeakContrast | PriorExposureContrast) -> dict[str, object]:
+    return {
+        name: contrast.difference,
+        f"{name}_lo": contrast.interval[0],
+        f"{name}_hi": contrast.interval[1],
+        f"{name}_p": contrast.p,
+        f"{name}_visible": contrast.visible,
+    }

@@ -60,36 +60,38 @@ class Close:
 def closes(pair: SetPair | None) -> list[Close]:
     """Return the newest closes of a pair, or of all pairs."""
     cohorts = Cohort.objects.filter(pair=pair) if pair else Cohort.objects.all()
-    numbered = cohorts.order_by().values("pair", "number").annotate(closed=Min("closed_at"))
+    numbered = cohorts.order_by().values_list("pair", "number").annotate(closed=Min("closed_at"))
     newest = list(numbered.order_by("-closed", "pair", "number")[:MOST_ENTRIES])
-    pairs = SetPair.objects.in_bulk([one["pair"] for one in newest])
-    verdicts = _verdicts([(one["pair"], one["number"]) for one in newest])
+    pairs = SetPair.objects.in_bulk([key for key, _, _ in newest])
+    levels = _levels([(key, number) for key, number, _ in newest])
     return [
         Close(
-            pair=pairs[one["pair"]],
-            number=one["number"],
-            closed=one["closed"],
-            verdicts=sorted(verdicts.get((one["pair"], one["number"]), {}).items()),
+            pair=pairs[key],
+            number=number,
+            closed=closed,
+            verdicts=sorted(levels[key, number].items()),
         )
-        for one in newest
+        for key, number, closed in newest
     ]
 
 
-def _verdicts(wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], dict[str, str]]:
-    """Return the evidence by model, for each close, as the newest method decided it."""
+def _levels(closes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], dict[str, str]]:
+    """Return the evidence levels by model, for each pair and number of a close, as the newest
+    method decided them."""
     verdicts = Verdict.objects.filter(
-        cohort__pair__in={pair for pair, _ in wanted},
-        cohort__number__in={number for _, number in wanted},
+        cohort__pair__in={pair for pair, _ in closes},
+        cohort__number__in={number for _, number in closes},
         run__state=RunState.RANKED,
         run__retracted=False,
     )
-    found: dict[tuple[int, int], dict[str, str]] = {key: {} for key in wanted}
+    levels: dict[tuple[int, int], dict[str, str]] = {close: {} for close in closes}
     rows = verdicts.select_related("cohort", "run__submission__model").order_by("cohort_id")
     for verdict in rows.defer("cohort__panel"):
-        key = (verdict.cohort.pair_id, verdict.cohort.number)
-        if key in found:
-            found[key][verdict.run.submission.model.name] = verdict.judged().evidence.label
-    return found
+        close = (verdict.cohort.pair_id, verdict.cohort.number)
+        if close in levels:
+            model = verdict.run.submission.model.name
+            levels[close][model] = verdict.judged().evidence.label
+    return levels
 
 
 class ResultsFeed(Feed):  # type: ignore[type-arg]
@@ -165,25 +167,22 @@ def calendar(request: HttpRequest) -> HttpResponse:
     closes = {(pair.slug, due[pair.pk]): pair for pair in SetPair.objects.filter(pk__in=due)}
     closes |= {(plan.pair.slug, plan.at): plan.pair for plan in planned_closes()}
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Holdfast//Closes//EN"]
-    for slug, close in sorted(closes):
-        lines += _event(request, closes[slug, close], close)
+    for (slug, close), pair in sorted(closes.items(), key=lambda item: item[0]):
+        stamp = f"{close.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        address = request.build_absolute_uri(reverse("board-of-pair", args=[slug]))
+        summary = _escaped(f"Results of {pair.title}")
+        lines += [
+            "BEGIN:VEVENT",
+            f"UID:{slug}-{stamp}@{request.get_host()}",
+            f"DTSTAMP:{stamp}",
+            f"DTSTART:{stamp}",
+            f"SUMMARY:{summary}",
+            f"URL:{address}",
+            "END:VEVENT",
+        ]
     lines.append("END:VCALENDAR")
     text = "".join(f"{folded}\r\n" for line in lines for folded in _folded(line))
     return HttpResponse(text, content_type="text/calendar; charset=utf-8")
-
-
-def _event(request: HttpRequest, pair: SetPair, close: datetime) -> list[str]:
-    stamp = f"{close.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    address = request.build_absolute_uri(reverse("board-of-pair", args=[pair.slug]))
-    return [
-        "BEGIN:VEVENT",
-        f"UID:{pair.slug}-{stamp}@{request.get_host()}",
-        f"DTSTAMP:{stamp}",
-        f"DTSTART:{stamp}",
-        f"SUMMARY:{_escaped(f'Results of {pair.title}')}",
-        f"URL:{address}",
-        "END:VEVENT",
-    ]
 
 
 def _escaped(text: str) -> str:
@@ -216,7 +215,8 @@ def badge(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         raise Http404("no such model on this board")
     label = board.pair.title
     text = f"{percent(row.private.accuracy)}% private · {row.evidence.label}"
-    left, right = (round(len(part) * CHARACTER_WIDTH + 16) for part in (label, text))
+    left = round(len(label) * CHARACTER_WIDTH + 16)
+    right = round(len(text) * CHARACTER_WIDTH + 16)
     context = {
         "label": label,
         "text": text,

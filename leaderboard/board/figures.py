@@ -33,6 +33,20 @@ class Family:
     p_sign: str
     picture: SafeString
 
+    @classmethod
+    def of(cls, row: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> "Family":
+        """Return the family's texts, and the figure of its members' ``gaps``."""
+        mean = mean_of(row)
+        interval, prediction = mean.gap.interval, mean.gap.prediction
+        return cls(
+            row=row,
+            mean=formats.points(mean.gap.estimate),
+            interval=formats.span(interval) if interval else "",
+            prediction=formats.span(prediction) if prediction else "",
+            p_sign=f"{row.p_sign:.3f}" if interval else "",
+            picture=forest.family_forest(mean, gaps, axis),
+        )
+
 
 def of_board(snapshot: Snapshot) -> dict[str, SafeString]:
     """Return the sections of families and of likelihoods; each is empty where there is none."""
@@ -55,34 +69,26 @@ def _section(template: str, context: dict[str, Any]) -> SafeString:
 
 def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     """Return the forest plot: members as ticks, means on intervals, the largest means first."""
-    pooled = [one for one in snapshot.pooled() if name in ("", one.family)]
+    pooled = [family for family in snapshot.pooled() if name in ("", family.family)]
     drawn = pooled[:MOST_FAMILIES]
     panel = snapshot.facts()
     compared = bool(panel and panel.compares)
-    gaps = _gaps(snapshot, [one.family for one in drawn], "adjusted" if compared else "gap")
-    spans = [interval for one in drawn if (interval := mean_of(one).gap.interval)]
-    ticks = [(gap, gap) for own in gaps.values() for gap in own]
-    axis = marks.around_zero([*spans, *ticks])
-    families = [_family(one, gaps[one.family], axis) for one in drawn]
+    gaps = _gaps(snapshot, [row.family for row in drawn], "adjusted" if compared else "gap")
+    spans = []
+    for row in drawn:
+        interval = mean_of(row).gap.interval
+        if interval:
+            spans.append(interval)
+    for members in gaps.values():
+        spans += [(gap, gap) for gap in members]
+    axis = marks.around_zero(spans)
+    families = [Family.of(row, gaps[row.family], axis) for row in drawn]
     return {
         "family_scale": marks.scale(axis, signed=True),
         "families": families,
         "all_families": len(pooled),
         "panel": panel,
     }
-
-
-def _family(one: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> Family:
-    mean = mean_of(one)
-    pooled = mean.gap
-    return Family(
-        row=one,
-        mean=formats.points(pooled.estimate),
-        interval=formats.span(pooled.interval) if pooled.interval else "",
-        prediction=formats.span(pooled.prediction) if pooled.prediction else "",
-        p_sign=f"{one.p_sign:.3f}" if pooled.interval else "",
-        picture=forest.family_forest(mean, gaps, axis),
-    )
 
 
 def _gaps(snapshot: Snapshot, families: Sequence[str], kind: str) -> dict[str, list[float]]:
@@ -99,26 +105,26 @@ def _gaps(snapshot: Snapshot, families: Sequence[str], kind: str) -> dict[str, l
 
 def of_likelihoods(snapshot: Snapshot) -> dict[str, Any]:
     """Return gap against likelihood, evenly over the ranking; nothing for fewer than two."""
-    keys = (
-        snapshot.rows.filter(has_likelihood=True).order_by("position").values_list("pk", flat=True)
-    )
-    drawn = snapshot.rows.filter(pk__in=evenly(list(keys), MOST_WITH_LIKELIHOOD))
-    rows = [row.read() for row in drawn.order_by("position").only("body")]
-    known = [(row, row.likelihood) for row in rows if row.likelihood]
-    if len(known) < 2:
+    known = snapshot.rows.filter(has_likelihood=True).order_by("position")
+    keys = list(known.values_list("pk", flat=True))
+    drawn = known.filter(pk__in=evenly(keys, MOST_WITH_LIKELIHOOD)).only("body")
+    read = []
+    for stored in drawn:
+        row = stored.read()
+        if row.likelihood:
+            read.append((row, row.likelihood))
+    if len(read) < 2:
         return {}
-    known.sort(key=lambda pair: -pair[1].public.per_character)
+    read.sort(key=lambda pair: -pair[1].public.per_character)
+    rows = []
+    for row, likelihood in read:
+        public = likelihood.public.per_character
+        private = likelihood.private.per_character
+        difference = _nats(public - private, sign="+")
+        gap = formats.points(row.gap)
+        rows.append((row.model, _nats(public), _nats(private), difference, gap))
     return {
-        "rows": [
-            (
-                row.model,
-                _nats(read.public.per_character),
-                _nats(read.private.per_character),
-                _nats(read.public.per_character - read.private.per_character, sign="+"),
-                formats.points(row.gap),
-            )
-            for row, read in known
-        ],
+        "rows": rows,
         "models": len(keys),
         "association": associations.likelihood(snapshot.association()),
     }

@@ -10,12 +10,11 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import QuerySet
 from django.http import QueryDict
 
 from leaderboard.accounts.models import Organisation
 from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
-from leaderboard.board.models import Snapshot, SnapshotRow
+from leaderboard.board.models import Snapshot, SnapshotRow, SnapshotRowQuerySet
 from leaderboard.board.sorts import SORTS
 from leaderboard.charts.ranking import chosen_columns
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
@@ -79,13 +78,13 @@ class BoardQuery:
         )
 
     @staticmethod
-    def rows_of(snapshot: Snapshot | None) -> QuerySet[SnapshotRow]:
+    def rows_of(snapshot: Snapshot | None) -> SnapshotRowQuerySet:
         """Return all rows of a board."""
         return SnapshotRow.objects.filter(snapshot=snapshot)
 
-    def rows(self, snapshot: Snapshot | None) -> QuerySet[SnapshotRow]:
+    def rows(self, snapshot: Snapshot | None) -> SnapshotRowQuerySet:
         """Return the rows of a board that a visitor sees for these choices, on all pages."""
-        found = self.rows_of(snapshot).filter(**self._equal())
+        found = self.rows_of(snapshot).filter(**self._exact_choices())
         if self.q:
             found = found.filter(search__contains=self.q.lower())
         if self.verified:
@@ -119,13 +118,14 @@ class BoardQuery:
             cache.set(key, positions, settings.PAGE_CACHE_SECONDS)
         return positions
 
-    def _equal(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in EXACT if getattr(self, name)}
+    def _exact_choices(self) -> dict[str, str]:
+        choices = {name: getattr(self, name) for name in EXACT}
+        return {name: value for name, value in choices.items() if value}
 
     @property
     def narrows(self) -> bool:
         """Return True if some rows may be left out."""
-        return bool(self.q or self._equal() or self.narrows_further)
+        return bool(self.q or self._exact_choices() or self.narrows_further)
 
     @property
     def narrows_further(self) -> bool:
@@ -135,14 +135,16 @@ class BoardQuery:
     def address(self, **changes: Any) -> str:
         """Return the query of an address, without defaults; equal choices give equal texts."""
         named = {"min": "smallest", "max": "largest", "cols": "columns"}
-        values = {
-            name: changes.get(name, getattr(self, named.get(name, name))) for name in _DEFAULTS
-        }
-        chosen = {
-            name: _parameter(value)
-            for name, value in values.items()
-            if value not in ("", None, _DEFAULTS[name])
-        }
+        chosen = {}
+        for name, default in _DEFAULTS.items():
+            value = changes.get(name, getattr(self, named.get(name, name)))
+            if value in ("", None, default):
+                continue
+            if isinstance(value, float):
+                value = f"{value:.6f}".rstrip("0").rstrip(".")
+            elif isinstance(value, tuple):
+                value = ",".join(value) or "none"
+            chosen[name] = value
         return urlencode(chosen)
 
 
@@ -163,14 +165,6 @@ _DEFAULTS: Mapping[str, object] = {
     "page": 1,
 }
 """Parameters of a board's address, and what each is where it is left out."""
-
-
-def _parameter(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    if isinstance(value, tuple):
-        return ",".join(value) or "none"
-    return value
 
 
 def _text(data: QueryDict, name: str, longest: int) -> str:

@@ -1,7 +1,6 @@
 """Benchmarks as the front page, the API and ``manage.py board --list`` show them: one entry for
 each pair of sets."""
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Min
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board.models import READABLE, Snapshot, SnapshotRow
+from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.evidence.formats import percent
 from leaderboard.evidence.models import Cohort
 from leaderboard.submissions.actions import close_rules, next_closes
@@ -43,6 +42,12 @@ class Benchmark:
     next_close: datetime | None
     close_rule: str
 
+    @property
+    def sort_key(self) -> tuple[bool, bool, float]:
+        """Return the place among benchmarks, as :func:`benchmarks` orders them."""
+        closed = self.last_close.timestamp() if self.last_close else 0.0
+        return self.pair.withdrawn_at is not None, self.models == 0, -closed
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON data."""
         return {
@@ -65,10 +70,18 @@ def benchmarks() -> list[Benchmark]:
 
     The number of queries does not depend on the number of benchmarks.
     """
-    snapshots = _newest_snapshots()
-    models = _counts(snapshots)
-    leaders = _leaders(snapshots)
-    closes = _last_closes()
+    newest = Snapshot.objects.newest().values_list("pk", flat=True)
+    rows = SnapshotRow.objects.filter(snapshot__in=list(newest))
+    counted = rows.values("snapshot__pair").annotate(models=Count("pk"))
+    models = dict(counted.values_list("snapshot__pair", "models"))
+    first = rows.filter(position=0).select_related("snapshot")
+    leaders = {
+        row.snapshot.pair_id: Leader(row.model, row.read().private.accuracy)
+        for row in first.only("model", "body", "snapshot__pair")
+    }
+    # Deciding a cohort again does not move its close.
+    cohorts = Cohort.objects.values("pair", "number").annotate(closed=Min("closed_at"))
+    closes = dict(cohorts.order_by("pair", "number").values_list("pair", "closed"))
     due = next_closes()
     pairs = list(SetPair.objects.select_related("public", "private").order_by("-pk"))
     rules = close_rules(pairs)
@@ -83,40 +96,4 @@ def benchmarks() -> list[Benchmark]:
         )
         for pair in pairs
     ]
-    return sorted(entries, key=_order)
-
-
-def _order(entry: Benchmark) -> tuple[bool, bool, float]:
-    closed = entry.last_close.timestamp() if entry.last_close else 0.0
-    return entry.pair.withdrawn_at is not None, entry.models == 0, -closed
-
-
-def _newest_snapshots() -> list[int]:
-    """Return the key of each benchmark's newest snapshot."""
-    readable = Snapshot.objects.filter(method__startswith=READABLE)
-    newest = readable.order_by("pair", "-pk").distinct("pair")
-    return list(newest.values_list("pk", flat=True))
-
-
-def _counts(snapshots: Collection[int]) -> dict[int, int]:
-    """Return the number of ranked models by benchmark."""
-    rows = SnapshotRow.objects.filter(snapshot__in=snapshots)
-    counted = rows.values("snapshot__pair").annotate(models=Count("pk"))
-    return dict(counted.values_list("snapshot__pair", "models"))
-
-
-def _leaders(snapshots: Collection[int]) -> dict[int, Leader]:
-    """Return the first row of each snapshot, by benchmark."""
-    first = SnapshotRow.objects.filter(snapshot__in=snapshots, position=0)
-    return {
-        row.snapshot.pair_id: Leader(row.model, row.read().private.accuracy)
-        for row in first.select_related("snapshot").only("model", "body", "snapshot__pair")
-    }
-
-
-def _last_closes() -> dict[int, datetime]:
-    """Return the moment of the newest cohort by benchmark; deciding a cohort again does not move
-    it."""
-    cohorts = Cohort.objects.values("pair", "number").annotate(closed=Min("closed_at"))
-    newest = cohorts.order_by("pair", "number").values_list("pair", "closed")
-    return dict(newest)
+    return sorted(entries, key=lambda entry: entry.sort_key)

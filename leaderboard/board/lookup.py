@@ -49,7 +49,8 @@ class Board:
     @cached_property
     def version(self) -> str:
         """SHA-256 of all that is shown and of the program: equal versions give equal pages."""
-        pair, private = self.pair, self.pair.private
+        pair = self.pair
+        private = pair.private
         facts = {
             "program": _program(),
             "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
@@ -130,11 +131,12 @@ def current_snapshots() -> Iterator[tuple[SetPair, Snapshot]]:
 
 def ranked_rows(model: str) -> list[tuple[SetPair, Snapshot, Row]]:
     """Return a model's row on each pair that ranks it."""
-    return [
-        (pair, snapshot, row)
-        for pair, snapshot in current_snapshots()
-        if (row := find_row(snapshot, model))
-    ]
+    found = []
+    for pair, snapshot in current_snapshots():
+        row = find_row(snapshot, model)
+        if row:
+            found.append((pair, snapshot, row))
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -143,6 +145,9 @@ def _program() -> str:
     digest = sha256()
     root = Path(settings.BASE_DIR)
     parts = ("leaderboard/**/*.py", "leaderboard/**/*.json", "templates/**/*.*", "static/*")
-    for path in sorted(path for part in parts for path in root.glob(part) if path.is_file()):
+    files: list[Path] = []
+    for part in parts:
+        files += [path for path in root.glob(part) if path.is_file()]
+    for path in sorted(files):
         digest.update(path.read_bytes())
     return digest.hexdigest()

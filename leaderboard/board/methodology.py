@@ -67,19 +67,292 @@ class Section:
     code: str = ""
 
 
+def _pp(share: float) -> str:
+    return f"{100 * share:g}"
+
+
+ASKING = Section(
+    "asking",
+    "How a model is asked",
+    (
+        "Both sets of a pair are asked by one protocol, with the same token limit. A"
+        " published protocol never changes: a change gets a new id, and a test pins the"
+        " digest of each protocol. A submission may choose another protocol that the pair"
+        " allows; its result is neither ranked with those of the pair's own protocol nor"
+        " counted for a release.",
+        "Shots belong to a set. They are drawn for the whole set in set order, whatever part"
+        " of it is asked. A sealed item is decrypted only after the evaluator's journal on"
+        " disk has the line that names its recipient.",
+        "Where several samples are asked, each is stored and graded. The outcome of an item"
+        " is that of the most frequent answer; among equally frequent answers the first one"
+        " counts. maj@k is unbiased: it is the mean over all subsets of k answers. For a"
+        f" sealed set no number over fewer than {MIN_CELL_SIZE} items is published.",
+        "A protocol may score the mean over the samples instead (`gsm1k-5shot-k4`). The score"
+        " of an item is then the share of its samples that are right, and that of a set the"
+        " mean over its items. The answers to one item are a cluster: the standard error is"
+        " that of the items' shares. So four samples make a score surer, but not as sure as"
+        " four times the items would. Intervals, ranks and the test of the gap use that error"
+        " (by counts through the number of single answers with the same error, by items"
+        " through the dispersion of the shares). The counts by outcome and the comparison of"
+        " graders are of the majority answers; the log commits to these counts and to the"
+        " number of right samples. Only weights that run here are asked so.",
+        "Such a run also has pass@k, the share of items of which at least one of k answers is"
+        " right. With c of n answers to an item right it is 1 - C(n - c, k) / C(n, k), which is"
+        " unbiased (M. Chen et al., 2021), and for the set the mean over its items. Its"
+        " interval takes the answers to an item as a cluster, as that of the mean does.",
+        "Where a protocol asks for a program, what it puts before a completion and the"
+        " completion are executed together, in a sandbox that belongs to the run alone. An"
+        " item's hidden tests run apart from the program, and no model is ever shown them.",
+        "In a system of two models a generator writes the samples, and a verifier scores"
+        " each; the best score is the answer (`tinygsm-verify-48`). Of equal scores the first"
+        " wins. A sample without an answer wins only where all are without, and a score that"
+        " is no finite number ranks last. The run's page has the accuracy by the number of"
+        " candidates, as a mean over all subsets, with a random choice, the vote and the"
+        " share of items with a right candidate. Items are the clusters of its intervals."
+        " Where all candidates do worse than fewer, and an interval for the whole curve"
+        " excludes chance, the page states that more candidates hurt.",
+        "A text ends before the first stop string of its protocol. Holdfast cuts it there"
+        " itself, for every engine and every endpoint, before any grader reads it. For chat"
+        " models use `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: where `Question:` is a stop"
+        " string, a model that restates the question loses its answer. Reasoning models of"
+        " the large providers refuse `max_tokens`, `temperature` or `stop`; the protocols"
+        " that end in `-reasoning-api` send none of them.",
+        "Weights that run here then read every item that they were asked, in the same load of"
+        f" the engine, without shots and without a prefix cache (`{LOGLIK_1.id}`). The result"
+        " is the mean log-likelihood per character of each set, in nats. Endpoints do not"
+        " read items.",
+    ),
+)
+
+GRADING = (
+    Section(
+        "grading",
+        "How an answer is graded",
+        (
+            "No model acts as a judge. A completion is read as text; only the graders of programs"
+            " execute it, in a sandbox. Both sets of a pair are graded by the same grader. Each"
+            " run also grades control items with known outcomes; if one of them differs, the run"
+            " fails.",
+        ),
+        tuple(
+            (f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)")
+            for name in grading.ids()
+        ),
+    ),
+    Section(
+        "outcomes",
+        "Outcomes",
+        (
+            "Every assigned item counts in the denominator, so a missing or cut-off answer lowers"
+            " the score.",
+        ),
+        tuple(
+            (outcome.name.lower().replace("_", " "), meaning)
+            for outcome, meaning in OUTCOMES.items()
+        ),
+    ),
+    Section(
+        "reasons",
+        "Why an endpoint gave no answer",
+        (
+            "An endpoint may refuse one item and answer the others. Such an item counts as no"
+            " answer, and the run goes on. If a response is not a completion, the item is asked"
+            " again first. Reasons are counted over a whole set; for a sealed set only if there"
+            f" are at least {MIN_CELL_SIZE} items. They follow from what the endpoint sent, never"
+            " from the right answer.",
+            "If more than half of the items are refused, the run ends with a code that names the"
+            " most frequent reason, and those items stay open. If the first questions are refused"
+            " because of the key, the run ends at once.",
+            "An answer that stands in the reasoning field only, with an empty content, is not"
+            " read: it may be an answer or a thought. If an endpoint does this throughout, it is"
+            " set up wrongly; its run ends with a code for this, and goes on when the endpoint is"
+            " mended. If the content has parts, the text is read and the thinking is not. Of"
+            " several choices the first is read. A finish reason of null means that the text did"
+            " not end, so it counts as cut off.",
+        ),
+        tuple((reason.replace("_", " "), meaning) for reason, meaning in REASONS.items()),
+    ),
+)
+
+ADJUSTED = Section(
+    "adjusted",
+    "Adjusted gap",
+    (
+        "The adjusted gap is the public score minus the public score that reference models of"
+        " the same private score lead to expect. So a private set that is harder"
+        " disadvantages no model. References are models that maintainers consider not fitted"
+        " to the public set; the board gives the reason for each. At least"
+        f" {statistics.FEWEST_REFERENCES} must be of other lineages than the model's own, else"
+        " only the raw gap is shown. A reference that looks fitted to the public set is set"
+        " aside and named.",
+        "Where all models have outcomes for each item, each reference has a contrast: how much"
+        " likelier it answers a public item than a private one that is as easy for the other"
+        " references, in logits. The contrasts are regressed on ability (random effects, τ² by"
+        " Paule and Mandel; the corrected information criterion chooses between a constant and"
+        " a line), because sets that discriminate differently shift strong and weak models"
+        " differently. That gives the contrast δ₀ of a model of this ability that is not"
+        " fitted, with its variance v. The model is then tested by the score statistic at δ₀:"
+        " U is the number of its right public answers less those expected, I its information."
+        " The statistic grows with each right public answer, up to the last.",
+        "Elsewhere the contrast is the difference of the logits of both scores, and f its"
+        " regression (up to a parabola) plus the private logit.",
+        "Each lineage of references has one vote: the degrees of freedom and τ² are those of"
+        " lineages, because models of a lineage err together. At least"
+        f" {statistics.FEWEST_VOTES} lineages are needed. A model is not tested if its private"
+        " score is beyond those of all references by more than sampling explains (1.96 standard"
+        " errors), nor if it is outside"
+        f" {_pp(of_counts.LOWEST)}% to {_pp(of_counts.HIGHEST)}%.",
+        "“Changes with n references” is the smallest number of references which, if they were"
+        f" fitted to the public set by {_pp(fragility.CONTAMINATION)} pp, would change the"
+        " level. It is found by counts, in closes of up to"
+        f" {LARGEST_TRIED} runs.",
+    ),
+    code="by items   t = U / √(I + I² v)        v = τ² + Var δ₀\n"
+    "by counts  t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))"
+    "        x, y: logits of private and public",
+)
+
+LIKELIHOOD = Section(
+    "likelihood",
+    "Does the gap go with the likelihood?",
+    (
+        "Weights that were trained on the public items give their texts a higher likelihood."
+        " Better models give any text a higher likelihood too. So a board states two"
+        " associations: of the gap with the log-likelihood of the public items, and of the"
+        " gap with the difference, public minus private, in which a model's general strength"
+        " cancels.",
+        f"From {likelihoods.FEWEST} models on, it gives Spearman's and Kendall's correlations"
+        " with their intervals, Spearman's also by a bootstrap that draws whole families"
+        " (bias-corrected and accelerated), without the models that solve less than"
+        f" {likelihoods.STRONG:.0%} of the public set, with size and private score held fixed,"
+        " and with each family left out in turn. No evidence level depends on them.",
+    ),
+)
+
+COMPARISONS = (
+    Section(
+        "paired",
+        "Two models on the same items",
+        (
+            "Two models are compared on the items that both were asked. Only items that one has"
+            " right and the other has not tell them apart. If the models were equally good, each"
+            " of these items would be as likely to favour the one as the other: the p-value is"
+            " McNemar's exact test, two-sided. It is for one pair of models and not corrected for"
+            " how many are compared; the ranks are.",
+            "On a sealed set only weights that were run here are compared, and the result is"
+            " coarse: p ≤ .001, .01, .05 or above, and an interval rounded outwards to half a"
+            " point. Exact counts for each pair of runs would let crafted weights carry more of"
+            " the sealed items out than two scores do.",
+            "The public items are also compared in thirds by difficulty: by the share of the other"
+            f" ranked models, {difficulty.FEWEST_OTHERS} or more, that had an item right. On a"
+            " sealed set each third would be three more results for every pair of models, and none"
+            " is published.",
+            "The gaps of two models differ by their difference on the public set less that on the"
+            " sealed set. The sets have other items, so the two estimates are independent, and"
+            " their intervals are joined as Newcombe does for two shares.",
+        ),
+    ),
+    Section(
+        "overlap",
+        "Overlap with corpora",
+        (
+            "Maintainers may publish which items of a public set stand in a corpus, as"
+            " `holdfast overlap` finds them: words in a row, word problems with nearly the same"
+            " numbers and similar words, programs with like syntax trees. A run's score on these"
+            " and on all other items may stand next to them. A match is a reason to read both"
+            " texts, not evidence of training, and it changes no level. Sealed sets have none.",
+        ),
+    ),
+    Section(
+        "efficiency",
+        "Efficient frontier",
+        (
+            "A model is on the frontier if no other ranked model has as high a private score with"
+            " fewer parameters, and none of its size a higher one. Equals are on it together. A"
+            " model of unknown size, such as most endpoints, is neither on it nor off it.",
+            "A second frontier is against tokens: all that a system reads and writes for a public"
+            " item, of every sample and by every model in it. Sealed items are not counted, because"
+            " weights could carry them out by numbers of tokens. Tokenizers differ, and an"
+            " endpoint's tokens are those that it states: they compare costs, not work.",
+        ),
+    ),
+)
+
+ORDER = (
+    Section(
+        "first-run",
+        "Which run ranks",
+        (
+            "A model has one row, that of its first official run: the first complete run by the"
+            " pair's own protocol whose cohort was closed. Runs of one cohort are in the order in"
+            " which they were queued. A run that no longer counts, because it was retracted or"
+            " all its items were retired, gives its place to the next.",
+            f"A run that is submitted less than {LATER_TRY_DAYS} days after the ranked one is a"
+            " later try. It is decided and published, but it never ranks. The row is marked with"
+            " the number of complete runs, retracted ones included, and the model's page states"
+            " the range of the later tries' scores. So the best of several tries cannot rank. A"
+            f" run that is submitted {LATER_TRY_DAYS} days after the ranked one or later takes the"
+            " row once it is decided, whether it is better or worse; the page then names the run"
+            " that it replaced. The evidence level stays with the first run that was tested.",
+            "Equal weights have one run, under whatever name. Other weights under the same name"
+            " are a later try, so a new version needs a name of its own. Then it has a row of its"
+            " own, and the page states how many runs of other models of the same lineage the"
+            f" organisation had within {LATER_TRY_DAYS} days.",
+            "The prior exposure of an endpoint, and the test over all its runs, are those of its"
+            " newest decided run: they only grow.",
+        ),
+    ),
+    Section(
+        "ranks",
+        "Ranks",
+        (
+            "Models are ranked by private score. A range such as 2–3 means that the scores are"
+            " too close, on so many items, to decide between these places, judged on the private"
+            " items that both models were asked. It goes from 1 + the number of models that are"
+            " better beyond chance, to the number of models minus those that are worse. Up to"
+            f" {ranksets.EXACT_UP_TO} models all ranges hold at once with {_pp(intervals.LEVEL)}%"
+            " confidence (largest studentised difference, stepped down, multiplier bootstrap:"
+            " Mogstad, Romano, Shaikh and Wilhelm, 2024); beyond, each holds by itself (method"
+            f" `{METHOD}`).",
+        ),
+    ),
+    Section(
+        "families",
+        "Families",
+        (
+            "A family's mean gap is estimated with random effects, with the errors that its"
+            " members share because they answered the same items, and with Hartung and Knapp's"
+            f" interval. A family with fewer than {meta.FEWEST_MEMBERS} members has no interval"
+            " and no test.",
+            "Where models are compared with references, the mean is over the adjusted gaps of the"
+            " members that were compared; the others are left out. The standard error of an"
+            " adjusted gap is read from its interval, and the errors of two members are taken to"
+            f" correlate by {of_counts.SHARED_ERRORS:g}, as measured between models on"
+            " random halves of one set (.335) and rounded up. Adjusted gaps correlate less (.08"
+            " there), so the interval is rather too wide than too narrow. Elsewhere the mean is"
+            " over raw gaps, and the correlation is computed from the items that all members were"
+            " asked; where these are not known it is taken to be the same. A family is red if its"
+            " mean is above"
+            f" zero by an interval that is corrected for all families with"
+            f" {meta.FEWEST_MEMBERS} members or more (Bonferroni).",
+        ),
+    ),
+)
+
+
 def sections() -> tuple[Section, ...]:
     """Return all sections, in the order in which a run meets them."""
     return (
-        *_asking(),
+        ASKING,
         *_protocols(),
-        *_grading(),
+        *GRADING,
         *_numbers(),
-        *_evidence(),
-        *_adjusted(),
-        *_likelihood(),
+        _evidence(),
+        ADJUSTED,
+        LIKELIHOOD,
         *_leaks(),
-        *_order(),
-        *_comparisons(),
+        *ORDER,
+        *COMPARISONS,
     )
 
 
@@ -100,65 +373,6 @@ def markdown() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _pp(share: float) -> str:
-    return f"{100 * share:g}"
-
-
-def _asking() -> Iterator[Section]:
-    yield Section(
-        "asking",
-        "How a model is asked",
-        (
-            "Both sets of a pair are asked by one protocol, with the same token limit. A"
-            " published protocol never changes: a change gets a new id, and a test pins the"
-            " digest of each protocol. A submission may choose another protocol that the pair"
-            " allows; its result is neither ranked with those of the pair's own protocol nor"
-            " counted for a release.",
-            "Shots belong to a set. They are drawn for the whole set in set order, whatever part"
-            " of it is asked. A sealed item is decrypted only after the evaluator's journal on"
-            " disk has the line that names its recipient.",
-            "Where several samples are asked, each is stored and graded. The outcome of an item"
-            " is that of the most frequent answer; among equally frequent answers the first one"
-            " counts. maj@k is unbiased: it is the mean over all subsets of k answers. For a"
-            f" sealed set no number over fewer than {MIN_CELL_SIZE} items is published.",
-            "A protocol may score the mean over the samples instead (`gsm1k-5shot-k4`). The score"
-            " of an item is then the share of its samples that are right, and that of a set the"
-            " mean over its items. The answers to one item are a cluster: the standard error is"
-            " that of the items' shares. So four samples make a score surer, but not as sure as"
-            " four times the items would. Intervals, ranks and the test of the gap use that error"
-            " (by counts through the number of single answers with the same error, by items"
-            " through the dispersion of the shares). The counts by outcome and the comparison of"
-            " graders are of the majority answers; the log commits to these counts and to the"
-            " number of right samples. Only weights that run here are asked so.",
-            "Such a run also has pass@k, the share of items of which at least one of k answers is"
-            " right. With c of n answers to an item right it is 1 - C(n - c, k) / C(n, k), which is"
-            " unbiased (M. Chen et al., 2021), and for the set the mean over its items. Its"
-            " interval takes the answers to an item as a cluster, as that of the mean does.",
-            "Where a protocol asks for a program, what it puts before a completion and the"
-            " completion are executed together, in a sandbox that belongs to the run alone. An"
-            " item's hidden tests run apart from the program, and no model is ever shown them.",
-            "In a system of two models a generator writes the samples, and a verifier scores"
-            " each; the best score is the answer (`tinygsm-verify-48`). Of equal scores the first"
-            " wins. A sample without an answer wins only where all are without, and a score that"
-            " is no finite number ranks last. The run's page has the accuracy by the number of"
-            " candidates, as a mean over all subsets, with a random choice, the vote and the"
-            " share of items with a right candidate. Items are the clusters of its intervals."
-            " Where all candidates do worse than fewer, and an interval for the whole curve"
-            " excludes chance, the page states that more candidates hurt.",
-            "A text ends before the first stop string of its protocol. Holdfast cuts it there"
-            " itself, for every engine and every endpoint, before any grader reads it. For chat"
-            " models use `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: where `Question:` is a stop"
-            " string, a model that restates the question loses its answer. Reasoning models of"
-            " the large providers refuse `max_tokens`, `temperature` or `stop`; the protocols"
-            " that end in `-reasoning-api` send none of them.",
-            "Weights that run here then read every item that they were asked, in the same load of"
-            f" the engine, without shots and without a prefix cache (`{LOGLIK_1.id}`). The result"
-            " is the mean log-likelihood per character of each set, in nats. Endpoints do not"
-            " read items.",
-        ),
-    )
-
-
 def _protocols() -> Iterator[Section]:
     for name in protocols.ids():
         protocol = protocols.get(name)
@@ -166,56 +380,6 @@ def _protocols() -> Iterator[Section]:
         asked = f"Can be asked of: {', '.join(systems) or 'nothing yet'}."
         text = (protocols.in_words(protocol), asked, f"Digest `{protocol.digest}`.")
         yield Section(name, f"Protocol {name}", text, code=protocol.question)
-
-
-def _grading() -> Iterator[Section]:
-    yield Section(
-        "grading",
-        "How an answer is graded",
-        (
-            "No model acts as a judge. A completion is read as text; only the graders of programs"
-            " execute it, in a sandbox. Both sets of a pair are graded by the same grader. Each"
-            " run also grades control items with known outcomes; if one of them differs, the run"
-            " fails.",
-        ),
-        tuple(
-            (f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)")
-            for name in grading.ids()
-        ),
-    )
-    yield Section(
-        "outcomes",
-        "Outcomes",
-        (
-            "Every assigned item counts in the denominator, so a missing or cut-off answer lowers"
-            " the score.",
-        ),
-        tuple(
-            (outcome.name.lower().replace("_", " "), meaning)
-            for outcome, meaning in OUTCOMES.items()
-        ),
-    )
-    yield Section(
-        "reasons",
-        "Why an endpoint gave no answer",
-        (
-            "An endpoint may refuse one item and answer the others. Such an item counts as no"
-            " answer, and the run goes on. If a response is not a completion, the item is asked"
-            " again first. Reasons are counted over a whole set; for a sealed set only if there"
-            f" are at least {MIN_CELL_SIZE} items. They follow from what the endpoint sent, never"
-            " from the right answer.",
-            "If more than half of the items are refused, the run ends with a code that names the"
-            " most frequent reason, and those items stay open. If the first questions are refused"
-            " because of the key, the run ends at once.",
-            "An answer that stands in the reasoning field only, with an empty content, is not"
-            " read: it may be an answer or a thought. If an endpoint does this throughout, it is"
-            " set up wrongly; its run ends with a code for this, and goes on when the endpoint is"
-            " mended. If the content has parts, the text is read and the thinking is not. Of"
-            " several choices the first is read. A finish reason of null means that the text did"
-            " not end, so it counts as cut off.",
-        ),
-        tuple((reason.replace("_", " "), meaning) for reason, meaning in REASONS.items()),
-    )
 
 
 def _numbers() -> Iterator[Section]:
@@ -253,7 +417,7 @@ def _numbers() -> Iterator[Section]:
         ),
         code="step = ⌈√n / 2⌉        noise = ⌈√n⌉",
     )
-    yield from _adaptive()
+    yield _adaptive()
     yield Section(
         "gap",
         "Gap and its interval",
@@ -283,11 +447,11 @@ def _numbers() -> Iterator[Section]:
     )
 
 
-def _adaptive() -> Iterator[Section]:
+def _adaptive() -> Section:
     shares = ", ".join(f"{100 * share:g}" for share in adaptive.SHARES[:-1])
     most = f"{100 * adaptive.SHARES[-1]:g}%"
     futility = ", ".join(f"{bound:g}" for bound in adaptive.FUTILITY)
-    yield Section(
+    return Section(
         "adaptive",
         "Adaptive runs",
         (
@@ -326,8 +490,12 @@ def _adaptive() -> Iterator[Section]:
     )
 
 
-def _evidence() -> Iterator[Section]:
-    yield Section(
+def _evidence() -> Section:
+    terms = []
+    for level, meaning in explain.definitions(LEVELS):
+        # The document ends each meaning with a full stop.
+        terms.append((level.label, meaning[0].lower() + meaning[1:].removesuffix(".")))
+    return Section(
         "evidence",
         "Evidence",
         (
@@ -361,71 +529,7 @@ def _evidence() -> Iterator[Section]:
             f" from” is the true gap that gets “watch” or “overfit” in {_pp(LEVELS.power)}% of"
             " cases.",
         ),
-        tuple((level.label, _as_term(meaning)) for level, meaning in explain.definitions(LEVELS)),
-    )
-
-
-def _as_term(meaning: str) -> str:
-    """Return an explanation as the meaning of a term, which the document ends with a full stop."""
-    return meaning[0].lower() + meaning[1:].removesuffix(".")
-
-
-def _adjusted() -> Iterator[Section]:
-    yield Section(
-        "adjusted",
-        "Adjusted gap",
-        (
-            "The adjusted gap is the public score minus the public score that reference models of"
-            " the same private score lead to expect. So a private set that is harder"
-            " disadvantages no model. References are models that maintainers consider not fitted"
-            " to the public set; the board gives the reason for each. At least"
-            f" {statistics.FEWEST_REFERENCES} must be of other lineages than the model's own, else"
-            " only the raw gap is shown. A reference that looks fitted to the public set is set"
-            " aside and named.",
-            "Where all models have outcomes for each item, each reference has a contrast: how much"
-            " likelier it answers a public item than a private one that is as easy for the other"
-            " references, in logits. The contrasts are regressed on ability (random effects, τ² by"
-            " Paule and Mandel; the corrected information criterion chooses between a constant and"
-            " a line), because sets that discriminate differently shift strong and weak models"
-            " differently. That gives the contrast δ₀ of a model of this ability that is not"
-            " fitted, with its variance v. The model is then tested by the score statistic at δ₀:"
-            " U is the number of its right public answers less those expected, I its information."
-            " The statistic grows with each right public answer, up to the last.",
-            "Elsewhere the contrast is the difference of the logits of both scores, and f its"
-            " regression (up to a parabola) plus the private logit.",
-            "Each lineage of references has one vote: the degrees of freedom and τ² are those of"
-            " lineages, because models of a lineage err together. At least"
-            f" {statistics.FEWEST_VOTES} lineages are needed. A model is not tested if its private"
-            " score is beyond those of all references by more than sampling explains (1.96 standard"
-            " errors), nor if it is outside"
-            f" {_pp(of_counts.LOWEST)}% to {_pp(of_counts.HIGHEST)}%.",
-            "“Changes with n references” is the smallest number of references which, if they were"
-            f" fitted to the public set by {_pp(fragility.CONTAMINATION)} pp, would change the"
-            " level. It is found by counts, in closes of up to"
-            f" {LARGEST_TRIED} runs.",
-        ),
-        code="by items   t = U / √(I + I² v)        v = τ² + Var δ₀\n"
-        "by counts  t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))"
-        "        x, y: logits of private and public",
-    )
-
-
-def _likelihood() -> Iterator[Section]:
-    yield Section(
-        "likelihood",
-        "Does the gap go with the likelihood?",
-        (
-            "Weights that were trained on the public items give their texts a higher likelihood."
-            " Better models give any text a higher likelihood too. So a board states two"
-            " associations: of the gap with the log-likelihood of the public items, and of the"
-            " gap with the difference, public minus private, in which a model's general strength"
-            " cancels.",
-            f"From {likelihoods.FEWEST} models on, it gives Spearman's and Kendall's correlations"
-            " with their intervals, Spearman's also by a bootstrap that draws whole families"
-            " (bias-corrected and accelerated), without the models that solve less than"
-            f" {likelihoods.STRONG:.0%} of the public set, with size and private score held fixed,"
-            " and with each family left out in turn. No evidence level depends on them.",
-        ),
+        tuple(terms),
     )
 
 
@@ -486,115 +590,5 @@ def _leaks() -> Iterator[Section]:
             ("in part", "it had been shown some; compared if either side has a whole part"),
             ("all", "it had been shown every item; nothing new to compare"),
             ("not known", "the published logs do not state for each item when this run showed it"),
-        ),
-    )
-
-
-def _comparisons() -> Iterator[Section]:
-    yield Section(
-        "paired",
-        "Two models on the same items",
-        (
-            "Two models are compared on the items that both were asked. Only items that one has"
-            " right and the other has not tell them apart. If the models were equally good, each"
-            " of these items would be as likely to favour the one as the other: the p-value is"
-            " McNemar's exact test, two-sided. It is for one pair of models and not corrected for"
-            " how many are compared; the ranks are.",
-            "On a sealed set only weights that were run here are compared, and the result is"
-            " coarse: p ≤ .001, .01, .05 or above, and an interval rounded outwards to half a"
-            " point. Exact counts for each pair of runs would let crafted weights carry more of"
-            " the sealed items out than two scores do.",
-            "The public items are also compared in thirds by difficulty: by the share of the other"
-            f" ranked models, {difficulty.FEWEST_OTHERS} or more, that had an item right. On a"
-            " sealed set each third would be three more results for every pair of models, and none"
-            " is published.",
-            "The gaps of two models differ by their difference on the public set less that on the"
-            " sealed set. The sets have other items, so the two estimates are independent, and"
-            " their intervals are joined as Newcombe does for two shares.",
-        ),
-    )
-    yield Section(
-        "overlap",
-        "Overlap with corpora",
-        (
-            "Maintainers may publish which items of a public set stand in a corpus, as"
-            " `holdfast overlap` finds them: words in a row, word problems with nearly the same"
-            " numbers and similar words, programs with like syntax trees. A run's score on these"
-            " and on all other items may stand next to them. A match is a reason to read both"
-            " texts, not evidence of training, and it changes no level. Sealed sets have none.",
-        ),
-    )
-    yield Section(
-        "efficiency",
-        "Efficient frontier",
-        (
-            "A model is on the frontier if no other ranked model has as high a private score with"
-            " fewer parameters, and none of its size a higher one. Equals are on it together. A"
-            " model of unknown size, such as most endpoints, is neither on it nor off it.",
-            "A second frontier is against tokens: all that a system reads and writes for a public"
-            " item, of every sample and by every model in it. Sealed items are not counted, because"
-            " weights could carry them out by numbers of tokens. Tokenizers differ, and an"
-            " endpoint's tokens are those that it states: they compare costs, not work.",
-        ),
-    )
-
-
-def _order() -> Iterator[Section]:
-    yield Section(
-        "first-run",
-        "Which run ranks",
-        (
-            "A model has one row, that of its first official run: the first complete run by the"
-            " pair's own protocol whose cohort was closed. Runs of one cohort are in the order in"
-            " which they were queued. A run that no longer counts, because it was retracted or"
-            " all its items were retired, gives its place to the next.",
-            f"A run that is submitted less than {LATER_TRY_DAYS} days after the ranked one is a"
-            " later try. It is decided and published, but it never ranks. The row is marked with"
-            " the number of complete runs, retracted ones included, and the model's page states"
-            " the range of the later tries' scores. So the best of several tries cannot rank. A"
-            f" run that is submitted {LATER_TRY_DAYS} days after the ranked one or later takes the"
-            " row once it is decided, whether it is better or worse; the page then names the run"
-            " that it replaced. The evidence level stays with the first run that was tested.",
-            "Equal weights have one run, under whatever name. Other weights under the same name"
-            " are a later try, so a new version needs a name of its own. Then it has a row of its"
-            " own, and the page states how many runs of other models of the same lineage the"
-            f" organisation had within {LATER_TRY_DAYS} days.",
-            "The prior exposure of an endpoint, and the test over all its runs, are those of its"
-            " newest decided run: they only grow.",
-        ),
-    )
-    yield Section(
-        "ranks",
-        "Ranks",
-        (
-            "Models are ranked by private score. A range such as 2–3 means that the scores are"
-            " too close, on so many items, to decide between these places, judged on the private"
-            " items that both models were asked. It goes from 1 + the number of models that are"
-            " better beyond chance, to the number of models minus those that are worse. Up to"
-            f" {ranksets.EXACT_UP_TO} models all ranges hold at once with {_pp(intervals.LEVEL)}%"
-            " confidence (largest studentised difference, stepped down, multiplier bootstrap:"
-            " Mogstad, Romano, Shaikh and Wilhelm, 2024); beyond, each holds by itself (method"
-            f" `{METHOD}`).",
-        ),
-    )
-    yield Section(
-        "families",
-        "Families",
-        (
-            "A family's mean gap is estimated with random effects, with the errors that its"
-            " members share because they answered the same items, and with Hartung and Knapp's"
-            f" interval. A family with fewer than {meta.FEWEST_MEMBERS} members has no interval"
-            " and no test.",
-            "Where models are compared with references, the mean is over the adjusted gaps of the"
-            " members that were compared; the others are left out. The standard error of an"
-            " adjusted gap is read from its interval, and the errors of two members are taken to"
-            f" correlate by {of_counts.SHARED_ERRORS:g}, as measured between models on"
-            " random halves of one set (.335) and rounded up. Adjusted gaps correlate less (.08"
-            " there), so the interval is rather too wide than too narrow. Elsewhere the mean is"
-            " over raw gaps, and the correlation is computed from the items that all members were"
-            " asked; where these are not known it is taken to be the same. A family is red if its"
-            " mean is above"
-            f" zero by an interval that is corrected for all families with"
-            f" {meta.FEWEST_MEMBERS} members or more (Bonferroni).",
         ),
     )

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.actions import status
+from leaderboard.submissions.actions import overdue_watches, status
 from leaderboard.submissions.actions.monitoring import Status
 from leaderboard.submissions.exposure_report import Reveal, report_exposure
 from leaderboard.submissions.models import Delivery, RefusedReport, Run
@@ -61,14 +61,22 @@ def _of_pools(now: Status) -> Iterator[Metric]:
         "Evaluators that are registered, announce themselves, take runs, are cordoned.",
         labels=["pool", "state"],
     )
+    endpoints = GaugeMetricFamily(
+        "holdfast_endpoint_runs",
+        "Places for runs of endpoints, apart from weights, and such runs.",
+        labels=["pool", "state"],
+    )
     for pool in now.pools:
         oldest.add_metric([pool.name], _age(pool.oldest))
         evaluators.add_metric([pool.name, "registered"], pool.registered)
         evaluators.add_metric([pool.name, "live"], pool.live)
         evaluators.add_metric([pool.name, "in_service"], pool.in_service)
         evaluators.add_metric([pool.name, "cordoned"], pool.cordoned)
+        endpoints.add_metric([pool.name, "places"], pool.endpoint_places)
+        endpoints.add_metric([pool.name, "running"], pool.endpoints_running)
     yield oldest
     yield evaluators
+    yield endpoints
 
 
 def _of_runs() -> Iterator[Metric]:
@@ -99,7 +107,9 @@ def _of_cohorts() -> Iterator[Metric]:
         "Time since the first result that waits for the close of its board.",
         labels=["pair"],
     )
-    waiting = Run.objects.filter(state=RunState.GRADED, submission__pair__withdrawn_at=None)
+    waiting = Run.objects.of_authors().filter(
+        state=RunState.GRADED, submission__pair__withdrawn_at=None
+    )
     first = waiting.order_by().values_list("submission__pair__slug").annotate(Min("ended_at"))
     for slug, moment in first:
         ages.add_metric([slug], _age(moment))
@@ -121,6 +131,11 @@ def _of_programs(now: Status) -> Iterator[Metric]:
     for code in sorted(set(codes)):
         problems.add_metric([code], codes.count(code))
     yield problems
+    yield GaugeMetricFamily(
+        "holdfast_watches_overdue",
+        "Watched endpoints whose last time was missed or has not come.",
+        value=len(overdue_watches()),
+    )
     refused = GaugeMetricFamily(
         "holdfast_refused_reports", "Reports that were refused, by code.", labels=["code"]
     )

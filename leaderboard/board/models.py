@@ -14,6 +14,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.rows import WHY, EmbargoNote, NotRanked, Row, Unranked, Why
 from leaderboard.board.sorts import SORTS
 from leaderboard.charts.frontier import Size, Sized
+from leaderboard.charts.points import SIMILAR
 from leaderboard.evidence.models import ACCESS, BoardPanel, WriteOnce
 from leaderboard.evidence.summaries import DecidedBy, FamilyLine, Likelihood, SurestGap
 from leaderboard.evidence.vocabulary import Evidence
@@ -42,43 +43,44 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
         .order_by("submission__model__name", "-queued_at", "-pk")
         .distinct("submission__model__name")
     )
-    named: list[Unranked] = []
-    pending: Counter[Why] = Counter()
     embargoes = list(
         Embargo.objects.active()
         .filter(submission__pair=pair)
         .select_related("submission", "because_of")
         .order_by("submission__created", "pk")
     )
-    held = {one.submission_id for one in embargoes if one.decided_at}
+    held = {embargo.submission_id for embargo in embargoes if embargo.decided_at}
+    named: list[Unranked] = []
+    pending: Counter[Why] = Counter()
     for run in runs:
         why = "embargo" if run.submission_id in held else _why_unranked(run, pair)
         if why is None:
             continue
-        if run.state == RunState.RANKED:
-            named.append(_unranked(run, why))
-        else:
+        if run.state != RunState.RANKED:
             pending[why] += 1
-    notes = tuple(_note(one) for one in embargoes)
-    return NotRanked(tuple(named), {why: pending[why] for why in WHY if pending[why]}, notes)
-
-
-def _note(embargo: Embargo) -> EmbargoNote:
-    return EmbargoNote(
-        submitted=embargo.submission.created.date(),
-        until=(embargo.ends or embargo.until).date(),
-        decided=embargo.decided_at is not None,
-    )
-
-
-def _unranked(run: Run, why: Why) -> Unranked:
-    model = run.submission.model
-    return Unranked(
-        model=model.name,
-        organisation=model.organisation.name,
-        verified=model.organisation.verified is not None,
-        access=ACCESS[Submission.Kind(run.submission.kind)],
-        why=why,
+            continue
+        model = run.submission.model
+        named.append(
+            Unranked(
+                model=model.name,
+                organisation=model.organisation.name,
+                verified=model.organisation.verified is not None,
+                access=ACCESS[Submission.Kind(run.submission.kind)],
+                why=why,
+            )
+        )
+    notes = [
+        EmbargoNote(
+            submitted=embargo.submission.created.date(),
+            until=embargo.held_until.date(),
+            decided=embargo.decided_at is not None,
+        )
+        for embargo in embargoes
+    ]
+    return NotRanked(
+        named=tuple(named),
+        pending={why: pending[why] for why in WHY if pending[why]},
+        embargoes=tuple(notes),
     )
 
 
@@ -99,36 +101,35 @@ def _may_wait(pair: SetPair) -> models.Q:
     waits = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
     failed = models.Q(state=RunState.FAILED, fault=Fault.OURS)
     out = models.Q(retracted=True) | models.Q(post_release=True)
-    asked = list(Run.objects.filter(waits | failed | out).values_list("submission", flat=True))
+    asked = list(
+        Run.objects.of_authors().filter(waits | failed | out).values_list("submission", flat=True)
+    )
     known = Submission.objects.filter(pk__in=asked).values_list("model", flat=True)
     return models.Q(submission__model__in=set(known))
 
 
 def _why_unranked(run: Run, pair: SetPair) -> Why | None:
+    """Return the reason why a run without a row has none; None for one that is not counted."""
     if run.retracted:
         return "retracted"
     if run.post_release:
         return "post_release"
-    if run.state in (RunState.GRADED, RunState.RANKED):
-        return _why_left_out(run, pair)
     if run.state == RunState.FAILED:
         return "incomplete" if run.fault == Fault.OURS else None
-    return _UNDER_WAY.get(RunState(run.state))
+    is_graded = run.state in (RunState.GRADED, RunState.RANKED)
+    if is_graded and pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
+        return "regraded"
+    if run.state == RunState.RANKED:
+        return "retired" if pair.private.version else None
+    return _WHY_BY_STATE.get(RunState(run.state))
 
 
-_UNDER_WAY: Mapping[RunState, Why] = {
+_WHY_BY_STATE: Mapping[RunState, Why] = {
     RunState.QUEUED: "waiting",
     RunState.LEASED: "running",
     RunState.RUNNING: "running",
+    RunState.GRADED: "graded",
 }
-
-
-def _why_left_out(run: Run, pair: SetPair) -> Why | None:
-    if pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
-        return "regraded"
-    if run.state == RunState.GRADED:
-        return "graded"
-    return "retired" if pair.private.version else None
 
 
 BATCH = 2000
@@ -145,6 +146,11 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         """Return the newest snapshot of ``pair``; it is finished, as all are written whole."""
         return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
+    def newest(self) -> Self:
+        """Return the newest snapshot of each benchmark."""
+        readable = self.filter(method__startswith=READABLE)
+        return readable.order_by("pair", "-pk").distinct("pair")
+
     def without_families(self) -> Self:
         """Read the families only when they are asked for: of a large board they are long."""
         return self.defer("families")
@@ -153,11 +159,8 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
         """Save a ranking, best private score first, as a new snapshot."""
         counts = Counter(row.evidence for row in ranking)
-        snapshot = self.create(
-            counts=dict(counts),
-            options={name: _options(ranking, name) for name in LISTED},
-            **fields,
-        )
+        options = {column: _options(ranking, column) for column in LISTED}
+        snapshot = self.create(counts=dict(counts), options=options, **fields)
         rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
         SnapshotRow.objects.bulk_create(rows, batch_size=BATCH)
         return snapshot
@@ -169,10 +172,11 @@ LISTED = ("family", "organisation", "protocol")
 
 def _options(ranking: Sequence[Row], column: str) -> dict[str, Any]:
     """Return the commonest values of a column; ``complete`` if they are all."""
-    counted = Counter(value for row in ranking if (value := getattr(row, column)))
-    ordered = sorted(counted, key=lambda value: (-counted[value], value))
-    listed = sorted(ordered[:MOST_OPTIONS], key=str.lower)
-    return {"values": listed, "complete": len(ordered) <= MOST_OPTIONS}
+    values = [getattr(row, column) for row in ranking]
+    counts = Counter(value for value in values if value)
+    commonest = sorted(counts, key=lambda value: (-counts[value], value))
+    listed = sorted(commonest[:MOST_OPTIONS], key=str.lower)
+    return {"values": listed, "complete": len(commonest) <= MOST_OPTIONS}
 
 
 class Snapshot(WriteOnce):
@@ -232,6 +236,22 @@ class Snapshot(WriteOnce):
         bodies = dict(found.values_list("position", "body"))
         return mark_verified(_read(bodies[at]) for at in positions if at in bodies)
 
+    def first_models(self, most: int) -> list[str]:
+        """Return the names of the models with the best ranks."""
+        return list(self.rows.order_by("position").values_list("model", flat=True)[:most])
+
+    def peers_of(self, row: Row, most: int) -> tuple[list[Row], int]:
+        """Return a row and those nearest in public score, by rank, and how many are similar in
+        all."""
+        public = row.public.accuracy
+        similar = self.rows.similar_to(public)
+        difference = models.F("public") - models.Value(public)
+        distance = models.Func(difference, function="ABS", output_field=models.FloatField())
+        nearest = similar.exclude(model=row.model).order_by(distance, "position")[: most - 1]
+        peers = [row, *mark_verified(peer.read() for peer in nearest)]
+        peers.sort(key=lambda peer: (-peer.private.accuracy, peer.model))
+        return peers, similar.count()
+
     def row_of(self, model: str) -> Row | None:
         """Return the row of one model; None where it has none."""
         row = self.rows.filter(model=model).first()
@@ -288,13 +308,20 @@ An entry of an index has 2,700 bytes at most, so that not all texts fit.
 """
 
 
-def _sort_indexes() -> list[models.Index]:
-    """Return an index for each order of :data:`SORTS`; that of ``position`` is unique anyway."""
-    return [
-        models.Index(models.F("snapshot"), *sort.order_by, name=f"row_sorted_{name}")
-        for name, sort in SORTS.items()
-        if name != "private"
-    ]
+SORT_INDEXES = tuple(
+    models.Index(models.F("snapshot"), *sort.order_by, name=f"row_sorted_{name}")
+    for name, sort in SORTS.items()
+    if name != "private"
+)
+"""Index for each order of :data:`SORTS`; that of ``position`` is unique anyway."""
+
+
+class SnapshotRowQuerySet(models.QuerySet["SnapshotRow"]):
+    """Rows of snapshots."""
+
+    def similar_to(self, public: float) -> Self:
+        """Return the rows with a public score similar to ``public``."""
+        return self.filter(public__range=(public - SIMILAR, public + SIMILAR))
 
 
 class SnapshotRow(WriteOnce):
@@ -334,6 +361,8 @@ class SnapshotRow(WriteOnce):
     organisation_key = models.CharField(max_length=400, db_collation="C")
     search = models.TextField()
 
+    objects = SnapshotRowQuerySet.as_manager()
+
     class Meta:
         constraints = (
             models.UniqueConstraint(
@@ -343,7 +372,7 @@ class SnapshotRow(WriteOnce):
         indexes = (
             models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),
             models.Index(fields=["snapshot", "family", "position"], name="row_of_family"),
-            *_sort_indexes(),
+            *SORT_INDEXES,
         )
 
     def __str__(self) -> str:

@@ -83,6 +83,13 @@ class GraderScore(Wire, frozen=True, kw_only=True):
     private_n: int
     gap: float
 
+    @property
+    def cell(self) -> str:
+        """Counts on both sets as text; a column for each grader would come and go."""
+        public = f"{self.public_right}/{self.public_n}"
+        private = f"{self.private_right}/{self.private_n}"
+        return f"{self.grader}: public {public}, private {private}"
+
 
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its
@@ -145,6 +152,16 @@ class Row(Wire, frozen=True, kw_only=True):
     replaced: ReplacedRun | None = None
     lineage_runs: int = 0
 
+    def runs_of_model(self) -> dict[str, Any]:
+        """Return the ranked run and the model's other runs on the pair as JSON data."""
+        return {
+            "run": self.run,
+            "complete": self.tries,
+            "later": self.later and self.later.to_dict(),
+            "replaced": self.replaced and self.replaced.to_dict(),
+            "lineage_runs": self.lineage_runs,
+        }
+
     @property
     def item_selection(self) -> str:
         """Return the items that the private score is over, in words."""
@@ -152,7 +169,9 @@ class Row(Wire, frozen=True, kw_only=True):
         asked = policy.ITEM_SELECTIONS[self.tier]
         if stages and self.tier == policy.STAGED_TIER:
             asked += f", {stages[0]} of {stages[1]} stages"
-        return asked + (f", version {self.version}" if self.version else "")
+        if self.version:
+            asked += f", version {self.version}"
+        return asked
 
     @property
     def step(self) -> int:

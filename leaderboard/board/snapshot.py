@@ -1,6 +1,6 @@
 """From complete runs to a finished ranking of what we ran."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isnan
@@ -19,9 +19,6 @@ from leaderboard.evidence import statistics
 from leaderboard.evidence.entries import (
     LEVEL,
     Entry,
-    Graded,
-    StagedRuns,
-    Strata,
     effective,
     facts,
     matrix,
@@ -36,7 +33,6 @@ from leaderboard.evidence.leaks import (
 )
 from leaderboard.evidence.model_runs import published
 from leaderboard.evidence.models import (
-    AdaptiveResult,
     Adjusted,
     BoardPanel,
     Cohort,
@@ -55,7 +51,7 @@ from leaderboard.evidence.summaries import (
     SurestGap,
 )
 from leaderboard.evidence.vocabulary import Evidence, Levels
-from leaderboard.submissions.models import PassAt, SampleMean
+from leaderboard.submissions.models import SampleMean
 
 METHOD = "board-11"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a
@@ -82,6 +78,19 @@ class Draft:
     decided: tuple[DecidedBy, ...] = ()
     surest: tuple[SurestGap, ...] = ()
 
+    @classmethod
+    def stored(cls, snapshot: Snapshot) -> "Draft":
+        """Read the ranking that a snapshot was saved from."""
+        return cls(
+            rows=snapshot.ranking(),
+            panel=snapshot.facts(),
+            families=snapshot.pooled(),
+            likelihood=snapshot.association(),
+            inputs_hash=snapshot.inputs_hash,
+            decided=snapshot.decided_by(),
+            surest=snapshot.surest_gaps(),
+        )
+
     def save(self, pair: SetPair) -> Snapshot:
         """Write it down as the newest snapshot of ``pair``."""
         return Snapshot.objects.write(
@@ -103,14 +112,16 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     scored.sort(key=lambda pair: (-pair[1].accuracy, pair[0].model))
     ordered = [entry for entry, _ in scored]
     scores = [score for _, score in scored]
-    places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
-    public = sorted((entry.public_share for entry in ordered), reverse=True)
-    first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
-    staged = _staged(ordered)
-    rows = [
-        _row(entry, private, place, first[entry.public_share], staged)
-        for entry, private, place in zip(ordered, scores, places, strict=True)
-    ]
+    standings = _within_noise(_standings(ordered, scores), scores)
+    public_ranks: dict[float, int] = {}
+    public_shares = sorted((entry.public_share for entry in ordered), reverse=True)
+    for rank, public_share in enumerate(public_shares, start=1):
+        public_ranks.setdefault(public_share, rank)
+    staged = _staged_contrasts(ordered)
+    rows = []
+    for entry, private, standing in zip(ordered, scores, standings, strict=True):
+        public_rank = public_ranks[entry.public_share]
+        rows.append(_row(entry, private, standing, public_rank, staged.get(entry.run)))
     return tuple(_with_corrections(rows))
 
 
@@ -155,18 +166,19 @@ def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
     errors = []
     for row, judged in tested:
         low, high = judged.gap_interval or row.interval
-        gaps.append(judged.adjusted.gap if judged.gap_interval and judged.adjusted else row.gap)
+        adjusted = judged.adjusted if judged.gap_interval else None
+        gaps.append(adjusted.gap if adjusted else row.gap)
         errors.append((high - low) / (2 * z))
-    estimates = statistics.shrunken(gaps, errors)
-    overfit = sorted(
-        (z * estimate.se - estimate.gap, row.model, estimate.gap)
-        for estimate, (row, judged) in zip(estimates, tested, strict=False)
-        if judged.evidence == Evidence.OVERFIT and not judged.first
-    )
+    overfit = []
+    for estimate, (row, judged) in zip(statistics.shrunken(gaps, errors), tested, strict=False):
+        if judged.evidence == Evidence.OVERFIT and not judged.first:
+            lower_end = estimate.gap - z * estimate.se
+            overfit.append((-lower_end, row.model, estimate.gap))
+    overfit.sort()
     return tuple(SurestGap(model=model, gap=gap) for _, model, gap in overfit[:MOST_SUREST])
 
 
-def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
+def _standings(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
     """Return the standing of each: from the items that two models share, or by overlapping
     intervals where only counts are known of one.
 
@@ -174,54 +186,64 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     blocks.
     """
     intervals = [statistics.Interval(*score.interval) for score in scores]
-    places = statistics.standings([score.accuracy for score in scores], intervals)
+    standings = statistics.standings([score.accuracy for score in scores], intervals)
     by_items = [at for at, entry in enumerate(entries) if entry.outcomes]
     if not by_items:
-        return places
+        return standings
     _, private = matrix([entries[at] for at in by_items])
-    others = [interval for at, interval in enumerate(intervals) if not entries[at].outcomes]
-    for at, held in zip(by_items, statistics.rank_sets(private, LEVEL, SEED), strict=True):
-        above = sum(other.low > intervals[at].high for other in others)
-        not_below = sum(other.high >= intervals[at].low for other in others)
-        rank = places[at].rank
-        low, high = held.low + above, held.high + not_below
-        places[at] = statistics.Standing(rank, min(rank, low), max(rank, high))
-    return places
+    rank_sets = statistics.rank_sets(private, LEVEL, SEED)
+    by_counts = [interval for at, interval in enumerate(intervals) if not entries[at].outcomes]
+    for at, rank_set in zip(by_items, rank_sets, strict=True):
+        own = intervals[at]
+        above = sum(other.low > own.high for other in by_counts)
+        not_below = sum(other.high >= own.low for other in by_counts)
+        rank = standings[at].rank
+        best = min(rank, rank_set.low + above)
+        worst = max(rank, rank_set.high + not_below)
+        standings[at] = statistics.Standing(rank, best, worst)
+    return standings
 
 
-def _beyond_noise(
-    places: Sequence[statistics.Standing], shares: Sequence[float]
+def _within_noise(
+    standings: Sequence[statistics.Standing], scores: Sequence[Score]
 ) -> list[statistics.Standing]:
-    """No two models stand apart that differ by less than the same weights do from themselves."""
-    floor, ascending = noise_floor().floor, np.sort(shares)
-    better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
-    worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
-    return [
-        statistics.Standing(
-            place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below))
-        )
-        for place, above, below in zip(places, better, worse, strict=True)
-    ]
+    """Widen the ranges of ranks, so that no two models stand apart that differ by less than the
+    same weights do from themselves."""
+    floor = noise_floor().floor
+    shares = np.asarray([score.accuracy for score in scores])
+    ascending = np.sort(shares)
+    better = len(shares) - np.searchsorted(ascending, shares + floor, side="left")
+    worse = np.searchsorted(ascending, shares - floor, side="right")
+    widened = []
+    for standing, above, below in zip(standings, better.tolist(), worse.tolist(), strict=True):
+        best = min(standing.best, 1 + above)
+        worst = max(standing.worst, len(shares) - below)
+        widened.append(statistics.Standing(standing.rank, best, worst))
+    return widened
 
 
 def _score(counts: OutcomeCounts, mean: SampleMean | None) -> Score:
     right, _, n = effective(counts, mean)
-    return Score(
+    score = Score(
         **counts.to_dict(),
         accuracy=share(counts, mean),
         interval=statistics.accuracy_interval(right, n, LEVEL),
-        samples=mean.samples if mean else 1,
-        samples_right=mean.right if mean else None,
-        standard_error=mean.error if mean else None,
-        pass_at=tuple(_pass_at(tries, mean, counts.n) for tries in mean.pass_at) if mean else (),
     )
-
-
-def _pass_at(tries: PassAt, mean: SampleMean, items: int) -> PassAtK:
-    interval = statistics.clustered_interval(
-        tries.value, tries.error, items=items, samples=mean.samples, level=LEVEL
+    if mean is None:
+        return score
+    pass_at = []
+    for tries in mean.pass_at:
+        interval = statistics.clustered_interval(
+            tries.value, tries.error, items=counts.n, samples=mean.samples, level=LEVEL
+        )
+        pass_at.append(PassAtK(k=tries.k, value=tries.value, interval=interval))
+    return replace(
+        score,
+        samples=mean.samples,
+        samples_right=mean.right,
+        standard_error=mean.error,
+        pass_at=tuple(pass_at),
     )
-    return PassAtK(k=tries.k, value=tries.value, interval=interval)
 
 
 def _private_score(entry: Entry) -> Score:
@@ -251,9 +273,13 @@ def _gap_interval(entry: Entry) -> statistics.Interval:
 
 
 def _worst_gap(entry: Entry) -> tuple[float, float]:
-    """Return the gaps between which truncated answers could move it, by the same private scores."""
+    """Return the gaps between which truncated answers could move it, by the same private scores.
+
+    A linked score stays as it is, so that the truncated public answers alone move its gap.
+    """
     if entry.adaptive:
-        return _worst_linked_gap(entry.public, entry.adaptive)
+        gap = entry.public.right / entry.public.n - entry.adaptive.score
+        return gap, gap + entry.public.truncated / entry.public.n
     public = effective(entry.public, entry.public_mean)
     fewest, most = (effective(counts, entry.mean) for counts in entry.private_range)
     least, _ = statistics.worst_case_gap(public, most)
@@ -261,21 +287,27 @@ def _worst_gap(entry: Entry) -> tuple[float, float]:
     return least, greatest
 
 
-def _worst_linked_gap(public: OutcomeCounts, linked: AdaptiveResult) -> tuple[float, float]:
-    """Return the gap of a linked score, moved by the truncated public answers alone."""
-    gap = public.right / public.n - linked.score
-    return gap, gap + public.truncated / public.n
-
-
 def _row(
     entry: Entry,
     private: Score,
-    place: statistics.Standing,
+    standing: statistics.Standing,
     public_rank: int,
-    staged: Mapping[str, StagedContrast],
+    staged: StagedContrast | None,
 ) -> Row:
     public = _score(entry.public, entry.public_mean)
-    gap = _gap_interval(entry)
+    gap_interval = _gap_interval(entry)
+    visible_gap = statistics.smallest_visible_gap(gap_interval, LEVEL)
+    judged = entry.judged
+    graders = []
+    for graded in entry.graders:
+        public_share = graded.public_right / graded.public_n
+        private_share = graded.private_right / graded.private_n
+        graders.append(GraderScore(**asdict(graded), gap=public_share - private_share))
+    leak = None
+    if entry.strata:
+        exposed = (entry.strata.exposed_right, entry.strata.exposed_n)
+        local = (entry.strata.local_right, entry.strata.local_n)
+        leak = LeakContrast(**asdict(entry.strata), **_leak_test(exposed, local))
     return Row(
         model=entry.model,
         organisation=entry.organisation,
@@ -289,132 +321,132 @@ def _row(
         tries=entry.tries,
         ended=entry.ended,
         run=entry.run,
-        rank=place.rank,
-        rank_range=(place.best, place.worst),
+        rank=standing.rank,
+        rank_range=(standing.best, standing.worst),
         public_rank=public_rank,
         private=private,
         public=public,
         gap=public.accuracy - private.accuracy,
-        interval=gap,
+        interval=gap_interval,
         worst=_worst_gap(entry),
-        smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
-        evidence=entry.judged.evidence if entry.judged else Evidence.PENDING,
-        judged=entry.judged,
+        smallest_visible_gap=max(visible_gap, noise_floor().floor),
+        evidence=judged.evidence if judged else Evidence.PENDING,
+        judged=judged,
         tier=entry.tier,
         version=entry.version,
         likelihood=entry.likelihood,
-        graders=tuple(_graded(one) for one in entry.graders),
+        graders=tuple(graders),
         within=entry.within,
         trained_on_public=entry.trained_on_public,
         later=entry.later,
         replaced=entry.replaced,
         lineage_runs=entry.lineage_runs,
-        adaptive=entry.judged.adaptive if entry.judged else None,
-        leak=_leak(entry.strata) if entry.strata else None,
-        prior_exposure=_prior_exposure(entry.prior_exposure, staged.get(entry.run)),
+        adaptive=judged.adaptive if judged else None,
+        leak=leak,
+        prior_exposure=_prior_exposure(entry.prior_exposure, staged),
     )
 
 
-def _leak(found: Strata) -> LeakContrast:
-    test = _test((found.exposed_right, found.exposed_n), (found.local_right, found.local_n))
-    return LeakContrast(**asdict(found), **test)
-
-
-def _staged(entries: Sequence[Entry]) -> dict[str, StagedContrast]:
-    """Return the contrasts of endpoints over all their runs.
+def _staged_contrasts(entries: Sequence[Entry]) -> dict[str, StagedContrast]:
+    """Return the contrasts of endpoints over all their runs, by the run that ranks.
 
     Items are as easy as weights that run here find them.
     """
-    endpoints = [entry for entry in entries if entry.staged]
+    endpoints = [(entry.run, entry.staged) for entry in entries if entry.staged]
     if not endpoints:
         return {}
     weights = [entry for entry in entries if entry.tier == JAIL_TIER and entry.outcomes]
-    easy = statistics.easiness(matrix(weights)[1]) if weights else None
-    return {entry.run: _staged_contrast(entry.staged, easy) for entry in endpoints if entry.staged}
-
-
-def _staged_contrast(runs: StagedRuns, easy: Floats | None) -> StagedContrast:
-    found = statistics.staged_leak(
-        np.array([values(outcomes) for outcomes in runs.outcomes]),
-        np.array([np.frombuffer(seen, np.uint8) > 0 for seen in runs.seen]),
-        easy,
-        compared=runs.compared,
-        comparisons=runs.comparisons,
-        level=LEVEL,
-    )
-    return StagedContrast(
-        runs=len(runs.outcomes),
-        comparisons=runs.comparisons,
-        share=found.share,
-        interval=found.interval,
-        p=found.p,
-        visible=found.visible if found.visible < 1 else None,
-    )
+    easiness = statistics.easiness(matrix(weights)[1]) if weights else None
+    contrasts = {}
+    for run, staged in endpoints:
+        leak = statistics.staged_leak(
+            np.array([values(outcomes) for outcomes in staged.outcomes]),
+            np.array([np.frombuffer(seen, np.uint8) > 0 for seen in staged.seen]),
+            easiness,
+            compared=staged.compared,
+            comparisons=staged.comparisons,
+            level=LEVEL,
+        )
+        contrasts[run] = StagedContrast(
+            runs=len(staged.outcomes),
+            comparisons=staged.comparisons,
+            share=leak.share,
+            interval=leak.interval,
+            p=leak.p,
+            visible=leak.visible if leak.visible < 1 else None,
+        )
+    return contrasts
 
 
 def _prior_exposure(
-    found: RunExposure | None, staged: StagedContrast | None
+    exposure: RunExposure | None, staged: StagedContrast | None
 ) -> PriorExposure | None:
-    if found is None:
+    if exposure is None:
         return None
-    sides, contrast = found.sides, None
+    sides = exposure.sides
+    contrast = None
     if sides:
-        test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
-        contrast = PriorExposureContrast(**asdict(sides), **test)
+        seen = (sides.seen_right, sides.seen_n)
+        fresh = (sides.fresh_right, sides.fresh_n)
+        contrast = PriorExposureContrast(**asdict(sides), **_leak_test(seen, fresh))
     return PriorExposure(
-        extent=found.extent,
-        before=found.before,
-        fresh=found.fresh,
-        since=found.since,
+        extent=exposure.extent,
+        before=exposure.before,
+        fresh=exposure.fresh,
+        since=exposure.since,
         contrast=contrast,
-        stages=found.stages,
+        stages=exposure.stages,
         staged=staged,
-        run=found.run,
-        items=found.items,
+        run=exposure.run,
+        items=exposure.items,
     )
 
 
-def _test(shown: tuple[int, int], unseen: tuple[int, int]) -> dict[str, Any]:
-    one = statistics.leak_contrast(shown, unseen, LEVEL)
-    visible = None if isnan(one.visible) else one.visible
-    return {"difference": one.difference, "interval": one.interval, "p": one.p, "visible": visible}
-
-
-def _graded(one: Graded) -> GraderScore:
-    public, private = one.public_right / one.public_n, one.private_right / one.private_n
-    return GraderScore(**asdict(one), gap=public - private)
+def _leak_test(shown: tuple[int, int], unseen: tuple[int, int]) -> dict[str, Any]:
+    """Return the fields that a contrast has of its test; both sides are right answers of items."""
+    contrast = statistics.leak_contrast(shown, unseen, LEVEL)
+    return {
+        "difference": contrast.difference,
+        "interval": contrast.interval,
+        "p": contrast.p,
+        "visible": None if isnan(contrast.visible) else contrast.visible,
+    }
 
 
 def build(pair: SetPair) -> Draft:
     """Rank the first official run of every model that was asked ``pair``."""
     entries = published(pair)
-    panel = _panel(pair)
+    cohorts = Cohort.objects.filter(pair=pair, grader=pair.board_grader)
+    newest_cohort = cohorts.order_by("pk").last()
+    panel = newest_cohort.facts() if newest_cohort else None
+    inputs = {
+        "method": METHOD,
+        "pair": pair.slug,
+        "grader": pair.board_grader,
+        "sets": [pair.public.digest, pair.private.digest],
+        "panel": panel and panel.to_dict(),
+        "noise_floor": noise_floor().floor,
+        "runs": sorted((facts(entry) for entry in entries), key=lambda run: str(run["model"])),
+    }
     rows = rank(entries)
-    likelihood = likelihoods.of_rows(rows)
     return Draft(
         rows=rows,
         panel=panel,
         families=families(entries, compared=bool(panel and panel.compares)),
-        likelihood=likelihood,
+        likelihood=likelihoods.of_rows(rows),
         decided=decided_by(rows),
         surest=surest_gaps(rows),
-        inputs_hash=_hash(pair, entries, panel),
+        inputs_hash=sha256(canonical_json(inputs)).hexdigest(),
     )
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
-    """Return True if a pair's newest ranking is reproduced bit for bit; ``None`` where they
+    """Return True if a pair's newest ranking is reproduced bit for bit; ``None`` where the inputs
     are others now."""
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
-    made = (
-        draft.rows, draft.panel, draft.families, draft.likelihood, draft.decided, draft.surest,
-    )  # fmt: skip
-    return made == (
-        snapshot.ranking(), snapshot.facts(), snapshot.pooled(), snapshot.association(),
-        snapshot.decided_by(), snapshot.surest_gaps(),
-    )  # fmt: skip
+    return draft == Draft.stored(snapshot)
 
 
 def families(entries: Sequence[Entry], *, compared: bool) -> tuple[FamilyLine, ...]:
@@ -424,33 +456,37 @@ def families(entries: Sequence[Entry], *, compared: bool) -> tuple[FamilyLine, .
     Where models are ``compared`` with references, adjusted gaps are pooled, and members without
     one are left out. Scores in steps and adaptive runs always are.
     """
-    members: dict[str, list[Entry]] = {}
+    lineages: dict[str, list[Entry]] = {}
     for entry in entries:
-        counts = _adjusted(entry) is not None if compared else not entry.step
-        if entry.family and counts and not entry.adaptive:
-            members.setdefault(entry.family, []).append(entry)
-    pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
-    lines = [_family(family, own, pooled, compared) for family, own in members.items()]
-    return tuple(sorted(lines, key=lambda line: (-(line.peers or line.raw).estimate, line.family)))
+        has_gap = _adjusted(entry) is not None if compared else not entry.step
+        if entry.family and has_gap and not entry.adaptive:
+            lineages.setdefault(entry.family, []).append(entry)
+    pooled = sum(len(members) >= FEWEST_POOLED for members in lineages.values())
+    lines = [_family(family, members, pooled, compared) for family, members in lineages.items()]
+    lines.sort(key=lambda line: (-(line.peers or line.raw).estimate, line.family))
+    return tuple(lines)
 
 
 def _adjusted(entry: Entry) -> Adjusted | None:
     """Return the adjusted gap of an exact score that was compared with references, else None."""
     judged = entry.judged
-    return judged.adjusted if judged and judged.basis == "panel" and not entry.step else None
+    if judged is None or judged.basis != "panel" or entry.step:
+        return None
+    return judged.adjusted
 
 
-def _family(family: str, own: Sequence[Entry], pooled: int, compared: bool) -> FamilyLine:
-    gaps = [one.public_share - one.private_share for one in own]
-    raw = _pooled(gaps, _covariance(own), pooled)
+def _family(family: str, members: Sequence[Entry], pooled: int, compared: bool) -> FamilyLine:
+    """Return the mean gap of one lineage; ``pooled`` counts the lineages that have an interval."""
+    gaps = [entry.public_share - entry.private_share for entry in members]
+    raw = _pooled(gaps, _raw_covariance(members), pooled)
     peers = None
     if compared:
-        adjusted = [gap for one in own if (gap := _adjusted(one))]
+        adjusted = [gap for gap in map(_adjusted, members) if gap]
         gaps = [gap.gap for gap in adjusted]
         peers = _pooled(gaps, _adjusted_covariance(adjusted), pooled)
     return FamilyLine(
         family=family,
-        members=len(own),
+        members=len(members),
         higher=sum(gap > 0 for gap in gaps),
         p_sign=statistics.sign_test(gaps),
         raw=raw,
@@ -461,7 +497,8 @@ def _family(family: str, own: Sequence[Entry], pooled: int, compared: bool) -> F
 def _pooled(gaps: Sequence[float], covariance: Floats, families: int) -> PooledGap:
     """Return a mean gap; ``above`` is by the interval that so many ``families`` together need."""
     mean = statistics.family_gap(gaps, covariance, LEVEL)
-    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(families, 1)).interval
+    corrected_level = 1 - (1 - LEVEL) / max(families, 1)
+    wide = statistics.family_gap(gaps, covariance, corrected_level).interval
     return PooledGap(
         estimate=mean.estimate,
         interval=mean.interval,
@@ -477,40 +514,27 @@ def _adjusted_covariance(gaps: Sequence[Adjusted]) -> Floats:
     A verdict does not state how the errors of two models go together, so they correlate as in
     tables without items. They have the references' error in common as well as the items.
     """
-    reach = 2 * intervals.critical_value(LEVEL)
-    errors = [(high - low) / reach for low, high in (gap.interval for gap in gaps)]
+    z = intervals.critical_value(LEVEL)
+    errors = []
+    for gap in gaps:
+        low, high = gap.interval
+        errors.append((high - low) / (2 * z))
     return statistics_of_counts.with_shared_errors(np.square(errors))
 
 
-def _covariance(own: Sequence[Entry]) -> Floats:
-    """From the items that all members were asked; where these are too few, as if each had items of
-    its own."""
-    if all(one.outcomes and one.public_outcomes for one in own):
-        sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
-        if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
-            return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
-    sides_of = []
-    for one in own:
-        public = effective(one.public, one.public_mean)
-        private = effective(one.private, one.mean)
-        sides_of.append(statistics.Sides(public.right, public.n, private.right, private.n))
-    return statistics_of_counts.gap_covariance(sides_of)
-
-
-def _panel(pair: SetPair) -> BoardPanel | None:
-    """Return the panel of the newest cohort; None before the first close."""
-    cohort = Cohort.objects.filter(pair=pair, grader=pair.board_grader).order_by("pk").last()
-    return cohort.facts() if cohort else None
-
-
-def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> str:
-    inputs = {
-        "method": METHOD,
-        "pair": pair.slug,
-        "grader": pair.board_grader,
-        "sets": [pair.public.digest, pair.private.digest],
-        "panel": panel and panel.to_dict(),
-        "noise_floor": noise_floor().floor,
-        "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
-    }
-    return sha256(canonical_json(inputs)).hexdigest()
+def _raw_covariance(members: Sequence[Entry]) -> Floats:
+    """Return the covariance of raw gaps from the items that all members were asked; where these are
+    too few, as if each had items of its own."""
+    if all(entry.outcomes and entry.public_outcomes for entry in members):
+        shared = []
+        for outcomes in matrix(members):
+            asked_of_all = np.isfinite(outcomes).all(axis=0)
+            shared.append(outcomes[:, asked_of_all])
+        if min(outcomes.shape[1] for outcomes in shared) >= FEWEST_SHARED:
+            return statistics.shared_covariance(*shared) + 1e-9 * np.eye(len(members))
+    counts = []
+    for entry in members:
+        public = effective(entry.public, entry.public_mean)
+        private = effective(entry.private, entry.mean)
+        counts.append(statistics.Sides(public.right, public.n, private.right, private.n))
+    return statistics_of_counts.gap_covariance(counts)

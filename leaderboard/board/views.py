@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.db.models import F, FloatField, Func, Value
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
@@ -32,9 +31,10 @@ from leaderboard.board.lookup import (
 )
 from leaderboard.board.models import Snapshot, mark_verified
 from leaderboard.board.rows import Row
+from leaderboard.board.watched import watched
 from leaderboard.caching import cached_for_visitors
 from leaderboard.charts.chart_pages import size_links
-from leaderboard.charts.points import LEVEL_CLASSES, SIMILAR
+from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
@@ -66,9 +66,13 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Render the ranking of one pair."""
     board = _board_or_404(request, slug)
     query = BoardQuery.from_dict(request.GET)
-    pages = Paginator(query.positions(board.snapshot), PAGE_ROWS)
+    snapshot = board.snapshot
+    pages = Paginator(query.positions(snapshot), PAGE_ROWS)
     page = pages.get_page(query.page)
-    rows = board.snapshot.rows_at(list(page)) if board.snapshot else []
+    rows = snapshot.rows_at(list(page)) if snapshot else []
+    surest = snapshot.surest_gaps() if snapshot else ()
+    unranked = board.unranked.named
+    digest = board.pair.private.digest
     context = {
         "pair": board.pair,
         "query": query,
@@ -82,26 +86,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
             whole=query.axis == "whole",
             sorts=query.address(page=1, sort=""),
         ),
-        "choices": _choices(board.snapshot, query),
-        **_about(board),
-    }
-    return render(request, "board/board.html", context)
-
-
-def _board_or_404(request: HttpRequest, slug: str) -> Board:
-    board = board_of(request, slug)
-    if board is None:
-        raise Http404("no such pair")
-    return board
-
-
-def _about(board: Board) -> dict[str, Any]:
-    """Return all of a board's page that does not depend on the visitor's choices."""
-    snapshot = board.snapshot
-    surest = snapshot.surest_gaps() if snapshot else ()
-    unranked = board.unranked.named
-    digest = board.pair.private.digest
-    return {
+        "choices": _choices(snapshot, query),
         "snapshot": snapshot,
         "version": board.version,
         "cache_seconds": settings.PAGE_CACHE_SECONDS,
@@ -123,6 +108,14 @@ def _about(board: Board) -> dict[str, Any]:
         "close_rule": close_rule(board.pair),
         **(figures.of_board(snapshot) if snapshot else {}),
     }
+    return render(request, "board/board.html", context)
+
+
+def _board_or_404(request: HttpRequest, slug: str) -> Board:
+    board = board_of(request, slug)
+    if board is None:
+        raise Http404("no such pair")
+    return board
 
 
 def _decided(snapshot: Snapshot | None) -> list[dict[str, Any]]:
@@ -131,23 +124,26 @@ def _decided(snapshot: Snapshot | None) -> list[dict[str, Any]]:
     Before the first row is decided it is that of the levels in force.
     """
     groups = snapshot.decided_by() if snapshot else ()
+    if not groups:
+        return [_levels(LEVELS)]
     return [
         {
             "method": group.method,
             "rows": group.rows,
-            "power": f"{100 * group.levels.power:g}%",
-            "definitions": _labelled(group.levels),
             "chance": explain.chance(group),
+            **_levels(group.levels),
         }
         for group in groups
-    ] or [{"power": f"{100 * LEVELS.power:g}%", "definitions": _labelled(LEVELS)}]
-
-
-def _labelled(levels: Levels) -> list[tuple[str, str, str]]:
-    """Return label, CSS class and meaning of each evidence level."""
-    return [
-        (level.label, LEVEL_CLASSES[level], text) for level, text in explain.definitions(levels)
     ]
+
+
+def _levels(levels: Levels) -> dict[str, Any]:
+    """Return the power, and label, CSS class and meaning of each evidence level."""
+    definitions = [
+        (level.label, LEVEL_CLASSES[level], meaning)
+        for level, meaning in explain.definitions(levels)
+    ]
+    return {"power": f"{100 * levels.power:g}%", "definitions": definitions}
 
 
 def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
@@ -184,7 +180,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         "pair": found.pair,
         "names": names,
         "unknown": [name for name, row in zip(names, rows, strict=True) if name and not row],
-        "listed": _first_models(found.snapshot),
+        "listed": found.snapshot.first_models(MOST_SUGGESTED) if found.snapshot else [],
     }
     first, second = rows
     if found.snapshot and first and second and first.model != second.model:
@@ -200,14 +196,6 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
             "difficulty": _compared_thirds(comparison),
         }
     return render(request, "board/compare.html", context)
-
-
-def _first_models(snapshot: Snapshot | None) -> list[str]:
-    """Return the models that the form suggests, those of the best ranks."""
-    if snapshot is None:
-        return []
-    rows = snapshot.rows.order_by("position")
-    return list(rows.values_list("model", flat=True)[:MOST_SUGGESTED])
 
 
 def _compared_sets(comparison: "Comparison") -> list[dict[str, Any]]:
@@ -274,6 +262,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "former": known.former.select_related("organisation").order_by("-pk") if known else (),
         "embargoes": Embargo.objects.about(known) if known else (),
         "standings": standings,
+        "watched": list(watched(known)) if known else (),
         "verdicts": Verdict.objects.of_model(name),
     }
     return render(request, "board/model.html", context)
@@ -282,36 +271,29 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
 def _standings(
     ranked: Sequence[tuple[SetPair, Snapshot, Row]], known: Model | None
 ) -> list[dict[str, Any]]:
-    """Return the standing of a model on each board, with what its author says of the run."""
-    standings = [_standing(*one) for one in ranked]
+    """Return the standing of a model on each board, with what its author states of the run, its
+    adapter, its organisation's reply, and its base models that are ranked there."""
+    standings = [_standing(pair, snapshot, row) for pair, snapshot, row in ranked]
     if known is None:  # a row whose model is gone
         return standings
-    bases = base_models(known)
-    from_author = _from_author([row.run for _, _, row in ranked])
-    for standing, own in zip(standings, from_author, strict=True):
-        standing.update(own, parents=_parents(bases, standing["snapshot"]))
+    bases = sorted(base_models(known))
+    runs = [row.run for _, _, row in ranked]
+    statements = statements_of_runs(runs)
+    adapters = adapters_of_runs(runs)
+    replies = Reply.objects.of_runs(runs)
+    for standing, run in zip(standings, runs, strict=True):
+        parents = [find_row(standing["snapshot"], base) for base in bases]
+        standing.update(
+            stated=statements.get(run),
+            adapter=adapters.get(run),
+            reply=replies.get(run),
+            parents=[row.model for row in parents if row],
+        )
     return standings
 
 
-def _parents(bases: set[str], snapshot: Snapshot) -> list[str]:
-    """Return those of the base models that are ranked there, by their present names."""
-    rows = (find_row(snapshot, name) for name in sorted(bases))
-    return [row.model for row in rows if row]
-
-
-def _from_author(runs: Sequence[str]) -> list[dict[str, Any]]:
-    """Return by run what its author states of it, its adapter, and its organisation's reply."""
-    stated = statements_of_runs(runs)
-    adapters = adapters_of_runs(runs)
-    replies = Reply.objects.of_runs(runs)
-    return [
-        {"stated": stated.get(run), "adapter": adapters.get(run), "reply": replies.get(run)}
-        for run in runs
-    ]
-
-
 def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
-    peers, similar = _peers(snapshot, row)
+    peers, similar = snapshot.peers_of(row, MOST_PEERS)
     levels = row.judged.levels if row.judged else LEVELS
     truncated = row.private.truncated or row.public.truncated
     return {
@@ -336,17 +318,6 @@ def _chance(snapshot: Snapshot, row: Row) -> str:
     own = (row.judged.method, row.judged.levels)
     groups = [one for one in snapshot.decided_by() if (one.method, one.levels) == own]
     return " ".join(explain.chance(one) for one in groups if one.tested > 1)
-
-
-def _peers(snapshot: Snapshot, row: Row) -> tuple[list[Row], int]:
-    """Return the row and those nearest in public score, and how many are similar in all."""
-    own = row.public.accuracy
-    similar = snapshot.rows.filter(public__range=(own - SIMILAR, own + SIMILAR))
-    distance = Func(F("public") - Value(own), function="ABS", output_field=FloatField())
-    nearest = similar.exclude(model=row.model).order_by(distance, "position")
-    peers = [row, *mark_verified(one.read() for one in nearest[: MOST_PEERS - 1])]
-    peers.sort(key=lambda one: (-one.private.accuracy, one.model))
-    return peers, similar.count()
 
 
 @require_safe

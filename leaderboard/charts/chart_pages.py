@@ -206,7 +206,11 @@ def token_efficiency(data: ChartData) -> Chart | None:
 
 
 def _against(data: ChartData, against: Size) -> Chart | None:
-    known = [(own, model) for model in data.points if (own := model.size(against))]
+    known = []
+    for model in data.points:
+        own = model.size(against)
+        if own:
+            known.append((own, model))
     if not known:
         return None
     known.sort(key=lambda pair: (pair[0], -pair[1].private))

@@ -104,7 +104,8 @@ def efficiency(
 
 def _decades(sizes: Sequence[float]) -> list[float]:
     """Return the ticks of a log axis around these sizes: 1, 2 and 5 of each power of ten, or 1."""
-    first, last = floor(log10(min(sizes))), ceil(log10(max(sizes)))
+    first = floor(log10(min(sizes)))
+    last = ceil(log10(max(sizes)))
     steps = (1, 2, 5) if last - first <= 3 else (1,)
     return [step * 10.0**power for power in range(first, last + 1) for step in steps]
 
@@ -178,7 +179,11 @@ def families(pooled: Sequence[FamilyMean], members: Sequence[ChartPoint]) -> Fig
 
 def _ticks(members: Sequence[ChartPoint]) -> Trace:
     """Return the gaps that enter the means of families."""
-    drawn = [(model, gap) for model in members if (gap := model.pooled_gap) is not None]
+    drawn = []
+    for model in members:
+        gap = model.pooled_gap
+        if gap is not None:
+            drawn.append((model, gap))
     return {
         "type": "scatter",
         "mode": "markers",

@@ -5,7 +5,7 @@ a higher one. Models that are equal in both are efficient together. A size is a 
 or of tokens.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -29,7 +29,10 @@ def efficient(models: Sequence[Sized]) -> dict[str, bool]:
     """Return whether each model is efficient among all of them, by its name."""
     found: dict[str, bool] = {}
     best_of_smaller = float("-inf")
-    for group in _by_size(models).values():
+    groups: dict[float, list[Sized]] = {}
+    for model in sorted(models, key=lambda model: model.size):
+        groups.setdefault(model.size, []).append(model)
+    for group in groups.values():
         best = max(model.score for model in group)
         for model in group:
             found[model.model] = model.score == best and best > best_of_smaller
@@ -40,10 +43,3 @@ def efficient(models: Sequence[Sized]) -> dict[str, bool]:
 def line(models: Sequence[Sized], found: Mapping[str, bool]) -> list[tuple[float, float]]:
     """Return the frontier's (size, score) points, each once, the smallest first."""
     return sorted({(one.size, one.score) for one in models if found[one.model]})
-
-
-def _by_size(models: Iterable[Sized]) -> dict[float, list[Sized]]:
-    groups: dict[float, list[Sized]] = {}
-    for model in sorted(models, key=lambda model: model.size):
-        groups.setdefault(model.size, []).append(model)
-    return groups

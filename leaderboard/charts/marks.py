@@ -55,14 +55,15 @@ WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 def fitted(lo: float, hi: float) -> Axis:
     """Return the tightest axis with round ends around ``lo`` to ``hi`` and at most five ticks."""
     for step in STEPS:
-        first, last = floor(lo / step + 1e-9), ceil(hi / step - 1e-9)
+        first = floor(lo / step + 1e-9)
+        last = ceil(hi / step - 1e-9)
         if last - first <= 4:
             last = max(last, first + 1)
-            return Axis(
-                first * step, last * step, tuple(round(i * step, 4) for i in range(first, last + 1))
-            )
+            ticks = tuple(round(i * step, 4) for i in range(first, last + 1))
+            return Axis(first * step, last * step, ticks)
     step = 0.5
-    first, last = floor(lo / step), max(ceil(hi / step), floor(lo / step) + 1)
+    first = floor(lo / step)
+    last = max(ceil(hi / step), first + 1)
     return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
 
 
@@ -89,18 +90,16 @@ def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
 @lru_cache(maxsize=64)
 def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
     """Return the ticks of an axis, for the head of its column."""
-    ticks = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
+    ticks = []
+    for tick in axis.ticks:
+        number = f"{100 * tick:+g}" if signed and tick else f"{100 * tick:g}"
+        ticks.append((axis.x(tick, width=width), number.replace("-", "−")))
     return format_html(
         '<svg class="scale" viewBox="{} 0 {} 14" aria-hidden="true" focusable="false">{}</svg>',
         -PAD,
         width + 2 * PAD,
         format_html_join("", '<text x="{}" y="11" text-anchor="middle">{}</text>', ticks),
     )
-
-
-def _tick(tick: float, *, signed: bool) -> str:
-    number = f"{100 * tick:+g}" if signed and tick else f"{100 * tick:g}"
-    return number.replace("-", "−")
 
 
 def dumbbell(model: ChartPoint, axis: Axis) -> SafeString:

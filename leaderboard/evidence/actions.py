@@ -20,7 +20,8 @@ def decide_cohort(*, pair: SetPair) -> Cohort | None:
     draft = decide.draft(pair)
     if not draft.runs:
         return None
-    number = Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1
+    numbers = Cohort.objects.filter(pair=pair).values("number").distinct()
+    number = numbers.count() + 1
     return _save(pair, number, draft)
 
 

@@ -25,6 +25,7 @@ from evaluator.contract import (
 )
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.evidence import statistics
+from leaderboard.evidence.drift import change
 from leaderboard.evidence.entries import LEVEL, Entry, matrix, values
 from leaderboard.evidence.model_runs import newest_of
 from leaderboard.evidence.models import AdaptiveResult, Reference
@@ -33,7 +34,7 @@ from leaderboard.evidence.statistics import adaptive
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.vocabulary import LEVELS
 from leaderboard.submissions.adaptive import PlanDraft, RawGap
-from leaderboard.submissions.models import Run, RunOutcomes, RunPlan
+from leaderboard.submissions.models import Change, Run, RunOutcomes, RunPlan
 
 PLACES = 4
 """Decimals of a result: more would let a reader test guesses about single items."""
@@ -74,6 +75,10 @@ class ItemStatistician:
         """Return the gap of a practice run."""
         return raw_gap(run)
 
+    def change(self, before: Run, now: Run) -> Change:
+        """Return how the answers to public items changed."""
+        return change(before, now)
+
 
 def planned_looks(items: int, *, least: int) -> list[tuple[int, float]]:
     """Return the looks over so many items, each with the z below which going on is futile.
@@ -81,16 +86,19 @@ def planned_looks(items: int, *, least: int) -> list[tuple[int, float]]:
     A published count is over at least ``least`` items, so that earlier looks are left out.
     """
     bounds = (*adaptive.FUTILITY, float("-inf"))
-    looks = [
-        (round(share * items), bound) for share, bound in zip(adaptive.SHARES, bounds, strict=True)
-    ]
-    return [(asked, bound) for asked, bound in looks if asked >= max(least, 1)]
+    looks = []
+    for share, bound in zip(adaptive.SHARES, bounds, strict=True):
+        asked = round(share * items)
+        if asked >= max(least, 1):
+            looks.append((asked, bound))
+    return looks
 
 
 def result_of(plan: RunPlan) -> AdaptiveResult | None:
     """Return the result of a run that ends at its current look; None where it goes on."""
     facts = plan.facts()
     procedure = _procedure(plan)
+    answered = int(procedure.public.sum())
     looks = [procedure.look(asked) for asked in facts.looks[: plan.look]]
     information = [procedure.planned_information(asked) for asked in facts.looks]
     asked = facts.looks[plan.look - 1]
@@ -99,9 +107,10 @@ def result_of(plan: RunPlan) -> AdaptiveResult | None:
         return None
     gap = procedure.gap(asked, LEVEL)
     linked = procedure.linked(asked, LEVEL)
-    overfit, watch = (
-        procedure.smallest_visible(asked, facts.looks, level) for level in facts.levels
-    )
+    overfit_level, watch_level = facts.levels
+    overfit = procedure.smallest_visible(asked, facts.looks, overfit_level)
+    watch = procedure.smallest_visible(asked, facts.looks, watch_level)
+    expected = (plan.right or 0) / answered - gap.gap
     return AdaptiveResult(
         asked=asked,
         planned=procedure.order.shape[1],
@@ -109,19 +118,19 @@ def result_of(plan: RunPlan) -> AdaptiveResult | None:
         looks=len(facts.looks),
         p=adaptive.sequential_p(looks, information) if covered else None,
         gap=round(gap.gap, PLACES),
-        interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
-        expected=round((plan.right or 0) / _answered(procedure) - gap.gap, PLACES),
+        interval=_rounded(gap.interval),
+        expected=round(expected, PLACES),
         references=len(facts.references),
         visible=round(watch, PLACES),
         visible_overfit=round(overfit, PLACES),
         score=round(linked.score, PLACES),
-        score_interval=(round(linked.interval.low, PLACES), round(linked.interval.high, PLACES)),
+        score_interval=_rounded(linked.interval),
         z=tuple(round(look.z, PLACES) for look in looks),
     )
 
 
-def _answered(procedure: adaptive.Procedure) -> int:
-    return int(procedure.public.sum())
+def _rounded(interval: statistics.Interval) -> tuple[float, float]:
+    return round(interval.low, PLACES), round(interval.high, PLACES)
 
 
 def _panel(pair: SetPair, run: Run, items: frozenset[int]) -> list[Entry] | None:
@@ -129,22 +138,27 @@ def _panel(pair: SetPair, run: Run, items: frozenset[int]) -> list[Entry] | None
     named = Reference.objects.filter(pair=pair).values_list("model", flat=True)
     own = run.submission.model
     family = own.lineage.name if own.lineage else None
-    answered = [entry for entry in newest_of(pair, named) if _has_answered(entry, items)]
-    panel = sorted(
-        (entry for entry in answered if entry.model != own.name and entry.family != family),
-        key=lambda entry: entry.run,
-    )
+    panel = []
+    for entry in newest_of(pair, named):
+        is_own_lineage = entry.model == own.name or entry.family == family
+        if not is_own_lineage and _has_answered(entry, items):
+            panel.append(entry)
+    panel.sort(key=lambda entry: entry.run)
     if not _is_enough(panel):
         return None
-    fitted = statistics.item_panel(*_sides(panel, items), _lineages(panel))
+    public, private = matrix(panel)
+    fitted = statistics.item_panel(public, private[:, sorted(items)], _lineages(panel))
     used = [entry for place, entry in enumerate(panel) if place not in fitted.put_aside]
-    return used if _is_enough(used) and len(used) <= MOST_REFERENCES else None
+    may_be_planned = len(used) <= MOST_REFERENCES
+    return used if may_be_planned and _is_enough(used) else None
 
 
 def _has_answered(entry: Entry, items: frozenset[int]) -> bool:
     """Return True if the run has an outcome for every public item and for these sealed ones."""
-    of_private = bool(entry.outcomes) and all(entry.outcomes[index] for index in items)
-    return of_private and all(entry.public_outcomes)
+    if not entry.outcomes:
+        return False
+    sealed = all(entry.outcomes[index] for index in items)
+    return sealed and all(entry.public_outcomes)
 
 
 def _is_enough(panel: Sequence[Entry]) -> bool:
@@ -155,11 +169,6 @@ def _is_enough(panel: Sequence[Entry]) -> bool:
 def _lineages(panel: Sequence[Entry]) -> list[str]:
     """Return the lineages, by which references vote; a model without one is its own."""
     return [entry.family or f"={entry.model}" for entry in panel]
-
-
-def _sides(entries: Sequence[Entry], items: frozenset[int]) -> tuple[Floats, Floats]:
-    public, private = matrix(entries)
-    return public, private[:, sorted(items)]
 
 
 def _procedure(plan: RunPlan) -> adaptive.Procedure:
@@ -184,11 +193,15 @@ def _procedure(plan: RunPlan) -> adaptive.Procedure:
     ties = tie_places(len(counts), step.plan.seed)
     runs = [run.pk, *map(UUID, step.plan.references)]
     public, private = (_outcomes(runs, side) for side in pair.sets())
+    lineages = {}
+    for known in Run.objects.filter(pk__in=runs[1:]).select_related("submission__model__lineage"):
+        model = known.submission.model
+        lineages[known.pk] = model.lineage.name if model.lineage else f"={model.name}"
     return adaptive.procedure(
         public[1:],
         private[1:, items],
         (public[0], private[0, items]),
-        _lineages_of_runs(runs[1:]),
+        [lineages[reference] for reference in runs[1:]],
         ties=[ties[index] for index in items],
         own_order=[place[index] for index in order],
     )
@@ -199,12 +212,3 @@ def _outcomes(runs: Sequence[UUID], item_set: ItemSet) -> Floats:
     rows = RunOutcomes.objects.filter(run__in=runs, item_set=item_set).select_related("item_set")
     by_run = {row.run_id: row.item_outcomes(frozenset()) for row in rows}
     return np.array([values(by_run[run]) for run in runs])
-
-
-def _lineages_of_runs(runs: Sequence[UUID]) -> list[str]:
-    known = Run.objects.filter(pk__in=runs).select_related("submission__model__lineage")
-    lineages = {}
-    for run in known:
-        model = run.submission.model
-        lineages[run.pk] = model.lineage.name if model.lineage else f"={model.name}"
-    return [lineages[run] for run in runs]

@@ -8,7 +8,7 @@
 5. Let the first run of a model, of its weights or of its endpoint decide for later tries.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -29,7 +29,6 @@ from leaderboard.evidence.entries import (
 from leaderboard.evidence.first_runs import with_first_runs
 from leaderboard.evidence.model_runs import newest
 from leaderboard.evidence.models import (
-    AdaptivePart,
     AdaptiveResult,
     Adjusted,
     BoardPanel,
@@ -88,6 +87,68 @@ class _Tested:
     adjusted: Adjusted | None = None
     untested: Untested = ""
 
+    @classmethod
+    def raw(cls, entry: Entry) -> "_Tested":
+        """Test the raw gap."""
+        public, private = _counts(entry)
+        gap = public.right / public.n - private.right / private.n
+        return cls(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
+
+    @classmethod
+    def by_counts(cls, gap: statistics.AdjustedGap, references: int) -> "_Tested":
+        """Test an adjusted gap by method A."""
+        adjusted = Adjusted(
+            gap=gap.gap,
+            interval=gap.interval,
+            expected=gap.expected,
+            references=references,
+            by="counts",
+        )
+        return cls(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
+
+    @classmethod
+    def by_items(cls, entry: Entry, panel: statistics.ItemPanel) -> "_Tested":
+        """Test the adjusted gap by method B."""
+        public, private = matrix([entry])
+        gap = statistics.item_gap_against(panel, public[0], private[0], LEVEL)
+        adjusted = Adjusted(
+            gap=round(gap.gap, PLACES),
+            interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
+            expected=round(entry.public_share - gap.gap, PLACES),
+            references=len(panel.outcomes),
+            by="items",
+        )
+        return cls(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
+
+    @classmethod
+    def by_plan(cls, result: AdaptiveResult) -> "_Tested":
+        """Return the test of a run that was asked a part of its items by a plan."""
+        if result.p is None:
+            return cls(None, untested="outside_panel")
+        adjusted = Adjusted(
+            gap=result.gap,
+            interval=result.interval,
+            expected=result.expected,
+            references=result.references,
+            by="items",
+        )
+        test = statistics.GapTest(result.p, result.visible, result.visible_overfit)
+        return cls(_beyond_noise(result.gap, test), adjusted)
+
+    def in_steps(self, entry: Entry) -> "_Tested":
+        """Return the test of a score in steps, which shows smaller gaps less surely.
+
+        The judged score may be twice that far from the exact one: by publishing, and by judging.
+        """
+        if self.test is None or not entry.within:
+            return self
+        distance = 2 * entry.within / entry.private.n
+        test = self.test._replace(
+            visible=self.test.visible + distance,
+            visible_overfit=self.test.visible_overfit + distance,
+        )
+        return replace(self, test=test)
+
 
 class _ItemPanels:
     """Panels of method B: the references less a lineage, each fitted once."""
@@ -123,25 +184,24 @@ def draft(pair: SetPair) -> Draft:
     its model. The references are the newest runs of their models, less scores that are published
     in steps and runs that were asked a part of the items.
     """
-    exact = {entry.model: entry for entry in newest(pair) if _may_judge(entry)}
-    rows = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
-    references = [(exact[row.model.name], row.why) for row in rows if row.model.name in exact]
+    judges = {entry.model: entry for entry in newest(pair) if entry.may_judge}
+    named = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
+    references = []
+    for reference in named:
+        entry = judges.get(reference.model.name)
+        if entry is not None:
+            references.append((entry, reference.why))
     runs = Run.objects.filter(submission__pair=pair)
     undecided = runs.exclude(verdicts__cohort__grader=pair.board_grader)
     entries = of_runs(pair, undecided.values_list("pk", flat=True))
     return _draft_of(pair, entries, references)
 
 
-def _may_judge(entry: Entry) -> bool:
-    """Return True if the run may judge others: its score is exact and over all items."""
-    return not entry.step and entry.adaptive is None
-
-
 def outdated(pair: SetPair) -> Iterable[Cohort]:
     """Return the cohorts of ``pair`` without verdicts of this method, each as decided last."""
-    latest = {cohort.number: cohort for cohort in Cohort.objects.filter(pair=pair).order_by("pk")}
-    current = Cohort.objects.filter(pair=pair, method=METHOD)
-    decided = set(current.values_list("number", flat=True))
+    cohorts = Cohort.objects.filter(pair=pair).order_by("pk")
+    latest = {cohort.number: cohort for cohort in cohorts}
+    decided = {cohort.number for cohort in cohorts if cohort.method == METHOD}
     return [
         cohort
         for number, cohort in sorted(latest.items())
@@ -202,17 +262,14 @@ def _draft_of(
     decision = decide(pair.twins_by, inputs, panel)
     own = dict(zip(runs, decision.judged, strict=True))
     decided = with_first_runs(pair, own, method=METHOD, before=before)
+    inputs_hash = decision.inputs_hash
+    first_runs = {str(run): one.first.to_dict() for run, one in decided.items() if one.first}
+    if first_runs:
+        # The first runs of later tries are inputs too.
+        all_inputs = {"cohort": inputs_hash, "first_runs": first_runs}
+        inputs_hash = sha256(canonical_json(all_inputs)).hexdigest()
     judged = tuple(decided[run] for run in runs)
-    return Draft(runs, replace(decision, judged=judged, inputs_hash=_with_first(decision, decided)))
-
-
-def _with_first(decision: Decision, decided: Mapping[UUID, Judged]) -> str:
-    """Return the hash of all inputs: the cohort's, and the first runs of its later tries."""
-    first = {str(run): one.first.to_dict() for run, one in decided.items() if one.first}
-    if not first:
-        return decision.inputs_hash
-    inputs = {"cohort": decision.inputs_hash, "first_runs": first}
-    return sha256(canonical_json(inputs)).hexdigest()
+    return Draft(runs, replace(decision, judged=judged, inputs_hash=inputs_hash))
 
 
 def _inputs(entry: Entry) -> Entry:
@@ -238,7 +295,7 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
     tests: list[_Tested | None] = [None] * len(others)
     if twins_by:
         basis = "twins"
-        tests = [_raw_test(entry) for entry in others]
+        tests = [_Tested.raw(entry).in_steps(entry) for entry in others]
     elif len(panel) >= statistics.FEWEST_REFERENCES:
         basis = "panel"
         # The panel comes first, then the cohort.
@@ -248,23 +305,18 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
         compared = statistics_of_counts.peers(sides, families, range(len(panel)))
         by_items = _ItemPanels(panel)
         tests = _tests_against(by_items, others, compared, first=len(panel))
-    tests = [_beyond_steps(entry, tested) for entry, tested in zip(others, tests, strict=True)]
+    remaining = iter(tests)
+    tested = [
+        _Tested.by_plan(entry.adaptive) if entry.adaptive else next(remaining) for entry in cohort
+    ]
     return Decision(
         panel=_board_panel(basis, references, compared, by_items),
-        judged=tuple(_judge(cohort, _with_plans(cohort, tests), basis, panel)),
-        inputs_hash=_hash(twins_by, cohort, references),
+        judged=tuple(_judge(cohort, tested, basis, panel)),
+        inputs_hash=_inputs_hash(twins_by, cohort, references),
     )
 
 
-def _with_plans(cohort: Sequence[Entry], tests: Iterable[_Tested | None]) -> list[_Tested | None]:
-    """Return the test of each entry: that of its plan, else the next of ``tests``."""
-    remaining = iter(tests)
-    return [
-        _test_of_plan(entry.adaptive) if entry.adaptive else next(remaining) for entry in cohort
-    ]
-
-
-def _hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str:
+def _inputs_hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str:
     inputs = {
         "method": METHOD,
         "noise_floor": noise_floor().floor,
@@ -290,29 +342,8 @@ def _counts(entry: Entry) -> tuple[EffectiveCounts, EffectiveCounts]:
     return public, effective(entry.private_range[1], entry.mean)
 
 
-def _raw_test(entry: Entry) -> _Tested:
-    public, private = _counts(entry)
-    gap = public.right / public.n - private.right / private.n
-    return _Tested(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
-
-
 def _beyond_noise(gap: float, test: statistics.GapTest) -> statistics.GapTest:
     return statistics.beyond_noise(gap, test, noise_floor().floor)
-
-
-def _beyond_steps(entry: Entry, tested: _Tested | None) -> _Tested | None:
-    """Return the test of a score in steps, which shows smaller gaps less surely.
-
-    The judged score may be twice that far from the exact one: by publishing, and by judging.
-    """
-    if tested is None or tested.test is None or not entry.within:
-        return tested
-    distance = 2 * entry.within / entry.private.n
-    test = tested.test._replace(
-        visible=tested.test.visible + distance,
-        visible_overfit=tested.test.visible_overfit + distance,
-    )
-    return replace(tested, test=test)
 
 
 def _family(entry: Entry) -> str:
@@ -344,50 +375,11 @@ def _tests_against(
         elif gap is None:
             tests.append(None)
         elif panel := by_items.against(entry):
-            tests.append(_test_by_items(entry, panel))
+            tests.append(_Tested.by_items(entry, panel).in_steps(entry))
         else:
-            tests.append(_test_by_counts(gap, compared.sizes[place]))
+            test = _Tested.by_counts(gap, compared.sizes[place])
+            tests.append(test.in_steps(entry))
     return tests
-
-
-def _test_by_counts(gap: statistics.AdjustedGap, references: int) -> _Tested:
-    adjusted = Adjusted(
-        gap=gap.gap,
-        interval=gap.interval,
-        expected=gap.expected,
-        references=references,
-        by="counts",
-    )
-    return _Tested(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
-
-
-def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
-    """Return the test of method B."""
-    public, private = matrix([entry])
-    gap = statistics.item_gap_against(panel, public[0], private[0], LEVEL)
-    adjusted = Adjusted(
-        gap=round(gap.gap, PLACES),
-        interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
-        expected=round(entry.public_share - gap.gap, PLACES),
-        references=len(panel.outcomes),
-        by="items",
-    )
-    return _Tested(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
-
-
-def _test_of_plan(result: AdaptiveResult) -> _Tested:
-    """Return the test of a run that was asked a part of its items by a plan."""
-    adjusted = Adjusted(
-        gap=result.gap,
-        interval=result.interval,
-        expected=result.expected,
-        references=result.references,
-        by="items",
-    )
-    if result.p is None:
-        return _Tested(None, untested="outside_panel")
-    test = statistics.GapTest(result.p, result.visible, result.visible_overfit)
-    return _Tested(_beyond_noise(result.gap, test), adjusted)
 
 
 def _board_panel(
@@ -441,8 +433,9 @@ def _judge(
 ) -> list[Judged]:
     with_fewest = basis == "panel" and len(cohort) <= LARGEST_TRIED
     judged = []
-    for entry, tested in zip(cohort, tests, strict=True):
-        test = tested.test if tested else None
+    for entry, possible_test in zip(cohort, tests, strict=True):
+        tested = possible_test or _Tested(None)
+        test = tested.test
         case = statistics.Case(*_counts(entry), test)
         verdict = statistics.verdict(case)
         tried = with_fewest and verdict.p is not None and entry.adaptive is None
@@ -451,29 +444,17 @@ def _judge(
                 evidence=verdict.evidence,
                 levels=LEVELS,
                 basis="panel" if entry.adaptive else basis,
-                p=_rounded(verdict.p),
+                p=None if verdict.p is None else float(f"{verdict.p:.{DIGITS}g}"),
                 visible=round(test.visible, PLACES) if test else None,
                 visible_overfit=round(test.visible_overfit, PLACES) if test else None,
-                adjusted=tested.adjusted if tested else None,
+                adjusted=tested.adjusted,
                 cut=statistics.is_truncated(*_counts(entry)),
                 fewest=_fewest_contaminated(verdict.evidence, entry, panel) if tried else None,
-                untested=tested.untested if tested else "",
-                adaptive=_part(entry.adaptive),
+                untested=tested.untested,
+                adaptive=entry.adaptive.part if entry.adaptive else None,
             )
         )
     return judged
-
-
-def _part(result: AdaptiveResult | None) -> AdaptivePart | None:
-    if result is None:
-        return None
-    return AdaptivePart(
-        asked=result.asked, planned=result.planned, look=result.look, looks=result.looks
-    )
-
-
-def _rounded(p: float | None) -> float | None:
-    return None if p is None else float(f"{p:.{DIGITS}g}")
 
 
 def _fewest_contaminated(now: Evidence, entry: Entry, panel: Sequence[Entry]) -> int | None:

@@ -23,7 +23,6 @@ from leaderboard.submissions.item_selection import recipient_of
 from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore, step_of
 from leaderboard.submissions.models import (
     COUNTED,
-    GraderComparison,
     PackedOutcomes,
     RescoredOutcomes,
     Rescoring,
@@ -116,16 +115,16 @@ class StagedRuns:
 
         ``outcomes`` are oldest first; an item that does not count has outcome 0.
         """
-        found = history.of_runs((run, _items_of(packed)) for run, packed in outcomes.items())
+        items = [(run, _items_of(packed)) for run, packed in outcomes.items()]
+        found = history.of_runs(items)
         if found is None:
             return None
-        sides = zip(found.runs, found.seen, found.fresh, strict=True)
-        return cls(
-            tuple(_restricted(outcomes[run], seen | fresh) for run, seen, fresh in sides),
-            tuple(_restricted(bytes([1]) * history.n, seen) for seen in found.seen),
-            found.compared,
-            found.comparisons,
-        )
+        on_sides = []
+        shown_before = []
+        for run, seen, fresh in zip(found.runs, found.seen, found.fresh, strict=True):
+            on_sides.append(_restricted(outcomes[run], seen | fresh))
+            shown_before.append(_restricted(bytes([1]) * history.n, seen))
+        return cls(tuple(on_sides), tuple(shown_before), found.compared, found.comparisons)
 
 
 def _items_of(packed: bytes) -> int:
@@ -203,6 +202,11 @@ class Entry:
         return 0 if self.tier in EXACT_TIERS else step_of(self.private.n)
 
     @property
+    def may_judge(self) -> bool:
+        """True if the run may judge others: its score is exact and over all items."""
+        return not self.step and self.adaptive is None
+
+    @property
     def private_share(self) -> float:
         """Private score as a fraction."""
         return share(self.private, self.mean)
@@ -226,6 +230,13 @@ class Entry:
         fewer = min(self.within, self.private.right)
         more = min(self.within, self.private.wrong)
         return self.private.moved(-fewer), self.private.moved(more)
+
+    def asked_by_plan(self, result: AdaptiveResult | None) -> Self:
+        """Return the entry without the facts that a part of its items would distort; as it is
+        without the ``result`` of a plan."""
+        if result is None:
+            return self
+        return replace(self, outcomes=b"", graders=(), prior_exposure=None, adaptive=result)
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -251,18 +262,11 @@ def values(outcomes: bytes, samples_right: bytes = b"", mean: SampleMean | None 
     return np.where(np.isnan(single), single, shares)
 
 
-def _drop_empty(fields: dict[str, Any], *names: str) -> None:
-    """Delete fields that came later and are empty: hashes from before stay as they are."""
-    for name in names:
-        if not fields[name]:
-            del fields[name]
-
-
-def _to_data(fields: dict[str, Any], *names: str) -> None:
-    """Replace structures by their data, where they were not dropped."""
-    for name in names:
-        if name in fields:
-            fields[name] = fields[name].to_dict()
+LATER_FIELDS = (
+    "within", "trained_on_public", "later", "replaced", "lineage_runs", "tokens", "adaptive",
+    "staged", "prior_exposure", "samples_right", "public_samples_right", "mean", "public_mean",
+)  # fmt: skip
+"""Fields that came later. Hashes from before stay as they are, so empty ones are not hashed."""
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -271,29 +275,21 @@ def facts(entry: Entry) -> dict[str, Any]:
     The names are part of the hash of stored verdicts and rankings.
     """
     fields = asdict(entry)
-    if entry.prior_exposure is None:
-        del fields["prior_exposure"]
-    later = ("later", "replaced", "lineage_runs")
-    _drop_empty(fields, "within", "trained_on_public", *later, "tokens")
-    _to_data(fields, "later", "replaced")
-    del fields["adaptive"]
-    if entry.adaptive is not None:
-        fields["adaptive"] = entry.adaptive.to_dict()
-    if entry.staged is None:
-        del fields["staged"]
-    else:
-        for name in ("outcomes", "seen"):
-            joined = b"".join(getattr(entry.staged, name))
-            fields["staged"][name] = sha256(joined).hexdigest()
-    for name in ("samples_right", "public_samples_right"):
-        rights = fields.pop(name)
-        if rights:
-            fields[name] = sha256(rights).hexdigest()
-    for name in ("mean", "public_mean"):
-        if fields[name] is None:
+    for name in LATER_FIELDS:
+        if not fields[name]:
             del fields[name]
-        else:
+    for name in ("later", "replaced", "adaptive"):
+        if name in fields:
+            fields[name] = fields[name].to_dict()
+    for name in ("samples_right", "public_samples_right"):
+        if name in fields:
+            fields[name] = sha256(fields[name]).hexdigest()
+    for name in ("mean", "public_mean"):
+        if name in fields:
             del fields[name]["pass_at"]  # follows from the right samples, whose digest is hashed
+    if entry.staged:
+        fields["staged"]["outcomes"] = sha256(b"".join(entry.staged.outcomes)).hexdigest()
+        fields["staged"]["seen"] = sha256(b"".join(entry.staged.seen)).hexdigest()
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -323,15 +319,15 @@ def item_outcomes(pair: SetPair, runs: Iterable[UUID]) -> dict[UUID, ItemOutcome
         public = stored.get((run.pk, pair.public_id))
         private = stored.get((run.pk, pair.private_id))
         if public and private:
-            found[run.pk] = ItemOutcomes(
-                public.item_outcomes(frozenset()), private.item_outcomes(gone)
-            )
+            on_public = public.item_outcomes(frozenset())
+            found[run.pk] = ItemOutcomes(on_public, private.item_outcomes(gone))
     return found
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
     """Return the entries of those of ``runs`` that still count, in the order of their keys."""
-    return tuple(entries_of(pair, counting_runs(pair).filter(pk__in=list(runs)).order_by("pk")))
+    counting = counting_runs(pair).filter(pk__in=list(runs)).order_by("pk")
+    return tuple(entries_of(pair, counting))
 
 
 def counting_runs(pair: SetPair) -> QuerySet[Run]:
@@ -420,7 +416,12 @@ def entries_of(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     published = _published_in_steps(pair, runs, private_set.retired)
     by_grader = _counts_by_grader(pair, runs, private_set.retired)
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
-    tries = _tries(pair)
+    # Runs that no longer count are tries too.
+    complete = Run.objects.filter(
+        submission__pair=pair, submission__protocol="", state__in=_COMPLETE
+    )
+    by_model = complete.values_list("submission__model").order_by()
+    tries = dict(by_model.annotate(Count("pk")))
     results = _adaptive_results(runs)
     staged = _staged_runs(pair, runs, private_set)
     for run in runs:
@@ -466,14 +467,7 @@ def entries_of(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             within=private_counts.within,
             trained_on_public=trained_on_public(run.submission),
         )
-        yield _by_plan(entry, results.get(run.pk))
-
-
-def _by_plan(entry: Entry, result: AdaptiveResult | None) -> Entry:
-    """Return the entry of a run without the facts that a part of its items would distort."""
-    if result is None:
-        return entry
-    return replace(entry, outcomes=b"", graders=(), prior_exposure=None, adaptive=result)
+        yield entry.asked_by_plan(results.get(run.pk))
 
 
 def _adaptive_results(runs: Sequence[Run]) -> dict[UUID, AdaptiveResult]:
@@ -553,19 +547,20 @@ def _counts_by_grader(
     """
     if gone:
         return {}
-    comparisons = compare_graders(runs, headline=pair.grader)
-    return {run: tuple(_on_both_sets(pair, rows)) for run, rows in comparisons.items()}
-
-
-def _on_both_sets(pair: SetPair, comparisons: Iterable[GraderComparison]) -> Iterator[Graded]:
-    """Yield the counts of those graders that graded both sets of the pair."""
-    by_grader: dict[str, dict[str, tuple[int, int]]] = {}
-    for row in comparisons:
-        if row.counts is not None:
-            by_grader.setdefault(row.grader, {})[row.set] = (row.counts.right, row.n)
-    for grader, by_set in by_grader.items():
-        if pair.public.name in by_set and pair.private.name in by_set:
-            yield Graded(grader, *by_set[pair.public.name], *by_set[pair.private.name])
+    graded: dict[UUID, tuple[Graded, ...]] = {}
+    for run, comparisons in compare_graders(runs, headline=pair.grader).items():
+        by_grader: dict[str, dict[str, tuple[int, int]]] = {}
+        for row in comparisons:
+            if row.counts is not None:
+                by_grader.setdefault(row.grader, {})[row.set] = (row.counts.right, row.n)
+        on_both_sets = []
+        for grader, by_set in by_grader.items():
+            public = by_set.get(pair.public.name)
+            private = by_set.get(pair.private.name)
+            if public and private:
+                on_both_sets.append(Graded(grader, *public, *private))
+        graded[run] = tuple(on_both_sets)
+    return graded
 
 
 def _likelihoods(public: PackedOutcomes, private: PackedOutcomes) -> Likelihoods | None:
@@ -574,7 +569,9 @@ def _likelihoods(public: PackedOutcomes, private: PackedOutcomes) -> Likelihoods
         return None
     of_public = public.measured_likelihood
     of_private = private.measured_likelihood
-    if of_public is None or of_private is None or of_public.definition != of_private.definition:
+    if of_public is None or of_private is None:
+        return None
+    if of_public.definition != of_private.definition:
         return None
     return Likelihoods(
         definition=of_public.definition, public=_likely(of_public), private=_likely(of_private)
@@ -587,9 +584,3 @@ def _likely(measured: SetLikelihood) -> Likely:
         standard_error=measured.standard_error,
         n=measured.n,
     )
-
-
-def _tries(pair: SetPair) -> dict[int, int]:
-    """Return the number of complete runs of each model, including those that no longer count."""
-    runs = Run.objects.filter(submission__pair=pair, submission__protocol="", state__in=_COMPLETE)
-    return dict(runs.values_list("submission__model").annotate(Count("pk")).order_by())

@@ -28,9 +28,15 @@ class Scored(Protocol):
         """95% interval of the fraction."""
 
 
-def score_cells(score: Scored) -> list[object]:
-    """Return counts, fraction and interval as the cells of a CSV row."""
-    return [score.right, score.n, score.accuracy, *score.interval]
+def score_cells(name: str, score: Scored) -> dict[str, object]:
+    """Return counts, fraction and interval as the cells of a CSV row, in columns of this name."""
+    return {
+        f"{name}_right": score.right,
+        f"{name}_n": score.n,
+        f"{name}_accuracy": score.accuracy,
+        f"{name}_lo": score.interval[0],
+        f"{name}_hi": score.interval[1],
+    }
 
 
 def plain_cell(text: str) -> str:

@@ -59,9 +59,12 @@ def with_first_runs(
     Earlier runs are those of the cohorts of ``method`` with numbers below ``before``, of all if it
     is None. Within a cohort the run that was queued first is the earlier one.
     """
+    cohort = Run.objects.filter(pk__in=list(verdicts)).select_related("submission")
+    in_order = [*_earlier(pair, method, before)]
+    in_order += [(run, verdicts[run.pk]) for run in cohort.order_by("queued_at", "pk")]
     draws: dict[tuple[str, str], Draw] = {}
     decided = dict(verdicts)
-    for run, judged in [*_earlier(pair, method, before), *_of_cohort(verdicts)]:
+    for run, judged in in_order:
         identity = identity_of(run)
         known = [draws[part] for part in identity if part in draws]
         if judged.p is not None:
@@ -70,11 +73,6 @@ def with_first_runs(
         if known and run.pk in decided:
             decided[run.pk] = later_try(judged, min(known).first)
     return decided
-
-
-def _of_cohort(verdicts: Mapping[UUID, Judged]) -> list[tuple[Run, Judged]]:
-    runs = Run.objects.filter(pk__in=list(verdicts)).select_related("submission")
-    return [(run, verdicts[run.pk]) for run in runs.order_by("queued_at", "pk")]
 
 
 def _earlier(pair: SetPair, method: str, before: int | None) -> Sequence[tuple[Run, Judged]]:

@@ -41,7 +41,8 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "p < .001"
     rounded = round(p, 3)
-    if any(rounded <= level < p for level in (LEVELS.overfit, LEVELS.watch, LEVELS.single)):
+    levels = (LEVELS.overfit, LEVELS.watch, LEVELS.single)
+    if any(rounded <= level < p for level in levels):
         return f"p = {ceil(p * 10_000) / 10_000:.4f}"
     return f"p = {rounded:.3f}"
 

@@ -135,7 +135,8 @@ def _with_size_and_score_fixed(models: Sequence[Read]) -> Correlation | None:
         return None
     sizes = [float(np.log(model.parameters)) for model in sized if model.parameters]
     scores = [model.private_score for model in sized]
-    partial = statistics.partial_spearman(_likelihoods(sized), _gaps(sized), (sizes, scores), LEVEL)
+    fixed = (sizes, scores)
+    partial = statistics.partial_spearman(_likelihoods(sized), _gaps(sized), fixed, LEVEL)
     return _correlation(partial)
 
 

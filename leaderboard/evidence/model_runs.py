@@ -52,11 +52,14 @@ def published(pair: SetPair) -> tuple[Entry, ...]:
     entries = {entry.run: entry for entry in entries_of(pair, official)}
     by_model: dict[int, list[DecidedRun]] = {}
     for run in official:
-        if entry := entries.get(str(run.pk)):
-            decided = DecidedRun(entry, run.submission.created)
-            by_model.setdefault(run.submission.model_id, []).append(decided)
+        entry = entries.get(str(run.pk))
+        if entry is None:
+            continue
+        decided = DecidedRun(entry, run.submission.created)
+        by_model.setdefault(run.submission.model_id, []).append(decided)
     siblings = _LineageRuns.of(by_model)
-    return tuple(siblings.counted(model, ranked_of(runs)) for model, runs in by_model.items())
+    ranked = {model: ranked_of(runs) for model, runs in by_model.items()}
+    return tuple(siblings.counted(model, run) for model, run in ranked.items())
 
 
 def _official_runs(pair: SetPair) -> QuerySet[Run]:
@@ -90,22 +93,16 @@ def ranked_of(runs: Sequence[DecidedRun]) -> DecidedRun:
             replaced, ranked, later = ranked, run, []
         else:
             later.append(run)
-    entry = replace(
-        _with_newest_exposure(ranked.entry, [run.entry for run in runs]),
-        later=_later_tries([run.entry.accuracy for run in later]),
-        replaced=_replaced(replaced.entry) if replaced else None,
-    )
+    entry = _with_newest_exposure(ranked.entry, [run.entry for run in runs])
+    if later:
+        scores = [run.entry.accuracy for run in later]
+        tries = LaterTries(count=len(scores), lowest=min(scores), highest=max(scores))
+        entry = replace(entry, later=tries)
+    if replaced:
+        before = replaced.entry
+        previous = ReplacedRun(run=before.run, ended=before.ended, accuracy=before.accuracy)
+        entry = replace(entry, replaced=previous)
     return DecidedRun(entry, ranked.submitted)
-
-
-def _later_tries(scores: Sequence[float]) -> LaterTries | None:
-    if not scores:
-        return None
-    return LaterTries(count=len(scores), lowest=min(scores), highest=max(scores))
-
-
-def _replaced(entry: Entry) -> ReplacedRun:
-    return ReplacedRun(run=entry.run, ended=entry.ended, accuracy=entry.accuracy)
 
 
 def _with_newest_exposure(ranked: Entry, runs: Sequence[Entry]) -> Entry:

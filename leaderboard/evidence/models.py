@@ -85,6 +85,13 @@ class AdaptiveResult(Wire, frozen=True, kw_only=True):
     score_interval: tuple[float, float]
     z: tuple[float, ...]
 
+    @property
+    def part(self) -> AdaptivePart:
+        """Part of the items that the run was asked."""
+        return AdaptivePart(
+            asked=self.asked, planned=self.planned, look=self.look, looks=self.looks
+        )
+
 
 class FirstRun(Wire, frozen=True, kw_only=True):
     """Tested run that decided the evidence level of a model, its weights or its endpoint."""

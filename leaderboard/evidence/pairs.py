@@ -6,7 +6,6 @@ it.
 """
 
 import sys
-from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -54,6 +53,16 @@ class Compared(msgspec.Struct, frozen=True):
     interval: tuple[float, float]
     p: float
 
+    @property
+    def first_share(self) -> float:
+        """Score of the first run, as a fraction."""
+        return (self.both + self.wins) / self.n
+
+    @property
+    def second_share(self) -> float:
+        """Score of the second run, as a fraction."""
+        return (self.both + self.losses) / self.n
+
 
 class Group(msgspec.Struct, frozen=True):
     """Third of the public items, of which other models had ``low`` to ``high`` right."""
@@ -86,11 +95,13 @@ def answer(question: Question) -> Answer:
     """Return the comparison. Pure. Raises ValueError for outcomes of different numbers of items."""
     public = _compared(question.public)
     private = _compared(question.private) if question.private else None
-    first, second = (_numbers(side) for side in (question.public.first, question.public.second))
+    first = _numbers(question.public.first)
+    second = _numbers(question.public.second)
     others = [_numbers(one) for one in question.others]
     if any(len(one) != len(first) for one in others):
         raise ValueError("the other runs are not of the same items")
-    groups = by_difficulty(first, second, np.array(others).reshape(len(others), len(first)))
+    matrix = np.array(others).reshape(len(others), len(first))
+    groups = by_difficulty(first, second, matrix)
     return Answer(
         public=public,
         private=private,
@@ -123,12 +134,13 @@ def _result(found: Paired) -> Compared:
 
 def _gap(public: Compared, private: Compared) -> GapChange:
     """Return the gap of each run, on the items that both were asked, and their difference."""
-    first, second = (
-        (public.both + own(public)) / public.n - (private.both + own(private)) / private.n
-        for own in (attrgetter("wins"), attrgetter("losses"))
-    )
     change = gap_change(public.difference, public.interval, private.difference, private.interval)
-    return GapChange(first, second, public.difference - private.difference, change)
+    return GapChange(
+        first=public.first_share - private.first_share,
+        second=public.second_share - private.second_share,
+        difference=public.difference - private.difference,
+        interval=change,
+    )
 
 
 def main() -> int:

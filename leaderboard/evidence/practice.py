@@ -12,6 +12,8 @@ from leaderboard.submissions.models import Run, run_counts
 def raw_gap(run: Run) -> RawGap:
     """Return the gap between both sets of a graded run, with Newcombe's interval."""
     counts = {one.set: effective(one, one.mean) for one in run_counts(run)}
-    first, second = (counts[item_set.name] for item_set in run.submission.pair.sets())
+    public, private = run.submission.pair.sets()
+    first = counts[public.name]
+    second = counts[private.name]
     low, high = statistics.newcombe(first.right, first.n, second.right, second.n, LEVEL)
     return RawGap(first.right / first.n, second.right / second.n, low, high)

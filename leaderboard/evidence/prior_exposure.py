@@ -10,7 +10,7 @@ Sets of items are numbers here, bit i for item i.
 
 import base64
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -147,13 +147,18 @@ class ExposureHistory:
     def of_set(cls, manifest: Manifest) -> Self:
         """Read the history of a set from the published logs."""
         reveals = reveals_of(manifest)
+        until: list[tuple[str, int]] = []
+        items = 0
+        for reveal in reveals:
+            items |= reveal.items
+            until.append((reveal.moment, items))
         return cls(
             n=manifest.n,
             parts=parts_of(manifest),
             by_run=reveals_by_run(reveals),
             stages=stages_of(manifest),
             cell=manifest.cell,
-            shown=tuple(_accumulate(reveals)),
+            shown=tuple(until),
         )
 
     def parts_shown(self, moment: datetime, counting: int) -> int:
@@ -222,8 +227,14 @@ class ExposureHistory:
                 found.append((run, seen, fresh))
         if not compared:
             return None
-        of_run, before, first = zip(*found[: compared[-1] + 1], strict=True)
-        return StagedSides(of_run, before, first, tuple(compared), max(comparisons, len(compared)))
+        until_last = found[: compared[-1] + 1]
+        return StagedSides(
+            runs=tuple(run for run, _, _ in until_last),
+            seen=tuple(seen for _, seen, _ in until_last),
+            fresh=tuple(fresh for _, _, fresh in until_last),
+            compared=tuple(compared),
+            comparisons=max(comparisons, len(compared)),
+        )
 
     def _stages_asked(self, counting: int) -> tuple[int, int] | None:
         asked = sum(bool(stage & counting) for stage in self.stages)
@@ -235,8 +246,10 @@ class ExposureHistory:
         Each further comparison of a model has fresh items of a later stage, so there are at most
         so many.
         """
-        first = next((at for at, stage in enumerate(self.stages) if stage & fresh), None)
-        return 1 if first is None else len(self.stages) - first
+        for number, stage in enumerate(self.stages):
+            if stage & fresh:
+                return len(self.stages) - number
+        return 1
 
     def _contrast(
         self, counts_without: CountsWithout, seen: int, fresh: int
@@ -251,28 +264,34 @@ class ExposureHistory:
         return ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
 
 
-def _accumulate(reveals: Iterable[Reveal]) -> Iterator[tuple[str, int]]:
-    shown = 0
-    for reveal in reveals:
-        shown |= reveal.items
-        yield reveal.moment, shown
-
-
 def parts_of(manifest: Manifest) -> tuple[int, ...]:
     """Return the parts of a set, each as its items."""
-    return tuple(
-        sum(((1 << block.n) - 1) << block.start for block in blocks) for blocks in manifest.parts()
-    )
+    parts = []
+    for blocks in manifest.parts():
+        items = 0
+        for block in blocks:
+            first_items = (1 << block.n) - 1
+            items += first_items << block.start
+        parts.append(items)
+    return tuple(parts)
 
 
 def stages_of(manifest: Manifest) -> tuple[int, ...]:
     """Return the stages of a set, each as its items."""
-    return tuple(sum(1 << at for at in manifest.indices(stage)) for stage in manifest.stages)
+    stages = []
+    for stage in manifest.stages:
+        stages.append(sum(1 << index for index in manifest.indices(stage)))
+    return tuple(stages)
 
 
 def whole_parts(parts: Iterable[int], counting: int, side: int) -> int:
     """Return the counting items of those parts whose counting items are all in ``side``."""
-    return sum(part & counting for part in parts if not part & counting & ~side)
+    whole = 0
+    for part in parts:
+        counted = part & counting
+        if not counted & ~side:
+            whole += counted
+    return whole
 
 
 def reveals_of(manifest: Manifest) -> list[Reveal]:

@@ -78,6 +78,7 @@ def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> 
         endpoints=_stated(announcement.endpoints),
         probes=announcement.probes is True,
         state=_stated(announcement.state),
+        endpoint_runs=announcement.endpoint_runs or 0,
     )
     return bool(stored)
 
@@ -144,18 +145,20 @@ def store_log(
     *,
     evaluator: Evaluator,
     lines: Sequence[LogLine],
-    note: str = "",
+    notes: Sequence[str] = (),
     opened: Sequence[CountsOpening] = (),
 ) -> None:
-    """Store lines of an evaluator's log, the counts behind its closings, and a signed head.
+    """Store lines of an evaluator's log, the counts behind its closings, and signed heads.
 
     Raises ``bad_message`` where one of them does not verify.
     """
     if lines:
-        store_entries(evaluator=evaluator, entries=lines)
+        evaluator = store_entries(evaluator=evaluator, entries=lines)
+    else:
+        evaluator = Evaluator.objects.get(pk=evaluator.pk)
     for counts in opened:
         _store_counts(evaluator, counts)
-    if note:
+    for note in filter(None, notes):
         _store_head(evaluator, note)
     _compare_heads(evaluator)
 
@@ -192,16 +195,15 @@ def _compare_heads(evaluator: Evaluator) -> None:
 
     A head that differs flags its evaluator.
     """
-    known = Evaluator.objects.get(pk=evaluator.pk)
-    reached = list(known.heads.filter(agrees__isnull=True, size__lte=known.head_index + 1))
+    reached = list(evaluator.heads.filter(agrees__isnull=True, size__lte=evaluator.head_index + 1))
     if not reached:
         return
-    tree = known.tree()
+    tree = evaluator.tree()
     for head in reached:
         head.agrees = tree.root(head.size).hex() == head.root
         head.save(update_fields=["agrees"])
     if not all(head.agrees for head in reached):
-        Evaluator.objects.filter(pk=known.pk).update(flagged=True)
+        Evaluator.objects.filter(pk=evaluator.pk).update(flagged=True)
 
 
 def ask_logs() -> int:
@@ -215,45 +217,57 @@ def ask_logs() -> int:
     return len(evaluators)
 
 
-def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
+def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> Evaluator:
     """Store lines of an evaluator's log, also those of attempts that have ended.
 
     Each must be signed by ``evaluator``, else none is stored: raises ``bad_message``. Lines may
-    arrive twice and in any order; the chain grows as far as it has no gap.
+    arrive twice and in any order; the chain grows as far as it has no gap. Returns the evaluator as
+    it is then, locked until the caller's transaction ends.
     """
+    rows = _verified_rows(evaluator, entries)
+    with transaction.atomic():
+        locked = Evaluator.objects.select_for_update().get(pk=evaluator.pk)
+        pending = Q(status=Entry.Status.PENDING)
+        known = locked.entries.filter(pending | Q(entry_hash__in=rows))
+        stored = list(known.only("index", "previous", "entry_hash", "status").order_by("pk"))
+        hashes = {entry.entry_hash for entry in stored}
+        new = [row for row in rows.values() if row.entry_hash not in hashes]
+        waiting = [entry for entry in stored if entry.status == Entry.Status.PENDING]
+        _place(locked, [*waiting, *new])
+        Entry.objects.bulk_create(new)
+        placed = [entry for entry in waiting if entry.status != Entry.Status.PENDING]
+        Entry.objects.bulk_update(placed, ["status"])
+    return locked
+
+
+def _verified_rows(evaluator: Evaluator, entries: Sequence[LogLine]) -> dict[str, Entry]:
+    """Return the rows of lines by their hashes, not saved. Raises ``bad_message``."""
+    rows = {}
     for entry in entries:
         if entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key):
             raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
-    rows = [Entry.of(entry, evaluator=evaluator) for entry in entries]
-    with transaction.atomic():
-        locked = Evaluator.objects.select_for_update().get(pk=evaluator.pk)
-        Entry.objects.bulk_create(rows, ignore_conflicts=True)
-        _extend_chain(locked)
-        _mark_conflicts(locked)
+        row = Entry.of(entry, evaluator=evaluator)
+        rows[row.entry_hash] = row
+    return rows
 
 
-def _extend_chain(evaluator: Evaluator) -> None:
-    """Chain every pending line that follows, and move the evaluator's head to the last of them."""
-    pending = evaluator.entries.filter(status=Entry.Status.PENDING)
-    chained = []
-    for entry in pending.filter(index__gt=evaluator.head_index).order_by("index"):
-        following = evaluator.head_index + 1
-        if entry.index > following:
-            break
-        if entry.index == following and entry.previous == evaluator.head_hash:
-            evaluator.head_index = entry.index
-            evaluator.head_hash = entry.entry_hash
-            chained.append(entry.pk)
-    Entry.objects.filter(pk__in=chained).update(status=Entry.Status.CHAINED)
-    evaluator.save(update_fields=["head_index", "head_hash"])
+def _place(evaluator: Evaluator, pending: Sequence[Entry]) -> None:
+    """Chain every pending line that follows, and mark those that can never be chained.
 
-
-def _mark_conflicts(evaluator: Evaluator) -> None:
-    """Mark lines that can never be chained, and flag their evaluator.
-
-    Another line has their index, or they do not continue the line before them.
+    The evaluator's head moves to the last line that follows. A line conflicts where another has its
+    index, or where it does not continue the line before it; then its evaluator is flagged. The
+    lines themselves are not saved.
     """
-    pending = evaluator.entries.filter(status=Entry.Status.PENDING)
-    conflicting = pending.filter(index__lte=evaluator.head_index + 1)
-    if conflicting.update(status=Entry.Status.CONFLICTING):
-        Evaluator.objects.filter(pk=evaluator.pk).update(flagged=True)
+    before = evaluator.head_index
+    for entry in sorted(pending, key=lambda one: one.index):
+        continues = entry.previous == evaluator.head_hash
+        if continues and entry.index == evaluator.head_index + 1:
+            evaluator.head_index, evaluator.head_hash = entry.index, entry.entry_hash
+            entry.status = Entry.Status.CHAINED
+    left = [entry for entry in pending if entry.status == Entry.Status.PENDING]
+    conflicting = [entry for entry in left if entry.index <= evaluator.head_index + 1]
+    for entry in conflicting:
+        entry.status = Entry.Status.CONFLICTING
+        evaluator.flagged = True
+    if conflicting or evaluator.head_index != before:
+        evaluator.save(update_fields=["head_index", "head_hash", "flagged"])

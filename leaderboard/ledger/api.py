@@ -209,11 +209,16 @@ def _known(name: str) -> Evaluator:
 
 def _grant(grant: Any) -> dict[str, Any]:
     names = ("name", "digest", "sealed", "blocks", "items")
+    version = 1
+    if grant.salt:
+        version = 2
+    if grant.plan:
+        version = 3
     fields = {
         "id": grant.pk,
         "run": str(grant.run),
         "token": grant.token,
-        "version": 3 if grant.plan else 2 if grant.salt else 1,
+        "version": version,
         "recipient": grant.recipient if grant.opened else None,
         "sets": [{name: granted[name] for name in names} for granted in grant.sets],
         "hash": grant.hash,

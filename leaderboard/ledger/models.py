@@ -33,6 +33,10 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
         """Evaluators that take runs of a pool, in the order of their registration."""
         return self.filter(pool=pool).order_by("pk")
 
+    def pools(self) -> set[str]:
+        """Return the names of the pools that have evaluators."""
+        return set(self.order_by().values_list("pool", flat=True).distinct())
+
     def live(self) -> "EvaluatorQuerySet":
         """Evaluators whose next announcement is not overdue by the database's clock."""
         return self.filter(expected_by__gt=Now(), announced_pool=models.F("pool"))
@@ -57,7 +61,8 @@ class Evaluator(models.Model):
       ``out_of_service`` is the reason why it takes no runs, or empty; ``host`` (a
       ``contract.HostFacts``), ``endpoints`` (a ``contract.EndpointPolicy``) and ``state`` (a
       ``contract.HostState``) are None where its release announces none; ``probes``: it answers
-      orders of probes.
+      orders of probes; ``endpoint_runs`` are the runs of endpoints that it carries at once, apart
+      from that of weights, 0 where an endpoint takes the place of weights.
     - ``cordon`` is a maintainer's order that it takes no runs, and the fields next to it are who
       gave it, when and why.
     - ``last_error`` is the code of the last attempt that ended by a fault of ours there.
@@ -102,6 +107,7 @@ class Evaluator(models.Model):
     state: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
     )
+    endpoint_runs = models.PositiveSmallIntegerField(default=0)
     cordon = models.CharField(max_length=8, blank=True, choices=Cordon.choices)
     cordoned_by = models.CharField(max_length=150, blank=True)
     cordoned_at = models.DateTimeField(null=True)
@@ -144,6 +150,11 @@ class Evaluator(models.Model):
         facts = {"name": item_set.name, "sealed": item_set.sealed, "digest": item_set.digest}
         return facts in self.sets
 
+    @property
+    def takes_runs(self) -> bool:
+        """Return False where it announced that it takes none, or is cordoned."""
+        return not (self.out_of_service or self.cordon)
+
     def host_facts(self) -> HostFacts | None:
         """Return what it announced of its host; None for nothing."""
         return HostFacts.from_dict(self.host) if self.host else None
@@ -176,6 +187,7 @@ class Evaluator(models.Model):
             self.sets,
             self.reads,
             self.host,
+            self.endpoint_runs,
         )
 
     def tree(self) -> Tree:
@@ -202,8 +214,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         reveals = Entry.objects.filter(
             kind="exposure", run=models.OuterRef("run"), status=Entry.Status.CHAINED
         )
+        is_revealed = models.Q(models.Exists(reveals))
         jailed = models.Q(recipient=JAIL)
-        return self.annotate(opened=models.Q(models.Exists(reveals)) | jailed | models.Q(salt=""))
+        unsalted = models.Q(salt="")
+        return self.annotate(opened=is_revealed | jailed | unsalted)
 
 
 class Grant(models.Model):
@@ -333,7 +347,10 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         Empty values filter nothing.
         """
         columns = {"evaluator": "evaluator__name", "set": "set_name"}
-        filters = {columns.get(name, name): value for name, value in wanted.items() if value}
+        filters = {}
+        for name, value in wanted.items():
+            if value:
+                filters[columns.get(name, name)] = value
         return self.filter(**filters)
 
     def opened(
@@ -357,6 +374,11 @@ class EntryQuerySet(models.QuerySet["Entry"]):
             if run is not None and closing.tally and (run, name) not in too_small:
                 counts.setdefault(run, []).append(closing.tally)
         return counts
+
+    def newest_token(self, run: uuid.UUID, *, most: int) -> int:
+        """Return the highest token, up to ``most``, that a line names of a run; 0 for none."""
+        tokens = self.filter(run=run, line__token__lte=most).order_by("-line__token")
+        return tokens.values_list("line__token", flat=True).first() or 0
 
     def published(self) -> "EntryQuerySet":
         """Lines that follow their evaluator's log without a gap, newest first."""

@@ -51,7 +51,8 @@ def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
     entry = entries.first()
     if entry is None:
         raise Http404("no such line")
-    head = entry.evaluator.heads.filter(agrees=True, size__gt=index).order_by("-size").first()
+    over_it = entry.evaluator.heads.filter(agrees=True, size__gt=index)
+    head = over_it.order_by("-size").first()
     proof = entry.evaluator.tree().inclusion(index, head.size) if head else ()
     context = {
         "entry": entry,

@@ -20,15 +20,19 @@ def import_published(
     source: str,
     url: str = "",
     equally_hard: str = "",
+    same_problems: bool = False,
     ran_by: str = "",
 ) -> PublishedTable:
     """Store a published table with its analysis; return the stored one for a known file.
 
-    Raises ``already_registered`` if another file has the slug, ``invalid_field`` for a bad text.
+    Raises ``already_registered`` if another file has the slug, ``invalid_field`` for a bad text
+    and for sets of the same problems that are held to be equally hard.
     """
     known = PublishedTable.objects.filter(digest=table.digest).first()
     if known is not None:
         return known
+    if same_problems and equally_hard:
+        raise refuse(Refusal.INVALID_FIELD, "equally_hard")
     if PublishedTable.objects.filter(slug=slug).exists():
         raise refuse(Refusal.ALREADY_REGISTERED)
     published = PublishedTable(
@@ -37,6 +41,7 @@ def import_published(
         source=source,
         url=url,
         equally_hard=equally_hard,
+        same_problems=same_problems,
         ran_by=ran_by,
         public_name=table.public_name,
         private_name=table.private_name,

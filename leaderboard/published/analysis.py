@@ -7,7 +7,7 @@ Steps of :func:`analyse`:
 - the whole: panel of references, rank changes, likelihood against gap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isnan
@@ -20,7 +20,7 @@ from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.entries import EffectiveCounts
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
-from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap, Share, Tested
+from leaderboard.evidence.summaries import FamilyLine, PooledGap, Share, Tested
 from leaderboard.evidence.vocabulary import LEVELS, Evidence
 from leaderboard.published.models import PublishedRow, PublishedSnapshot, PublishedTable
 from leaderboard.published.results import (
@@ -73,47 +73,70 @@ class PublishedDraft:
 def analyse(table: PublishedTable) -> PublishedDraft:
     """Return the analysis of ``table``, from its rows alone."""
     rows = list(table.rows.order_by("line"))
-    inputs = {
+    inputs: dict[str, object] = {
         "method": METHOD,
         "seed": SEED,
         "equally_hard": bool(table.equally_hard),
         "rows": [{name: getattr(row, name) for name in HASHED} for row in rows],
     }
-    digest = sha256(canonical_json(inputs)).hexdigest()
-    return PublishedDraft(table, digest, _analysis(table, rows))
-
-
-def _analysis(table: PublishedTable, rows: Sequence[PublishedRow]) -> Analysis:
+    if table.same_problems:
+        inputs["same_problems"] = True
     sides = [
         statistics.Sides(row.public_right, row.public_n, row.private_right, row.private_n)
         for row in rows
     ]
-    references = [i for i, row in enumerate(rows) if row.reference]
-    peers = statistics_of_counts.peers(sides, [row.family for row in rows], references)
-    lines = _lines(rows, sides, peers)
-    return Analysis(
+    references = [place for place, row in enumerate(rows) if row.reference]
+    if table.same_problems:  # the tests compare different problems
+        peers = Peers.untested(len(rows))
+    else:
+        peers = statistics_of_counts.peers(sides, [row.family for row in rows], references)
+    results = _results(rows, sides, peers, tested=not table.same_problems)
+    read = [
+        likelihoods.Read(
+            likelihood=result.loglik,
+            gap=result.gap,
+            family=result.family,
+            public_score=result.public.accuracy,
+            private_score=result.private.accuracy,
+            parameters=result.parameters,
+            reported=result.reported_gap,
+        )
+        for result in results
+        if result.loglik is not None
+    ]
+    analysis = Analysis(
         levels=LEVELS,
         basis="raw" if table.equally_hard else "peers",
-        lines=tuple(sorted(lines, key=lambda line: (-line.private.accuracy, line.model))),
+        lines=tuple(sorted(results, key=lambda line: (-line.private.accuracy, line.model))),
         families=_families(rows, sides, peers),
         panel=_panel(rows, peers),
-        likelihood=_likelihood(lines),
-        order=_order(lines),
+        likelihood=likelihoods.associated(read),
+        order=_order(results),
     )
+    return PublishedDraft(table, sha256(canonical_json(inputs)).hexdigest(), analysis)
 
 
-def _lines(
-    rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers
+def _results(
+    rows: Sequence[PublishedRow],
+    sides: Sequence[statistics.Sides],
+    peers: Peers,
+    *,
+    tested: bool,
 ) -> list[PublishedResult]:
-    raw = _raw_tests(sides)
-    peers = _peer_tests(sides, found)
-    reported = _reported_tests(rows)
+    """Return the scores and ranks of each row, and the tests of its gap where it is ``tested``."""
+    raw_tests: Sequence[RawTest | None] = _raw_tests(sides) if tested else [None] * len(rows)
+    peer_tests = _peer_tests(sides, peers)
+    # The table's own tests, two-sided; none unless every row has a statistic.
+    reported_tests: list[Tested | None] = [None] * len(rows)
+    reported = [row.reported_z for row in rows if row.reported_z is not None]
+    if len(reported) == len(rows):
+        reported_tests = [*_corrected([statistics_of_counts.two_sided(z) for z in reported])]
     private = [(one.private_right, one.private_n) for one in sides]
     ranges = statistics_of_counts.rank_ranges(private, LEVEL)
     ranks = _ranks([one.private_share for one in sides])
     public_ranks = _ranks([one.public_share for one in sides])
-    roles: dict[int, Role] = dict.fromkeys(found.used, "reference")
-    roles |= dict.fromkeys(found.put_aside, "put_aside")
+    roles: dict[int, Role] = dict.fromkeys(peers.used, "reference")
+    roles |= dict.fromkeys(peers.put_aside, "put_aside")
     return [
         PublishedResult(
             model=row.model,
@@ -129,11 +152,11 @@ def _lines(
             rank_range=(ranges[i].low, ranges[i].high),
             gap=sides[i].gap,
             interval=statistics.newcombe(*sides[i], LEVEL),
-            raw=raw[i],
-            peers=peers[i],
+            raw=raw_tests[i],
+            peers=peer_tests[i],
             reported_gap=row.reported_gap,
             reported_z=row.reported_z,
-            reported=reported[i],
+            reported=reported_tests[i],
             loglik=row.loglik,
             role=roles.get(i, "none"),
         )
@@ -167,15 +190,17 @@ def _evidence(
 
     Published tables do not report truncated answers, so none are counted.
     """
-    cases = [
-        statistics.Case(
-            EffectiveCounts(one.public_right, 0, one.public_n),
-            EffectiveCounts(one.private_right, 0, one.private_n),
-            test,
-        )
-        for one, test in zip(sides, tests, strict=True)
-    ]
-    return [statistics.verdict(case, LEVELS).evidence for case in cases]
+    levels = []
+    for own, test in zip(sides, tests, strict=True):
+        case = statistics.Case(*_counts(own), test)
+        levels.append(statistics.verdict(case, LEVELS).evidence)
+    return levels
+
+
+def _counts(sides: statistics.Sides) -> tuple[EffectiveCounts, EffectiveCounts]:
+    """Return the public and the private counts, of no truncated answers."""
+    public = EffectiveCounts(sides.public_right, 0, sides.public_n)
+    return public, EffectiveCounts(sides.private_right, 0, sides.private_n)
 
 
 def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
@@ -183,14 +208,7 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     tests = [statistics.score_test(*one) for one in sides]
     greater = _corrected([test.p_greater for test in tests])
     two_sided = _corrected([test.p_two_sided for test in tests])
-    gap_tests = [
-        statistics.raw_test(
-            EffectiveCounts(one.public_right, 0, one.public_n),
-            EffectiveCounts(one.private_right, 0, one.private_n),
-            LEVEL,
-        )
-        for one in sides
-    ]
+    gap_tests = [statistics.raw_test(*_counts(one), LEVEL) for one in sides]
     levels = _evidence(sides, gap_tests)
     return [
         RawTest(
@@ -204,13 +222,13 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     ]
 
 
-def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTest | None]:
+def _peer_tests(sides: Sequence[statistics.Sides], peers: Peers) -> list[PeerTest | None]:
     """Return the test of each gap against other families; None where too few are alike."""
-    tests = [statistics.adjusted_test(gap) if gap else None for gap in found.gaps]
+    tests = [statistics.adjusted_test(gap) if gap else None for gap in peers.gaps]
     levels = _evidence(sides, tests)
     corrected = iter(_corrected([test.p for test in tests if test]))
     results: list[PeerTest | None] = []
-    for gap, test, size, level in zip(found.gaps, tests, found.sizes, levels, strict=True):
+    for gap, test, size, level in zip(peers.gaps, tests, peers.sizes, levels, strict=True):
         if gap is None or test is None:
             results.append(None)
             continue
@@ -227,14 +245,6 @@ def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTes
     return results
 
 
-def _reported_tests(rows: Sequence[PublishedRow]) -> list[Tested | None]:
-    """Return the table's own tests, two-sided; none unless every row has a statistic."""
-    reported = [row.reported_z for row in rows if row.reported_z is not None]
-    if len(reported) < len(rows):
-        return [None] * len(rows)
-    return list(_corrected([statistics_of_counts.two_sided(z) for z in reported]))
-
-
 def _order(lines: Sequence[PublishedResult]) -> Order:
     public = [line.public.accuracy for line in lines]
     private = [line.private.accuracy for line in lines]
@@ -247,52 +257,55 @@ def _order(lines: Sequence[PublishedResult]) -> Order:
 
 
 def _families(
-    rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers
+    rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], peers: Peers
 ) -> tuple[FamilyLine, ...]:
-    members: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        members.setdefault(row.family, []).append(i)
-    pooled = sum(len(places) >= FEWEST_MEMBERS for places in members.values())
-    against_peers = _families_against_peers(rows, sides, found, members, pooled)
+    """Return the mean gaps of each family, raw and against peers, the largest raw one first."""
+    names = [row.family for row in rows]
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        places.setdefault(name, []).append(i)
+    pooled = sum(len(members) >= FEWEST_MEMBERS for members in places.values())
     families = []
-    for name, places in members.items():
-        own = [sides[i] for i in places]
+    for name, members in places.items():
+        own = [sides[i] for i in members]
         gaps = [one.gap for one in own]
         covariance = statistics_of_counts.gap_covariance(own)
         family = FamilyLine(
             family=name,
-            members=len(places),
+            members=len(members),
             higher=sum(gap > 0 for gap in gaps),
             p_sign=statistics.family_gap(gaps, covariance, LEVEL).p_sign,
             raw=_pooled(gaps, covariance, pooled),
-            peers=against_peers.get(name),
+            peers=_against_peers(name, names, sides, peers, pooled),
         )
         families.append(family)
     return tuple(sorted(families, key=lambda family: (-family.raw.estimate, family.family)))
 
 
-def _families_against_peers(
-    rows: Sequence[PublishedRow],
+def _against_peers(
+    family: str,
+    names: Sequence[str],
     sides: Sequence[statistics.Sides],
-    found: Peers,
-    members: Mapping[str, Sequence[int]],
-    pooled: int,
-) -> dict[str, PooledGap]:
-    """Return the mean gap against peers of each family that has one, by name."""
-    candidates = (*found.used, *found.put_aside)
-    names = [row.family for row in rows]
-    means = {}
-    for name, places in members.items():
-        tested = [i for i in places if found.gaps[i]]
-        if not tested:
-            continue
-        panel = statistics_of_counts.without_family(sides, candidates, names, name)
-        if panel is None:
-            continue
-        gaps = [gap.gap for i in tested if (gap := found.gaps[i])]
-        covariance = statistics_of_counts.peer_covariance(panel, [sides[i] for i in tested])
-        means[name] = _pooled(gaps, covariance, pooled)
-    return means
+    peers: Peers,
+    families: int,
+) -> PooledGap | None:
+    """Return the mean gap of a family against the others; None if no member can be compared.
+
+    ``names`` are the families of all models.
+    """
+    gaps = []
+    tested = []
+    for name, own, gap in zip(names, sides, peers.gaps, strict=True):
+        if name == family and gap:
+            gaps.append(gap.gap)
+            tested.append(own)
+    if not gaps:
+        return None
+    candidates = (*peers.used, *peers.put_aside)
+    panel = statistics_of_counts.without_family(sides, candidates, names, family)
+    if panel is None:
+        return None
+    return _pooled(gaps, statistics_of_counts.peer_covariance(panel, tested), families)
 
 
 def _pooled(gaps: Sequence[float], covariance: NDArray[np.float64], families: int) -> PooledGap:
@@ -312,34 +325,18 @@ def _pooled(gaps: Sequence[float], covariance: NDArray[np.float64], families: in
     )
 
 
-def _panel(rows: Sequence[PublishedRow], found: Peers) -> PanelFacts | None:
-    if found.panel is None:
+def _panel(rows: Sequence[PublishedRow], peers: Peers) -> PanelFacts | None:
+    """Return the panel as its page states it; None where there are too few peers."""
+    if peers.panel is None:
         return None
-    private = [rows[i].private_right / rows[i].private_n for i in found.used]
-    grid = [share for share in CURVE if min(private) <= share <= max(private)]
-    curve = zip(grid, statistics_of_counts.curve(found.panel, grid), strict=True)
+    private = [rows[i].private_right / rows[i].private_n for i in peers.used]
+    shares = [share for share in CURVE if min(private) <= share <= max(private)]
+    expected = statistics_of_counts.curve(peers.panel, shares)
+    known = sum(bool(row.reference) for row in rows)
     return PanelFacts(
-        known=sum(bool(row.reference) for row in rows) >= statistics.FEWEST_REFERENCES,
-        references=tuple(rows[i].model for i in found.used),
-        put_aside=tuple(rows[i].model for i in found.put_aside),
-        tau=found.panel.tau2**0.5,
-        curve=tuple(curve),
-    )
-
-
-def _likelihood(lines: Sequence[PublishedResult]) -> Likelihood | None:
-    return likelihoods.associated(
-        [
-            likelihoods.Read(
-                likelihood=line.loglik,
-                gap=line.gap,
-                family=line.family,
-                public_score=line.public.accuracy,
-                private_score=line.private.accuracy,
-                parameters=line.parameters,
-                reported=line.reported_gap,
-            )
-            for line in lines
-            if line.loglik is not None
-        ]
+        known=known >= statistics.FEWEST_REFERENCES,
+        references=tuple(rows[i].model for i in peers.used),
+        put_aside=tuple(rows[i].model for i in peers.put_aside),
+        tau=peers.panel.tau2**0.5,
+        curve=tuple(zip(shares, expected, strict=True)),
     )

@@ -48,17 +48,37 @@ class FamilyCells:
     p_sign: str
     forest: SafeString
 
+    @classmethod
+    def of(cls, family: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> "FamilyCells":
+        """Return the texts of a family whose members have these ``gaps``."""
+        picture = forest.family_forest(mean_of(family), gaps, axis)
+        mean = formats.points(family.raw.estimate)
+        if not is_tested(family):
+            return cls(family, mean, "", "", "", "", picture)
+        interval = family.raw.interval
+        prediction = family.raw.prediction
+        return cls(
+            row=family,
+            mean=mean,
+            interval=formats.span(interval) if interval else "",
+            prediction=formats.span(prediction) if prediction else "",
+            peers=formats.points(family.peers.estimate) if family.peers else "",
+            p_sign=f"{family.p_sign:.3f}",
+            forest=picture,
+        )
+
 
 def cells(row: PublishedResult, basis: Basis) -> Cells:
     """Return the texts of a row."""
     best, worst = row.rank_range
+    low, high = row.private.interval
     level = row.level(basis)
     return Cells(
         rank=str(best) if best == worst else f"{best}–{worst}",
         size=_billions(row.parameters),
         active=_billions(row.active_parameters),
         private=formats.percent(row.private.accuracy),
-        private_interval="–".join(map(formats.percent, row.private.interval)),
+        private_interval=f"{formats.percent(low)}–{formats.percent(high)}",
         public=formats.percent(row.public.accuracy),
         gap=formats.points(row.gap),
         gap_interval=formats.span(row.interval),
@@ -106,6 +126,11 @@ def _ranked_model(
     row: PublishedResult, table: PublishedTable, basis: Basis, known: str, address: str
 ) -> RankedModel:
     texts = cells(row, basis)
+    about_private = f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
+    about_public = f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
+    peers = Cell("–")
+    if texts.peers:
+        peers = Cell(texts.peers, f"95% {texts.peers_interval}")
     home = table.get_absolute_url()
     return RankedModel(
         model=row.model,
@@ -120,14 +145,10 @@ def _ranked_model(
             "size": Cell(texts.size or "–", f"{texts.active} active" if texts.active else ""),
             "access": Cell(row.access),
             "known": Cell(known or "–", known),
-            "private": Cell(
-                texts.private, f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
-            ),
-            "public": Cell(
-                texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
-            ),
+            "private": Cell(texts.private, about_private),
+            "public": Cell(texts.public, about_public),
             "gap": Cell(texts.gap, f"95% {texts.gap_interval}"),
-            "peers": Cell(texts.peers, f"95% {texts.peers_interval}") if texts.peers else Cell("–"),
+            "peers": peers,
         },
         level=texts.level,
         level_class=texts.level_class,
@@ -151,7 +172,8 @@ def _grounds(row: PublishedResult, basis: Basis) -> str:
     if level in FLAGGED:
         return formats.p_value(test.p)
     if level == Evidence.NO_EVIDENCE:
-        return f"at most {formats.points(min(interval[1], 1.0))}\N{NO-BREAK SPACE}pp (95%)"
+        upper = min(interval[1], 1.0)
+        return f"at most {formats.points(upper)}\N{NO-BREAK SPACE}pp (95%)"
     return f"visible from {formats.percent(visible)}\N{NO-BREAK SPACE}pp"
 
 
@@ -159,9 +181,11 @@ def p_values(test: Tested | None) -> str:
     """Return a p-value and both corrected ones as text; empty where nothing was tested."""
     if test is None:
         return ""
-    holm, fdr = map(formats.p_value, (test.holm, test.benjamini_hochberg))
+    alone = formats.p_value(test.p)
+    holm = formats.p_value(test.holm)
+    fdr = formats.p_value(test.benjamini_hochberg)
     return (
-        f"{formats.p_value(test.p)}; corrected for all models of the table: {holm} (Holm),"
+        f"{alone}; corrected for all models of the table: {holm} (Holm),"
         f" {fdr} (Benjamini and Hochberg)"
     )
 
@@ -170,27 +194,14 @@ def families(analysis: Analysis, names: Iterable[str]) -> dict[str, object]:
     """Return these families with their forests on one axis, as the template names them."""
     wanted = set(names)
     pooled = [family for family in analysis.families if family.family in wanted]
-    members = [line for line in analysis.lines if line.family in wanted]
-    intervals = [family.raw.interval for family in pooled if family.raw.interval]
-    axis = marks.around_zero([*intervals, *((line.gap, line.gap) for line in members)])
+    spans = [family.raw.interval for family in pooled if family.raw.interval]
+    gaps: dict[str, list[float]] = {}
+    for line in analysis.lines:
+        if line.family in wanted:
+            gaps.setdefault(line.family, []).append(line.gap)
+            spans.append((line.gap, line.gap))
+    axis = marks.around_zero(spans)
     return {
         "family_scale": marks.scale(axis, signed=True),
-        "families": [_family(family, members, axis) for family in pooled],
+        "families": [FamilyCells.of(family, gaps[family.family], axis) for family in pooled],
     }
-
-
-def _family(
-    family: FamilyLine, members: Iterable[PublishedResult], axis: marks.Axis
-) -> FamilyCells:
-    own = [line for line in members if line.family == family.family]
-    interval, prediction = family.raw.interval, family.raw.prediction
-    tested = is_tested(family)
-    return FamilyCells(
-        row=family,
-        mean=formats.points(family.raw.estimate),
-        interval=formats.span(interval) if tested and interval else "",
-        prediction=formats.span(prediction) if tested and prediction else "",
-        peers=formats.points(family.peers.estimate) if tested and family.peers else "",
-        p_sign=f"{family.p_sign:.3f}" if tested else "",
-        forest=forest.family_forest(mean_of(family), [line.gap for line in own], axis),
-    )

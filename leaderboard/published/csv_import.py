@@ -139,8 +139,13 @@ def read(data: bytes, *, public: str = "", private: str = "") -> Table:
     Raises ``bad_table`` with lines, columns and problems, and nothing of what stands in the cells.
     """
     heading, rows = _split(data)
+    _check_repeated(heading)
     sets = _set_names(heading, public, private)
-    _check_columns(heading, sets)
+    missing = sorted({*_REQUIRED, f"n_{sets[0]}", f"n_{sets[1]}"} - set(heading))
+    for name in sets:
+        if f"{name}_acc" not in heading and f"{name}_right" not in heading:
+            missing.append(f"{name}_acc")
+    _fail_on([Complaint(1, column, Problem.COLUMN_MISSING) for column in missing])
     reader = _Reader(heading, sets, _decimals(heading, rows, sets))
     lines = [reader.line(number, row) for number, row in rows]
     _fail_on(reader.complaints)
@@ -180,23 +185,28 @@ def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:
         line = 1 + data[: failure.start].count(b"\n")
         _fail(Complaint(line, "", Problem.NOT_UTF8))
     reader = csv.reader(StringIO(text, newline=""), strict=True)
+    rows: list[NumberedCells] = []
     try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+        for row in reader:
+            if any(row):
+                rows.append((reader.line_num, [cell.strip() for cell in row]))
     except csv.Error:
         _fail(Complaint(reader.line_num, "", Problem.NOT_CSV))
     if len(rows) < 2:
         _fail(Complaint(1, "", Problem.NO_ROWS))
     if len(rows) > MOST_ROWS + 1:
         _fail(Complaint(rows[MOST_ROWS + 1][0], "", Problem.TOO_LARGE))
-    heading = rows[0][1]
-    repeated = sorted({column for column in heading if heading.count(column) > 1})
-    _fail_on([Complaint(1, _printable(column), Problem.COLUMN_TWICE) for column in repeated])
-    return heading, rows[1:]
+    return rows[0][1], rows[1:]
 
 
-def _printable(column: str) -> str:
-    """Return the name of a column of ours; any other text of the file is not repeated."""
-    return column if column in (*_REQUIRED, *_OPTIONAL) else "an unknown column"
+def _check_repeated(heading: Sequence[str]) -> None:
+    """Raise ``bad_table`` for columns that are there twice."""
+    complaints = []
+    for column in sorted({column for column in heading if heading.count(column) > 1}):
+        # Only names of columns of ours are repeated, and no other text of the file.
+        named = column if column in (*_REQUIRED, *_OPTIONAL) else "an unknown column"
+        complaints.append(Complaint(1, named, Problem.COLUMN_TWICE))
+    _fail_on(complaints)
 
 
 def _set_names(heading: Sequence[str], public: str, private: str) -> tuple[str, str]:
@@ -217,26 +227,18 @@ def _match_case(name: str, sets: Sequence[str]) -> str:
     return matches[0] if matches else name
 
 
-def _check_columns(heading: Sequence[str], sets: tuple[str, str]) -> None:
-    """Raise ``bad_table`` unless every required column is there."""
-    required = {*_REQUIRED, *(f"n_{name}" for name in sets)}
-    missing = sorted(required - set(heading))
-    for name in sets:
-        if not {f"{name}_acc", f"{name}_right"} & set(heading):
-            missing.append(f"{name}_acc")
-    _fail_on([Complaint(1, column, Problem.COLUMN_MISSING) for column in missing])
-
-
 def _decimals(
     heading: Sequence[str], rows: Sequence[NumberedCells], sets: tuple[str, str]
 ) -> dict[str, int]:
     """Return the decimals of each column of shares: the most of any cell, as zeros are dropped."""
     places = {}
-    for column in (f"{name}_acc" for name in sets):
-        if column in heading:
-            at = heading.index(column)
-            cells = [row[at] for _, row in rows if at < len(row)]
-            places[column] = max(len(cell.partition(".")[2]) for cell in cells)
+    for name in sets:
+        column = f"{name}_acc"
+        if column not in heading:
+            continue
+        at = heading.index(column)
+        decimals = [row[at].partition(".")[2] for _, row in rows if at < len(row)]
+        places[column] = max(len(digits) for digits in decimals)
     return places
 
 
@@ -265,14 +267,29 @@ class _Reader:
             self._complain("", Problem.CELLS_WANTED)
             return None
         self._row = dict(zip(self.heading, cells, strict=True))
-        public_right, public_n = self._score(self.sets[0])
-        private_right, private_n = self._score(self.sets[1])
+        public, private = self.sets
+        public_right, public_n = self._score(public)
+        private_right, private_n = self._score(private)
+        model = self._text("model")
+        if model and model in self._models:
+            self._complain("model", Problem.MODEL_TWICE)
+        self._models.add(model)
+        organisation = self._text("organisation", optional=True)
+        owner, slash, _ = self._text("hf_or_api_id", optional=True).partition("/")
+        if slash and not organisation:
+            organisation = owner  # of a model on a hub, owner/name
+        family = self._text("family")
+        access = self._row["access"].lower()
+        if not access:
+            self._complain("access", Problem.MISSING)
+        elif access not in _ACCESS:
+            self._complain("access", Problem.UNKNOWN_ACCESS)
         line = Line(
             line=number,
-            model=self._model(),
-            organisation=self._organisation(),
-            family=self._text("family"),
-            access=self._access(),
+            model=model,
+            organisation=organisation,
+            family=family,
+            access=_ACCESS.get(access, ""),
             parameters=self._positive("params_b"),
             active_parameters=self._positive("active_params_b"),
             public_right=public_right,
@@ -281,7 +298,7 @@ class _Reader:
             private_n=private_n,
             reported_gap=self._reported_gap(),
             reported_z=self._decimal(_REPORTED_Z),
-            loglik=self._loglik(),
+            loglik=self._negative(f"ll_per_char_{public}"),
             reference=self._text("reference", optional=True),
             kind=self._text("kind", optional=True),
         )
@@ -298,27 +315,6 @@ class _Reader:
             self._complain(column, Problem.BAD_TEXT)
         return text
 
-    def _model(self) -> str:
-        model = self._text("model")
-        if model and model in self._models:
-            self._complain("model", Problem.MODEL_TWICE)
-        self._models.add(model)
-        return model
-
-    def _organisation(self) -> str:
-        """Return the organisation, else the owner in an identifier ``owner/name``, else ""."""
-        organisation = self._text("organisation", optional=True)
-        owner, slash, _ = self._text("hf_or_api_id", optional=True).partition("/")
-        return organisation or (owner if slash else "")
-
-    def _access(self) -> str:
-        access = self._row["access"].lower()
-        if not access:
-            self._complain("access", Problem.MISSING)
-        elif access not in _ACCESS:
-            self._complain("access", Problem.UNKNOWN_ACCESS)
-        return _ACCESS.get(access, "")
-
     def _decimal(self, column: str) -> float | None:
         text = self._row.get(column, "")
         if not text:
@@ -334,8 +330,7 @@ class _Reader:
             self._complain(column, Problem.NOT_POSITIVE)
         return value
 
-    def _loglik(self) -> float | None:
-        column = f"ll_per_char_{self.sets[0]}"
+    def _negative(self, column: str) -> float | None:
         value = self._decimal(column)
         if value is not None and value > 0:
             self._complain(column, Problem.ABOVE_ZERO)
@@ -382,6 +377,7 @@ class _Reader:
         if reported is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):
             return reported
         digit = 10.0 ** -min(self.decimals[f"{name}_acc"] for name in self.sets)
-        if abs(reported - (float(public) - float(private))) > 1.5 * digit + ROUNDING:
+        difference = float(public) - float(private)
+        if abs(reported - difference) > 1.5 * digit + ROUNDING:
             self._complain(_REPORTED_GAP, Problem.GAP_DIFFERS)
         return reported

@@ -10,7 +10,7 @@ from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.points import sized
-from leaderboard.published.results import Basis, PeerTest, PublishedResult, is_tested
+from leaderboard.published.results import Basis, PublishedResult, is_tested
 
 PUBLISHED_COLUMNS = (
     "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access",
@@ -22,7 +22,6 @@ PUBLISHED_COLUMNS = (
     "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
     "efficient",
 )  # fmt: skip
-PEER_COLUMNS = sum(name.startswith("peers_") for name in PUBLISHED_COLUMNS)
 
 
 def published_as_json(
@@ -35,12 +34,17 @@ def published_as_json(
     """Return a table as JSON data: the rows asked for, and all else that its page states."""
     analysis = snapshot.analysis()
     efficient = frontier.efficient(sized(analysis.lines))
+    rows = [model_as_json(line, basis) | {"efficient": efficient.get(line.model)} for line in lines]
+    parts = analysis.to_dict()
+    for name in ("basis", "lines", "families"):
+        del parts[name]
     return {
         "table": table.slug,
         "title": table.title,
         "source": table.source,
         "url": table.url,
         "equally_hard": table.equally_hard,
+        "same_problems": table.same_problems,
         "ran_by": table.ran_by,
         "public": table.public_name,
         "private": table.private_name,
@@ -52,14 +56,8 @@ def published_as_json(
         "inputs_hash": snapshot.inputs_hash,
         "basis": basis,
         "summary": answers,
-        "rows": [
-            model_as_json(line, basis) | {"efficient": efficient.get(line.model)} for line in lines
-        ],
-        **{
-            name: part
-            for name, part in analysis.to_dict().items()
-            if name not in ("basis", "lines", "families")
-        },
+        "rows": rows,
+        **parts,
         "families": [family_as_json(family) for family in analysis.families],
     }
 
@@ -84,45 +82,55 @@ def published_as_csv(
     ``efficient`` are the models of known size in the table, True for those on its frontier.
     """
     file = StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(PUBLISHED_COLUMNS)
-    writer.writerows([*_csv_row(line, basis), efficient.get(line.model)] for line in lines)
+    writer = csv.DictWriter(file, PUBLISHED_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow(_record(line, basis) | {"efficient": efficient.get(line.model)})
     return file.getvalue()
 
 
-def _csv_row(line: PublishedResult, basis: Basis) -> list[object]:
-    names = (line.model, line.organisation, line.family)
-    return [
-        line.rank,
-        *line.rank_range,
-        line.public_rank,
-        *map(plain_cell, names),
-        line.access,
-        line.parameters,
-        line.active_parameters,
-        *score_cells(line.private),
-        *score_cells(line.public),
-        line.gap,
-        *line.interval,
-        *_p_values(line.raw.greater),
-        *_p_values(line.raw.two_sided),
-        line.raw.visible,
-        line.reported_gap,
-        line.reported_z,
-        *_peer_cells(line.peers),
-        line.loglik,
-        line.role,
-        basis,
-        line.level(basis),
-    ]
+def _record(line: PublishedResult, basis: Basis) -> dict[str, object]:
+    """Return the cells of one model by column."""
+    record: dict[str, object] = {
+        "rank": line.rank,
+        "rank_best": line.rank_range[0],
+        "rank_worst": line.rank_range[1],
+        "public_rank": line.public_rank,
+        "model": plain_cell(line.model),
+        "organisation": plain_cell(line.organisation),
+        "family": plain_cell(line.family),
+        "access": line.access,
+        "parameters_b": line.parameters,
+        "active_parameters_b": line.active_parameters,
+        **score_cells("private", line.private),
+        **score_cells("public", line.public),
+        "gap": line.gap,
+        "gap_lo": line.interval[0],
+        "gap_hi": line.interval[1],
+        "reported_gap": line.reported_gap,
+        "reported_z": line.reported_z,
+        "loglik_per_char": line.loglik,
+        "role": line.role,
+        "basis": basis,
+        "evidence": line.level(basis),
+    }
+    raw, peers = line.raw, line.peers
+    if raw:
+        record |= _p_values("p_greater", raw.greater) | _p_values("p_two_sided", raw.two_sided)
+        record["visible_gap"] = raw.visible
+    if peers:
+        record |= {
+            "peers_gap": peers.gap,
+            "peers_lo": peers.interval[0],
+            "peers_hi": peers.interval[1],
+            "peers_p": peers.greater.p,
+            "peers_holm": peers.greater.holm,
+            "peers_bh": peers.greater.benjamini_hochberg,
+            "peers_references": peers.references,
+            "peers_visible_gap": peers.visible,
+        }
+    return record
 
 
-def _peer_cells(peers: PeerTest | None) -> list[object]:
-    if peers is None:
-        return [None] * PEER_COLUMNS
-    p_values = _p_values(peers.greater)
-    return [peers.gap, *peers.interval, *p_values, peers.references, peers.visible]
-
-
-def _p_values(test: Tested) -> list[object]:
-    return [test.p, test.holm, test.benjamini_hochberg]
+def _p_values(name: str, test: Tested) -> dict[str, object]:
+    return {name: test.p, f"{name}_holm": test.holm, f"{name}_bh": test.benjamini_hochberg}

@@ -119,4 +119,9 @@ class TableForm(Act):
         required=False,
         label="Why the authors hold both sets to be equally hard",
     )
+    same_problems = forms.BooleanField(
+        required=False,
+        label="Both sets have the same problems, judged differently",
+        help_text="Then no gap is tested.",
+    )
     ran_by = forms.CharField(max_length=300, required=False, label="Who ran the models")

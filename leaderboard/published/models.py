@@ -31,6 +31,7 @@ class PublishedTable(_WriteOnce):
 
     - ``digest``: SHA-256 of the imported file;
     - ``equally_hard``: grounds on which its authors hold the two sets to be equally hard, or "";
+    - ``same_problems``: both sets have the same problems, judged differently, so no gap is tested;
     - ``ran_by``: sentence on who ran the models, "" if it was those who published them.
     """
 
@@ -41,6 +42,7 @@ class PublishedTable(_WriteOnce):
         max_length=300, blank=True, validators=[URLValidator(schemes=["https", "http"])]
     )
     equally_hard = models.CharField(max_length=400, blank=True)
+    same_problems = models.BooleanField(default=False)
     ran_by = models.CharField(max_length=200, blank=True)
     public_name = models.CharField(max_length=60)
     private_name = models.CharField(max_length=60)

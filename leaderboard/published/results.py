@@ -43,6 +43,7 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     """One model. All shares are fractions.
 
     - ``gap``: public minus private accuracy; ``interval``: Newcombe's 95%;
+    - ``raw``, ``peers``: tests of the gap, None where there is none;
     - ``role``: member of the panel of peers, excluded by its robust fit, or neither;
     - ``reported``: two-sided, from the statistic that the table prints.
     """
@@ -60,7 +61,7 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     rank_range: tuple[int, int]
     gap: float
     interval: tuple[float, float]
-    raw: RawTest
+    raw: RawTest | None
     peers: PeerTest | None
     reported_gap: float | None
     reported_z: float | None
@@ -75,27 +76,27 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
 
     def level(self, basis: Basis) -> Evidence:
         """Return the evidence level under ``basis``; "cannot tell" without a test."""
-        if basis == "raw":
-            return self.raw.evidence
-        return self.peers.evidence if self.peers else Evidence.CANNOT_TELL
+        test = self._test(basis)
+        return test.evidence if test else Evidence.CANNOT_TELL
 
     def test(self, basis: Basis) -> Tested | None:
         """Return the one-sided test behind the level under ``basis``; None where there was none."""
-        if basis == "raw":
-            return self.raw.greater
-        return self.peers.greater if self.peers else None
+        test = self._test(basis)
+        return test.greater if test else None
 
     def gap_interval(self, basis: Basis) -> tuple[float, float] | None:
         """Return the 95% interval of the gap that was tested; None without a test."""
         if basis == "raw":
-            return self.interval
+            return self.interval if self.raw else None
         return self.peers.interval if self.peers else None
 
     def visible(self, basis: Basis) -> float | None:
         """Return the smallest gap that gets ``watch`` with the usual power; None without a test."""
-        if basis == "raw":
-            return self.raw.visible
-        return self.peers.visible if self.peers else None
+        test = self._test(basis)
+        return test.visible if test else None
+
+    def _test(self, basis: Basis) -> RawTest | PeerTest | None:
+        return self.raw if basis == "raw" else self.peers
 
 
 class PanelFacts(Wire, frozen=True, kw_only=True):

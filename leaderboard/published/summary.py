@@ -26,6 +26,8 @@ class Answer:
 
 def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
     """Return the questions that the table answers, the commonest first."""
+    if table.same_problems:
+        return _of_same_problems(table, analysis)
     answers = (
         Answer(
             "Which models overfit to the public set, and how sure is that?", _short(table, analysis)
@@ -41,6 +43,19 @@ def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
         ),
     )
     return tuple(answer for answer in answers if answer.answer)
+
+
+def _of_same_problems(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
+    """Return the questions that a table answers whose sets have the same problems."""
+    overfit = (
+        f"This table cannot tell: {_set(table.public_name)} and {_set(table.private_name)} have the"
+        " same problems, judged differently. A model that has memorised the problems has them in"
+        " both sets, and the tests compare sets of different problems. So no gap was tested."
+    )
+    answers = [Answer("Which models overfit to the public set, and how sure is that?", overfit)]
+    if order := _order(analysis):
+        answers.append(Answer("Does the order of the models change?", order))
+    return tuple(answers)
 
 
 def count_levels(analysis: Analysis, basis: Basis) -> dict[str, int]:
@@ -75,10 +90,11 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
     tested = sum(line.test(analysis.basis) is not None for line in analysis.lines)
     levels = analysis.levels
     if overfit:
+        score = _verb(len(overfit), "it scores", "they score")
+        each = _verb(len(overfit), "", " each")
         statements = [
             f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}:"
-            f" {_verb(len(overfit), 'it scores', 'they score')} higher on {public} {comparison},"
-            f"{' each' if len(overfit) > 1 else ''} with p ≤ {levels.overfit:g}."
+            f" {score} higher on {public} {comparison},{each} with p ≤ {levels.overfit:g}."
             f" {_chance(tested, levels.overfit)}"
         ]
     elif tested:
@@ -98,7 +114,8 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
 
 def _undecided(untested: int, cannot_tell: int) -> Iterator[str]:
     """Yield the reasons why so many models have the level "cannot tell"."""
-    if weak := cannot_tell - untested:
+    weak = cannot_tell - untested
+    if weak:
         yield f"For {weak} the items are too few to tell."
     if untested:
         yield (
@@ -126,7 +143,7 @@ def _chance(tested: int, level: float) -> str:
 
 
 def _raw(table: PublishedTable, analysis: Analysis) -> str:
-    tested = [(line, line.raw.greater) for line in analysis.lines]
+    tested = [(line, line.raw.greater) for line in analysis.lines if line.raw]
     if table.equally_hard:
         grounds = f"Its authors state that they are: {table.equally_hard}."
     else:
@@ -143,19 +160,17 @@ def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Level
     weak = [line for line, test in tested if levels.overfit < test.p <= levels.watch]
     holm = sum(test.holm <= levels.holm for _, test in tested)
     fdr = sum(test.benjamini_hochberg <= levels.benjamini_hochberg for _, test in tested)
+    have = _verb(len(strong), "has", "have")
+    correction = f"Corrected for {len(tested):,} tests,"
+    if len(tested) == 1:
+        correction = "With one test there is nothing to correct for:"
     return (
-        f"{len(strong)} of {len(tested):,} {_verb(len(strong), 'has', 'have')} p ≤"
+        f"{len(strong)} of {len(tested):,} {have} p ≤"
         f" {levels.overfit:g}{_names(strong)}; {len(weak)} more p ≤ {levels.watch:g}{_names(weak)}."
-        f" {_correction(len(tested))} {holm} {_verb(holm, 'passes', 'pass')} Holm's correction at"
+        f" {correction} {holm} {_verb(holm, 'passes', 'pass')} Holm's correction at"
         f" {_percent(levels.holm)}, {fdr - holm} more Benjamini and Hochberg's at"
         f" {_percent(levels.benjamini_hochberg)}."
     )
-
-
-def _correction(tested: int) -> str:
-    if tested == 1:
-        return "With one test there is nothing to correct for:"
-    return f"Corrected for {tested:,} tests,"
 
 
 def _reported(analysis: Analysis) -> str:
@@ -168,21 +183,22 @@ def _reported(analysis: Analysis) -> str:
     lower = sum(line.gap < 0 for line in alone)
     firm = [line for line, test in reported if test.holm <= levels.holm]
     passing = sum(test.benjamini_hochberg <= levels.single for _, test in reported)
-    counts = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
+    by_counts = _passing([line.raw.two_sided for line in analysis.lines if line.raw], levels)
     level = f"{levels.single:g}".lstrip("0")
     return (
         f"Two-sided, {len(alone)} of {len(reported)} have p ≤ {level} uncorrected, {lower} of them"
         f" with the higher score on the private set; {passing} pass Benjamini and Hochberg's"
         f" correction at {_percent(levels.single)}, {len(firm)} Holm's{_names(firm)}. From the"
-        f" counts, which are computed from rounded shares, it is {counts}."
+        f" counts, which are computed from rounded shares, it is {by_counts}."
     )
 
 
-def _two_sided(tests: Sequence[Tested], levels: Levels) -> str:
+def _passing(tests: Sequence[Tested], levels: Levels) -> str:
+    """Return how many tests pass alone, and how many pass either correction, Holm's last."""
     alone = sum(test.p <= levels.single for test in tests)
-    passing = sum(test.benjamini_hochberg <= levels.single for test in tests)
+    corrected = sum(test.benjamini_hochberg <= levels.single for test in tests)
     firm = sum(test.holm <= levels.holm for test in tests)
-    return f"{alone}, {passing} and {firm}"
+    return f"{alone}, {corrected} and {firm}"
 
 
 def _peers(analysis: Analysis) -> str:
@@ -212,27 +228,23 @@ def _families(analysis: Analysis) -> str:
     tested = [family for family in analysis.families if is_tested(family)]
     if not tested:
         return ""
-    above = [
-        f"{family.family} ({points(family.raw.estimate)} pp over {family.members})"
-        for family in tested
-        if family.raw.above
-    ]
+    above = []
+    for family in tested:
+        if family.raw.above:
+            mean = points(family.raw.estimate)
+            above.append(f"{family.family} ({mean} pp over {family.members})")
     above_peers = [family.family for family in tested if family.peers and family.peers.above]
-    untested = len(analysis.families) - len(tested)
     families = f"{len(tested)} {_verb(len(tested), 'family', 'families')} with three models or more"
-    corrected = ", corrected for that many" if len(tested) > 1 else ""
-    return (
-        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {families}{corrected}."
-        f" Against the other families: {', '.join(above_peers) or 'none'}.{_too_small(untested)}"
-    )
-
-
-def _too_small(families: int) -> str:
-    """Return how many families have too few members for a test; empty for none."""
-    if not families:
-        return ""
-    has = _verb(families, "family has", "families have")
-    return f" {families} {has} one or two models, too few for a test."
+    corrected = _verb(len(tested), "", ", corrected for that many")
+    statements = [
+        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {families}{corrected}.",
+        f"Against the other families: {', '.join(above_peers) or 'none'}.",
+    ]
+    untested = len(analysis.families) - len(tested)
+    if untested:
+        have = _verb(untested, "family has", "families have")
+        statements.append(f"{untested} {have} one or two models, too few for a test.")
+    return " ".join(statements)
 
 
 def _order(analysis: Analysis) -> str:

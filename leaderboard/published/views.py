@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from leaderboard.caching import cached_for_visitors
@@ -48,13 +49,19 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     rows = query.shown(analysis)
     sorts = request.GET.copy()
     sorts.pop("sort", None)
+    decided = DecidedBy(
+        method=snapshot.method,
+        levels=analysis.levels,
+        rows=len(analysis.lines),
+        tested=sum(line.test(query.basis) is not None for line in analysis.lines),
+    )
     context = {
         "table": table,
         "snapshot": snapshot,
         "analysis": analysis,
         "query": query,
         "address": request.GET.urlencode(),
-        "choices": _choices(query, analysis),
+        "choices": _choices(query, table, analysis),
         "columns": [
             (column.name, column.label, column.name in query.columns)
             for column in COLUMNS
@@ -73,7 +80,12 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             sorts=sorts.urlencode(),
         ),
         "answers": summarise(table, analysis),
-        **_levels(snapshot, analysis, query.basis),
+        "definitions": [
+            (level.label, LEVEL_CLASSES[level], meaning)
+            for level, meaning in explain.definitions(analysis.levels)
+            if level in DECIDED
+        ],
+        "chance": explain.chance(decided),
         "fewest_members": FEWEST_MEMBERS,
         "has_sizes": any(row.parameters for row in rows),
         "has_likelihood": sum(row.loglik is not None for row in rows) > 1,
@@ -95,6 +107,16 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     points = near([point_of(other, basis) for other in analysis.lines], name)
     similar = {point.model for point in points[: MOST_PEERS + 1]}
     peers = [other for other in analysis.lines if other.model in similar]
+    ranking = SafeString()
+    if len(peers) > 1:
+        ranking = cells.ranking(
+            peers,
+            table,
+            basis,
+            caption="Models of a similar public score",
+            address=_address_of_models(basis, analysis),
+            chosen=name,
+        )
     context = {
         "table": table,
         "snapshot": snapshot,
@@ -103,17 +125,8 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "cells": cells.cells(row, basis),
         "known": table.known().get(name, ""),
         "row": row,
-        "ranking": cells.ranking(
-            peers,
-            table,
-            basis,
-            caption="Models of a similar public score",
-            address=_address_of_models(basis, analysis),
-            chosen=name,
-        )
-        if len(peers) > 1
-        else "",
-        "raw_p": cells.p_values(row.raw.greater),
+        "ranking": ranking,
+        "raw_p": cells.p_values(row.raw.greater if row.raw else None),
         "peers_p": cells.p_values(row.peers.greater if row.peers else None),
         "reported_p": cells.p_values(row.reported),
     }
@@ -158,22 +171,6 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _levels(snapshot: PublishedSnapshot, analysis: Analysis, basis: Basis) -> dict[str, Any]:
-    """Return the meaning of the levels, and how many of them chance gives at most."""
-    tested = sum(line.test(basis) is not None for line in analysis.lines)
-    decided = DecidedBy(
-        method=snapshot.method, levels=analysis.levels, rows=len(analysis.lines), tested=tested
-    )
-    return {
-        "definitions": [
-            (level.label, LEVEL_CLASSES[level], meaning)
-            for level, meaning in explain.definitions(analysis.levels)
-            if level in DECIDED
-        ],
-        "chance": explain.chance(decided),
-    }
-
-
 def _table(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
     table = get_object_or_404(PublishedTable, slug=slug)
     snapshot = PublishedSnapshot.objects.current(table)
@@ -187,7 +184,9 @@ def _address_of_models(basis: Basis, analysis: Analysis) -> str:
     return "" if basis == analysis.basis else f"?basis={basis}"
 
 
-def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
+def _choices(
+    query: PublishedQuery, table: PublishedTable, analysis: Analysis
+) -> list[dict[str, Any]]:
     """Return the selects of the form: name, label, options and the choice made."""
     names = sorted((family.family for family in analysis.families), key=str.lower)
     families = [("", "all families"), *((name, name) for name in names)]
@@ -200,7 +199,9 @@ def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
         ("basis", "Assumption", bases),
         ("axis", "Range of the axis", AXIS_CHOICES),
     )
+    untested = ("evidence", "basis") if table.same_problems else ()
     return [
         {"name": name, "label": label, "options": options, "chosen": getattr(query, name)}
         for name, label, options in selects
+        if name not in untested
     ]

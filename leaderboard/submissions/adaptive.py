@@ -1,4 +1,5 @@
-"""The statistician as this app sees it: it plans adaptive runs, and judges practice runs at once.
+"""The statistician as this app sees it: it plans adaptive runs, judges practice runs at once, and
+compares watched runs.
 
 The statistics stand in the app ``evidence``, above this one; it appoints itself when the site
 starts (:func:`appoint`).
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from leaderboard.submissions.models import Run, RunPlan
+from leaderboard.submissions.models import Change, Run, RunPlan
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class RawGap:
 
 
 class Statistician(Protocol):
-    """Plans adaptive runs, decides at each look whether a run goes on, and judges practice runs."""
+    """Plans adaptive runs, decides at each look whether a run goes on, judges practice runs, and
+    compares watched ones."""
 
     def draft(self, run: Run, items: frozenset[int]) -> PlanDraft | None:
         """Return the plan of a run on these sealed items; None where it has to be asked all."""
@@ -49,6 +51,9 @@ class Statistician(Protocol):
 
     def raw_gap(self, run: Run) -> RawGap:
         """Return the gap between the two public sets of a graded practice run."""
+
+    def change(self, before: Run, now: Run) -> Change:
+        """Return how the answers changed to the public items that two graded runs were asked."""
 
 
 _appointed: list[Callable[[], Statistician]] = []

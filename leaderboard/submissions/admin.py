@@ -19,6 +19,7 @@ from leaderboard.submissions.forms import (
     LineageRecordForm,
     PlannedCloseForm,
     QuotaForm,
+    WatchForm,
 )
 from leaderboard.submissions.models import (
     Heartbeat,
@@ -28,6 +29,7 @@ from leaderboard.submissions.models import (
     PlannedClose,
     QuotaEntry,
     Run,
+    Watch,
 )
 
 MOST_RELATIVES = 20
@@ -55,6 +57,7 @@ class Evaluators(Console):
         *list_display,
         "last_error_at",
         "busy_with",
+        "endpoint_runs",
         "last_seen",
         "expected_by",
         "software",
@@ -425,6 +428,72 @@ class PlannedCloses(RecordingConsole):
             chosen,
             lambda plan: actions.withdraw_close(plan=plan.pk, by=by),
             done="Withdrawn",
+        )
+
+
+@admin.register(Watch, site=site)
+class Watches(RecordingConsole):
+    """Watched endpoints, and when each was asked last."""
+
+    record_form = WatchForm
+    record_title = "Watch an endpoint"
+    list_display = (
+        "model",
+        "pair",
+        "schedule",
+        "last",
+        "keyed",
+        "added_by",
+        "added_at",
+        "ended_at",
+        "ended_why",
+    )
+    list_filter = ("pair", ("ended_at", admin.EmptyFieldListFilter))
+    search_fields = ("model__name",)
+    list_select_related = ("model", "pair", "added_by")
+    ordering = ("-pk",)
+    fields = (*list_display, "ended_by", "controls")
+    readonly_fields = ("schedule", "last", "keyed")
+    actions = ("end",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return watches with their occasions."""
+        return super().get_queryset(request).prefetch_related("occasions")
+
+    @admin.display(description="last asked")
+    def last(self, watch: Watch) -> str:
+        """Return when it was asked last, and the result in a word."""
+        newest = max(watch.occasions.all(), key=lambda one: one.day, default=None)
+        if newest is None:
+            return "never"
+        return f"{newest.day}: {newest.state}{f' ({newest.code})' if newest.code else ''}"
+
+    @admin.display(description="key")
+    def keyed(self, watch: Watch) -> str:
+        """Return "sealed" where a key is stored."""
+        return "sealed" if watch.is_keyed else ""
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Put an endpoint on the list."""
+        watch = actions.watch_endpoint(
+            model=facts["model"],
+            pair=facts["pair"].slug,
+            by=cast("User", request.user),
+            day=facts["day"],
+            dates=facts["dates"],
+            api_key=facts["api_key"],
+        )
+        return f"{watch} is asked {watch.schedule}."
+
+    @admin.action(description="End the watch, and erase its key")
+    def end(self, request: HttpRequest, chosen: Any) -> None:
+        """End watches."""
+        why, by = request.POST["why"], cast("User", request.user)
+        act_on_each(
+            request,
+            chosen,
+            lambda watch: actions.end_watch(watch=watch.pk, why=why, by=by),
+            done="Ended",
         )
 
 

@@ -4,11 +4,12 @@ The rules, in the order in which they are asked; the first that fails is the ans
 
 1. ``malformed``: the fields fit the kind of model, and the address is a permitted one. Nothing is
    looked up before.
-2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is that
-   organisation's and described as before, and an API key can be sealed.
-3. ``decide_bounds``: the pair was not withdrawn, the recipient's tier may be shown some of the set,
-   and the organisation has places left in the queue, official runs left on the benchmark and, for
-   an endpoint of its own, runs left on the season's block; for practice, runs left in the day.
+2. ``decide``: the submitter belongs to the organisation, pair and protocol are known, the model is
+   that organisation's and described as before, and an API key can be sealed.
+3. ``decide_bounds``: no other model had the name, the pair was not withdrawn, the recipient's tier
+   may be shown some of the set, and the organisation has places left in the queue, official runs
+   left on the benchmark and, for an endpoint of its own, runs left on the season's block; for
+   practice, runs left in the day.
    Each of these bounds also holds for the submitter, over all of their organisations.
    ``actions.bounds`` gathers these facts under locks. A failed run that is queued again is judged
    by the same rules.
@@ -207,6 +208,7 @@ class PracticeUse:
 class Bounds:
     """Facts that are gathered under locks.
 
+    - ``name_is_former`` is True if another model had the model's name.
     - ``may_be_shown`` is True if the tier may be shown items of the set, ``blocks_left`` if not all
       of those are retired.
     - ``unfinished`` are the organisation's runs that wait or are under way: those for practice for
@@ -215,6 +217,7 @@ class Bounds:
       submitter's own, ``practice`` for any but a practice run.
     """
 
+    name_is_former: bool
     pair_is_withdrawn: bool
     may_be_shown: bool
     blocks_left: bool
@@ -299,6 +302,7 @@ def _is_day(text: str) -> bool:
 def decide(ask: Ask, facts: Facts) -> Rejection | None:
     """None where a well-formed submission is taken, else the first reason why it is not."""
     reasons = (
+        (not facts.has_organisation and bool(ask.organisation), Refusal.ORGANISATION_NOT_YOURS),
         (not facts.has_organisation, Refusal.NO_ORGANISATION),
         (not facts.pair_is_known, Refusal.UNKNOWN_PAIR),
         (not facts.protocol_is_known, Refusal.INVALID_FIELD),
@@ -317,6 +321,7 @@ def decide_bounds(bounds: Bounds) -> Rejection | None:
     """None where a submission is within all bounds, else the first that it is beyond."""
     quota, declared = bounds.quota, bounds.declared
     rules: list[tuple[bool, Rejection]] = [
+        (bounds.name_is_former, Rejection(Refusal.MODEL_RENAMED)),
         (bounds.pair_is_withdrawn, Rejection(Refusal.PAIR_WITHDRAWN)),
         (not bounds.may_be_shown, Rejection(Refusal.PUBLIC_ONLY)),
         (not bounds.blocks_left, Rejection(Refusal.PAIR_RETIRED)),

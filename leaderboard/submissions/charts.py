@@ -84,7 +84,8 @@ def candidates_curve(candidates: Candidates) -> SafeString:
     """
     curve = candidates.curve
     ticks = _ticks(candidates)
-    bottom, top = ticks[0], ticks[-1]
+    bottom = ticks[0]
+    top = ticks[-1]
 
     def x(point: CandidatesPoint) -> float:
         share = log2(point.k) / log2(candidates.samples)
@@ -106,10 +107,16 @@ def candidates_curve(candidates: Candidates) -> SafeString:
     }
     uppers = [f"{x(point)},{y(point.chosen.high)}" for point in curve]
     lowers = [f"{x(point)},{y(point.chosen.low)}" for point in reversed(curve)]
-    rows = [
-        (_LEFT, WIDTH - _RIGHT, y(tick), y(tick), _LEFT - 5, y(tick) + 4, f"{100 * tick:.0f}")
-        for tick in ticks
-    ]
+    rows = []
+    for tick in ticks:
+        height = y(tick)
+        label = f"{100 * tick:.0f}"
+        rows.append((_LEFT, WIDTH - _RIGHT, height, height, _LEFT - 5, height + 4, label))
+    numbers = [(x(point), HEIGHT - _BOTTOM + 18, point.k) for point in _apart(curve)]
+    dots = []
+    for point in curve:
+        accuracy = f"{100 * point.chosen.value:.1f}"
+        dots.append((x(point), y(point.chosen.value), point.k, accuracy))
     return format_html(
         _CURVE,
         width=WIDTH,
@@ -118,30 +125,24 @@ def candidates_curve(candidates: Candidates) -> SafeString:
         first=f"{100 * curve[0].chosen.value:.1f}",
         last=f"{100 * curve[-1].chosen.value:.1f}",
         grid=format_html_join("", _ROW, rows),
-        numbers=format_html_join(
-            "", _NUMBER, ((x(point), HEIGHT - _BOTTOM + 18, point.k) for point in _apart(curve))
-        ),
+        numbers=format_html_join("", _NUMBER, numbers),
         band=" ".join(uppers + lowers),
         **{name: line(heights) for name, heights in values.items()},
-        dots=format_html_join(
-            "",
-            _DOT,
-            (
-                (x(point), y(point.chosen.value), point.k, f"{100 * point.chosen.value:.1f}")
-                for point in curve
-            ),
-        ),
+        dots=format_html_join("", _DOT, dots),
     )
 
 
 def _ticks(candidates: Candidates) -> list[float]:
     """Return the round accuracies that are marked, from below the lowest value to above all."""
     curve = candidates.curve
-    low = min(candidates.random, *(min(point.chosen.low, point.vote) for point in curve))
-    high = max(max(point.chosen.high, point.any_right) for point in curve)
+    lowest = [min(point.chosen.low, point.vote) for point in curve]
+    highest = [max(point.chosen.high, point.any_right) for point in curve]
+    low = min(candidates.random, *lowest)
+    high = max(highest)
     step = 0.1 if high - low <= _FEW_TENTHS else 0.2
-    first, end = floor(low / step), ceil(high / step)
-    return [round(step * place, 1) for place in range(first, max(end, first + 1) + 1)]
+    first = floor(low / step)
+    last = max(ceil(high / step), first + 1)
+    return [round(step * place, 1) for place in range(first, last + 1)]
 
 
 def _apart(curve: Sequence[CandidatesPoint]) -> list[CandidatesPoint]:

@@ -1,7 +1,7 @@
 """Messages from the site to evaluators: jobs, rescoring orders, lease answers."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 from kombu.exceptions import ChannelError
+from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator import grading, protocols
 from evaluator.contract import (
@@ -43,7 +44,14 @@ from evaluator.contract.probes import probe_queue
 from evaluator.errors import Code
 from evaluator.policy import JAIL
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.celery import END_LAPSED_TASK, REBUILD_TASK, app
+from leaderboard.celery import (
+    BEAT_SECONDS,
+    DISPATCH_TASK,
+    END_LAPSED_TASK,
+    HOUSEKEEPING_QUEUE,
+    REBUILD_TASK,
+    app,
+)
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.item_selection import recipient_of
 from leaderboard.submissions.models import (
@@ -58,6 +66,8 @@ from leaderboard.submissions.scheduling import Candidate, Needs
 
 _PARTS = {"system": ("generator", "verifier"), "adapter": ("adapter", "base")}
 """Models of which a job's system of a kind is made."""
+MOST_WAITING = 4
+"""Messages that wait for the housekeeping, of which one surely has it dispatch runs."""
 TICKET = "holdfast.upload"
 """Salt of the signature of tickets."""
 
@@ -84,19 +94,24 @@ class Job:
         }
 
 
-def job(run: Run) -> Job:
+def job(
+    run: Run, *, outcomes: Sequence[RunOutcomes] | None = None, plan: RunPlan | None = None
+) -> Job:
     """Return the job of the run's current token: the items still open, and the grant's hash.
+
+    ``outcomes``, in the order of their keys, and ``plan`` are those of a new run; of any other they
+    are read.
 
     An endpoint is granted those items. Weights are granted all that the run is scored on: they read
     every item once more after the last is asked, also those that an earlier attempt asked.
     """
     submission = run.submission
-    outcomes = _outcomes(run)
+    if outcomes is None:
+        outcomes, plan = _outcomes(run), RunPlan.of_run(run)
     recipient = recipient_of(submission)
     reads_everything = recipient == JAIL
     sets = [_granted(row, everything=reads_everything) for row in outcomes]
     salt = secrets.token_hex(32)
-    plan = RunPlan.of_run(run)
     digest = plan.digest if plan else ""
     grant = Grant.digest(
         run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt, plan=digest
@@ -173,6 +188,8 @@ def _asked(row: RunOutcomes) -> SetAsk:
     left_out: frozenset[int] = frozenset()
     if manifest:
         left_out = manifest.indices(row.blocks) - frozenset(row.assigned())
+    elif row.n < row.size:
+        left_out = frozenset(range(row.size)) - frozenset(row.assigned())
     return SetAsk(
         name=item_set.name,
         sealed=item_set.sealed,
@@ -314,13 +331,28 @@ def send_end_lapsed(moment: datetime) -> None:
     )
 
 
+def request_dispatch() -> None:
+    """Have the housekeeping dispatch the runs that are due, unless so many messages wait for it.
+
+    Many requests in a second are a few decisions: one that waits has not begun, so it sees what all
+    of them stored.
+    """
+    if depth(HOUSEKEEPING_QUEUE) < MOST_WAITING:
+        app.send_task(DISPATCH_TASK, expires=2 * BEAT_SECONDS, retry=False)
+
+
 def depth(queue: str) -> int:
     """Return the number of messages in a queue, expired ones too."""
-    with app.pool.acquire(block=True) as connection, connection.channel() as channel:
+    with app.pool.acquire(block=True) as connection:
+        # One that has failed stays closed unless it is asked for.
+        connection.ensure_connection(max_retries=1, interval_start=0)
         try:
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+            with connection.channel() as channel:
+                return int(channel.queue_declare(queue=queue, passive=True).message_count)
         except ChannelError:  # no such queue
             return 0
+        except connection.connection_errors as failure:  # the transport's own, as for Redis
+            raise BrokerAway(type(failure).__name__) from failure
 
 
 # --- facts for scheduling
@@ -341,6 +373,7 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
         model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
         verifier=_sizes(verifier) if verifier else None,
         artefact=_artefact(submission),
+        endpoint=submission.kind == Submission.Kind.ENDPOINT,
     )
 
 
@@ -365,6 +398,7 @@ def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Need
         sets=frozenset((one.name, one.sealed, one.digest) for one in pair.sets()),
         executes=grading.needs_jail(protocols.get(protocol).grader),
         model=_sizes(facts) if facts else None,
+        endpoint=facts is None,
     )
 
 
@@ -394,12 +428,13 @@ def candidates(pool: str) -> list[Candidate]:
         result.append(
             Candidate(
                 name=evaluator.name,
-                in_service=not (evaluator.out_of_service or evaluator.cordon),
+                in_service=evaluator.takes_runs,
                 sets=frozenset(sets),
                 reads=frozenset(evaluator.reads),
                 executes=evaluator.executes,
                 host=evaluator.host_facts(),
                 fetched=frozenset(state.models if state else ()),
+                endpoint_runs=evaluator.endpoint_runs,
             )
         )
     return result

@@ -41,6 +41,10 @@ RESERVING_SECONDS = 900.0
 """Longest time before its next attempt for which a run reserves an evaluator."""
 
 
+MAINTAINERS = 0
+"""Organisation that watched runs are charged to; no organisation has this key."""
+
+
 class Priority(IntEnum):
     """Class of a run, the first first."""
 
@@ -78,7 +82,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Evaluator that can be given a run: ``free_at`` it begins, ``cached`` are weights it has."""
+    """Place of an evaluator for one run: ``free_at`` it begins, ``cached`` are weights it has."""
 
     candidate: Candidate
     free_at: float = 0.0
@@ -130,7 +134,7 @@ class Fleet:
         self._numbers: dict[object, int] = {}
         self._needs: list[Needs] = []
         self._lacking: dict[str, list[Code | None]] = {}
-        self._able: dict[int, tuple[frozenset[str], tuple[int, int] | None]] = {}
+        self._able: dict[int, tuple[frozenset[str], tuple[int, int] | None, bool]] = {}
 
     def put(self, candidate: Candidate) -> None:
         """Add an evaluator, or replace what is known of it."""
@@ -151,7 +155,8 @@ class Fleet:
         """Return, by shape, the code of what an evaluator lacks; None where it can do the run."""
         codes = self._lacking.setdefault(candidate.name, [])
         for needs in self._needs[len(codes) :]:
-            codes.append(needs.lacking(candidate))
+            fits = needs.fits(candidate.takes)
+            codes.append(needs.lacking(candidate) if fits else Code.OUT_OF_SERVICE)
         return codes
 
     def able(self, number: int) -> frozenset[str]:
@@ -167,19 +172,31 @@ class Fleet:
         number = self.number(needs)
         if self.able(number):
             return None
-        codes = [self.lacking(candidate)[number] for candidate in self.serving]
+        fitting = self._fitting(number)
+        codes = [self.lacking(candidate)[number] for candidate in fitting]
         return next((code for code in codes if code), Code.OUT_OF_SERVICE)
+
+    def is_rare(self, number: int) -> bool:
+        """Return True for a shape that few of the places for its kind of run can do."""
+        return self._facts(number)[2]
 
     @property
     def serving(self) -> list[Candidate]:
         """Return the evaluators in service."""
         return [candidate for candidate in self._candidates.values() if candidate.in_service]
 
-    def _facts(self, number: int) -> tuple[frozenset[str], tuple[int, int] | None]:
+    def _fitting(self, number: int) -> list[Candidate]:
+        """Return the places in service that are for runs of this kind."""
+        needs = self._needs[number]
+        return [candidate for candidate in self.serving if needs.fits(candidate.takes)]
+
+    def _facts(self, number: int) -> tuple[frozenset[str], tuple[int, int] | None, bool]:
         if number not in self._able:
-            able = [one for one in self.serving if self.lacking(one)[number] is None]
+            fitting = self._fitting(number)
+            able = [one for one in fitting if self.lacking(one)[number] is None]
             smallest = min((candidate.size for candidate in able), default=None)
-            self._able[number] = (frozenset(one.name for one in able), smallest)
+            rare = len(able) <= RESERVING_SHARE * len(fitting)
+            self._able[number] = (frozenset(one.name for one in able), smallest, rare)
         return self._able[number]
 
 
@@ -371,9 +388,9 @@ class Queue:
         """Return the moment from which a paused run has reserved a worker; None for none."""
         moments = []
         for run in self._paused.values():
-            able = self.fleet.able(self.fleet.number(run.needs))
-            rare = len(able) <= RESERVING_SHARE * len(self.fleet.serving)
-            if worker.candidate.name not in able or not rare:
+            number = self.fleet.number(run.needs)
+            able = self.fleet.able(number)
+            if worker.candidate.name not in able or not self.fleet.is_rare(number):
                 continue
             if run.ready_at - now > self._reserving:
                 continue

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, get_args
 
 from django import forms
@@ -15,6 +16,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.submissions.models import Lineage, Probe, Run, Statements, Submission
 from leaderboard.submissions.models.replies import LONGEST_REPLY, LONGEST_WHY
+from leaderboard.submissions.models.watching import LAST_DAY
 from leaderboard.submissions.states import LATER_TRY_DAYS
 
 KINDS = [
@@ -535,6 +537,49 @@ class PlannedCloseForm(Act):
         label="Moment, UTC",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
+
+
+class WatchForm(Act):
+    """Endpoint that maintainers have asked each month, or on dates."""
+
+    model = forms.CharField(
+        max_length=80, label="Model", help_text="It was submitted as an endpoint."
+    )
+    pair = forms.ModelChoiceField(
+        SetPair.objects.filter(withdrawn_at=None).order_by("-pk"),
+        to_field_name="slug",
+        empty_label=None,
+        label="Benchmark",
+    )
+    day = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=LAST_DAY,
+        label="Day of each month",
+        help_text=f"1 to {LAST_DAY}; or name dates.",
+    )
+    dates = forms.CharField(
+        required=False,
+        max_length=1000,
+        label="Dates",
+        help_text="As 2030-01-31, separated by commas.",
+    )
+    api_key = forms.CharField(
+        required=False,
+        max_length=4000,
+        label="API key",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="The maintainers' own. It is stored sealed to the evaluators until the watch"
+        " ends.",
+    )
+
+    def clean_dates(self) -> list[date]:
+        """Return the dates."""
+        texts = [text.strip() for text in self.cleaned_data["dates"].split(",")]
+        try:
+            return [date.fromisoformat(text) for text in texts if text]
+        except ValueError:
+            raise forms.ValidationError("Write dates as 2030-01-31.") from None
 
 
 class MailForm(forms.Form):

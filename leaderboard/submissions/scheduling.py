@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cached_property, lru_cache
 
 from evaluator.artefacts.fleet import can_load, placement_on
@@ -14,15 +15,29 @@ from evaluator.errors import EXPLANATIONS, Code, Fault
 
 HeldSet = tuple[str, bool, str]
 """Name, True if sealed, digest."""
+_NONE: frozenset[str] = frozenset()
 
 
 UNPLACED = frozenset({Code.ENGINE_OOM, Code.ENGINE_MISSING, Code.ENGINE_WRONG})
 """Codes for which weights wait that no evaluator in service holds or loads."""
 
 
+class Takes(Enum):
+    """Runs that a place of an evaluator is for."""
+
+    ANYTHING = auto()
+    WEIGHTS = auto()
+    ENDPOINTS = auto()
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """Live evaluator, by its last announcement. ``fetched`` are the models in its store."""
+    """Live evaluator, by its last announcement, or one of its places.
+
+    ``fetched`` are the models in its store. It carries ``endpoint_runs`` runs of endpoints at once,
+    apart from that of weights; with 0 it has one place for either. A place is for the runs that it
+    ``takes``; where it has a name of its own, ``owner`` is the evaluator.
+    """
 
     name: str
     in_service: bool
@@ -31,6 +46,26 @@ class Candidate:
     executes: bool = False
     host: HostFacts | None = None
     fetched: frozenset[str] = frozenset()
+    endpoint_runs: int = 0
+    takes: Takes = Takes.ANYTHING
+    owner: str = ""
+
+    @property
+    def evaluator(self) -> str:
+        """Return the name of the evaluator."""
+        return self.owner or self.name
+
+    def places(self) -> list["Candidate"]:
+        """Return its places, each for one run at a time.
+
+        An endpoint uses no GPU, so the place of one has none.
+        """
+        if not self.endpoint_runs:
+            return [self]
+        endpoint = replace(self, takes=Takes.ENDPOINTS, owner=self.name, host=None, fetched=_NONE)
+        numbers = range(1, self.endpoint_runs + 1)
+        places = [replace(endpoint, name=place_name(self.name, number)) for number in numbers]
+        return [replace(self, takes=Takes.WEIGHTS), *places]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,10 +80,16 @@ class Candidate:
         return (gpus, memory or self.host.memory)
 
 
+def place_name(evaluator: str, number: int) -> str:
+    """Return the name of a place for an endpoint, which no evaluator can have."""
+    return f"{evaluator}/{number}"
+
+
 @dataclass(frozen=True)
 class Needs:
     """Requirements of an attempt on an evaluator.
 
+    ``endpoint`` is true where an endpoint is asked, and no weights are loaded.
     ``executes`` is true where answers are programs. ``sealed_to`` names the evaluators that hold
     the endpoint's key, empty where it needs none. ``declined`` are those that declined the run,
     with the code of what they lack. ``model`` are the facts of weights, and ``verifier`` those of
@@ -64,25 +105,31 @@ class Needs:
     model: ModelFacts | None = None
     verifier: ModelFacts | None = None
     artefact: str = ""
+    endpoint: bool = False
 
     @cached_property
     def shape(self) -> tuple[object, ...]:
         """Return all that decides which evaluators lack something. It can be hashed."""
         declined = frozenset(self.declined.items())
         sizes = (self.model, self.verifier)
-        return (self.version, self.sets, self.executes, self.sealed_to, declined, sizes)
+        kind = (self.version, self.endpoint, self.executes)
+        return (kind, self.sets, self.sealed_to, declined, sizes)
+
+    def fits(self, takes: Takes) -> bool:
+        """Return True for a place that is for runs of this kind."""
+        return takes is not (Takes.WEIGHTS if self.endpoint else Takes.ENDPOINTS)
 
     def lacking(self, candidate: Candidate) -> Code | None:
         """Return the code of what a candidate lacks; None where it can do the attempt."""
-        if candidate.name in self.declined:
-            return self.declined[candidate.name]
+        if candidate.evaluator in self.declined:
+            return self.declined[candidate.evaluator]
         if self.version not in candidate.reads:
             return Code.UNKNOWN_VERSION
         if not self.sets <= candidate.sets:
             return Code.UNKNOWN_SET
         if self.executes and not candidate.executes:
             return Code.SANDBOX_MISSING
-        if self.sealed_to and candidate.name not in self.sealed_to:
+        if self.sealed_to and candidate.evaluator not in self.sealed_to:
             return Code.KEY_NOT_SEALED
         return _lacking_hardware(self.model, candidate.host) or _lacking_hardware(
             self.verifier, candidate.host, verifier=True

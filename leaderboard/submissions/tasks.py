@@ -3,8 +3,9 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from celery import Task
@@ -12,7 +13,9 @@ from django.db import close_old_connections
 
 from evaluator.contract import RECORD_TASK
 from evaluator.errors import EvaluatorError
+from evaluator.ledger.envelopes import unpack_envelopes
 from leaderboard.celery import (
+    DISPATCH_TASK,
     DRAIN_TASK,
     END_LAPSED_TASK,
     NOTIFY_TASK,
@@ -59,19 +62,61 @@ def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.
     typing=False,
 )  # type: ignore[untyped-decorator]
 def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
-    """Record one report. A refusal is logged by its code, and the recorder goes on."""
+    """Record the reports of a message. A refusal is logged by its code; the recorder goes on."""
     if len(args) != 1 or kwargs:
         logger.warning("refused a report: arguments")
         return
     try:
-        patiently(lambda: actions.record_report(envelope=args[0]))
+        envelopes = unpack_envelopes(args[0])
     except EvaluatorError as failure:
         logger.warning("refused a report: %s %s", failure.code, failure.detail)
         count_refused(args[0], failure)
+        return
+    try:
+        if len(envelopes) == 1 or not record_together(envelopes):
+            record_each(envelopes)
     except SiteUnavailable as failure:
-        logger.error("report not recorded: %s %s", failure.code, failure.detail)
+        if failure.code is not Refusal.DATABASE_AWAY:
+            raise
+        raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
+
+
+def record_together(envelopes: Sequence[object]) -> bool:
+    """Record the reports of a message in one transaction.
+
+    Return False where one of them fails: each is to be recorded alone, and to fail alone. Raises
+    ``database_away``.
+    """
+    try:
+        patiently(partial(actions.record_reports, envelopes=envelopes))
+    except SiteUnavailable as failure:
         if failure.code is Refusal.DATABASE_AWAY:
-            raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
+            raise
+        logger.warning("a message is recorded report by report: %s", failure.code)
+        return False
+    except Exception as failure:  # noqa: BLE001 - a defect that one report meets costs no other
+        logger.warning("a message is recorded report by report: %s", type(failure).__name__)
+        return False
+    return True
+
+
+def record_each(envelopes: Sequence[object]) -> None:
+    """Record reports one by one. Raises ``database_away``, and a defect once all were tried."""
+    defects: list[Exception] = []
+    for envelope in envelopes:
+        try:
+            patiently(partial(actions.record_report, envelope=envelope))
+        except EvaluatorError as failure:
+            logger.warning("refused a report: %s %s", failure.code, failure.detail)
+            count_refused(envelope, failure)
+        except SiteUnavailable as failure:
+            logger.error("report not recorded: %s %s", failure.code, failure.detail)
+            if failure.code is Refusal.DATABASE_AWAY:
+                raise
+        except Exception as defect:  # noqa: BLE001 - raised below
+            defects.append(defect)
+    if defects:
+        raise defects[0]
 
 
 def count_refused(envelope: object, refusal: EvaluatorError) -> None:
@@ -99,7 +144,7 @@ def prune() -> None:
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
     """Request the end of expired attempts, erase old keys, end embargoes, request rankings, follow
-    the rules.
+    the rules and the watch list.
     """
     housekeeping(actions.request_end_of_lapsed)
     housekeeping(actions.erase_old_keys)
@@ -107,6 +152,7 @@ def reap() -> None:
     housekeeping(actions.end_probes)
     housekeeping(actions.request_rankings)
     housekeeping(actions.follow_rules)
+    housekeeping(actions.follow_watches)
 
 
 @app.task(name=END_LAPSED_TASK, typing=False)  # type: ignore[untyped-decorator]
@@ -132,6 +178,12 @@ def drain() -> None:
     housekeeping(actions.request_prompts)
     housekeeping(actions.request_notifications)
     housekeeping(actions.compare_weights)
+
+
+@app.task(name=DISPATCH_TASK)  # type: ignore[untyped-decorator]
+def dispatch() -> None:
+    """Send the jobs that are due, as soon as one was made due."""
+    housekeeping(actions.drain_outbox)
 
 
 @app.task(name=NOTIFY_TASK)  # type: ignore[untyped-decorator]

@@ -49,12 +49,16 @@ def create_organisation(*, name: str, by: User) -> Organisation:
 def _proof(name: str, by: User) -> str:
     """Return the mail domain that proves a well-known name; "" for any other name."""
     domains = domains_of(name)
-    addresses = EmailAddress.objects.filter(user=by, verified=True).values_list("email", flat=True)
-    theirs = {address.rpartition("@")[2].lower() for address in addresses}
-    proven = sorted(theirs & set(domains))
-    if domains and not proven:
+    if not domains:
+        return ""
+    addresses = EmailAddress.objects.filter(user=by, verified=True)
+    theirs: set[str] = set()
+    for address in addresses.values_list("email", flat=True):
+        theirs.add(address.rpartition("@")[2].lower())
+    proven = theirs & set(domains)
+    if not proven:
         raise refuse(Refusal.NAME_KNOWN)
-    return proven[0] if proven else ""
+    return min(proven)
 
 
 def set_verified(*, name: str, verified: bool, by: str) -> Organisation:
@@ -73,7 +77,9 @@ def rename_organisation(*, name: str, new: str) -> Organisation:
     Raises ``unknown_organisation``, ``name_taken`` and ``name_looks_like_another``.
     """
     found = organisation(name=name)
-    found.name, found.verified, found.verified_by = new, None, ""
+    found.name = new
+    found.verified = None
+    found.verified_by = ""
     with conflicts_refused():
         found.save(update_fields=["name", "verified", "verified_by"])
     return found

@@ -36,20 +36,22 @@ def sampled(right: ArrayLike, samples: ArrayLike) -> Spread:
 
     Raises ValueError for fewer than two items and for impossible counts.
     """
-    counts, sizes = np.broadcast_arrays(
-        np.asarray(right, dtype=float), np.asarray(samples, dtype=float)
-    )
+    right_counts = np.asarray(right, dtype=float)
+    sample_counts = np.asarray(samples, dtype=float)
+    counts, sizes = np.broadcast_arrays(right_counts, sample_counts)
     impossible = np.any((counts < 0) | (counts > sizes) | (sizes < 1))
     if counts.ndim != 1 or len(counts) < 2 or impossible:
         raise ValueError("sampled accuracy needs two items or more and 0 <= right <= samples")
     n = len(counts)
     shares = counts / sizes
     mean = float(shares.mean())
-    total = float(((shares - mean) ** 2).sum() / (n * (n - 1)))
+    squares = ((shares - mean) ** 2).sum()
+    total = float(squares / (n * (n - 1)))
     se = float(np.sqrt(total))
     if np.any(sizes < 2):
         return Spread(mean, se, float("nan"), float("nan"))
-    within = float((shares * (1 - shares) / (sizes - 1)).sum() / n**2)
+    of_items = shares * (1 - shares) / (sizes - 1)
+    within = float(of_items.sum() / n**2)
     return Spread(mean, se, within, total - within)
 
 
@@ -76,4 +78,9 @@ def clustered(values: ArrayLike, clusters: ArrayLike) -> Clustered:
     naive = plain * n / (n - 1)
     variance = max(naive + joint - plain, 0.0)
     effect = variance / naive if naive > 0 else 1.0
-    return Clustered(float(x.mean()), float(np.sqrt(variance)), float(np.sqrt(naive)), effect)
+    return Clustered(
+        mean=float(x.mean()),
+        se=float(np.sqrt(variance)),
+        naive_se=float(np.sqrt(naive)),
+        design_effect=effect,
+    )

@@ -120,7 +120,8 @@ class Procedure:
         gap = gap_at(at.grouped, at.expected, at.variance, at.freedom)
         information = [self.planned_information(number) for number in plan]
         se = sqrt(1 / information[-1] + at.variance)
-        shift = (spending_bounds(information, alpha)[-1] + float(ndtri(POWER))) * se
+        last_bound = spending_bounds(information, alpha)[-1]
+        shift = (last_bound + float(ndtri(POWER))) * se
         lifted = expit(gap.predictor + shift) - expit(gap.predictor)
         return float((lifted * gap.weight).sum() / gap.weight.sum())
 
@@ -135,22 +136,25 @@ class Procedure:
         seen = np.where(shown, self.outcomes, np.nan)
         ease = easiness(self.right, self.others)
         chance = expit(_abilities(seen, ease)[:, None] + ease)
+        linked = np.where(np.isfinite(seen), seen, chance)
         private = ~self.public
-        known = np.where(np.isfinite(seen), seen, chance)[:, private]
-        scores = known.mean(axis=1)
-        true = self.outcomes[:-1][:, private]
-        squared = (scores[:-1] - np.nanmean(true, axis=1)) ** 2
-        references = len(squared)
+        scores = linked[:, private].mean(axis=1)
+        true_scores = np.nanmean(self.outcomes[:-1][:, private], axis=1)
+        squared_errors = (scores[:-1] - true_scores) ** 2
+        references = len(squared_errors)
+        of_linking = float(squared_errors.mean()) * (1 + 1 / references)
         score = float(scores[-1])
-        of_items = max(score * (1 - score), 1 / private.sum()) / private.sum()
-        se = sqrt(float(squared.mean()) * (1 + 1 / references) + of_items)
+        n = private.sum()
+        of_items = max(score * (1 - score), 1 / n) / n
+        se = sqrt(of_linking + of_items)
         reach = float(stdtrit(references - 1, (1 + level) / 2)) * se
         return LinkedScore(score, Interval(max(0.0, score - reach), min(1.0, score + reach)))
 
     def is_covered(self, asked: int) -> bool:
         """Return True if the model's ability on private items is within the references' range."""
         abilities = self._state(asked).ability
-        return bool(abilities[:-1].min() <= abilities[-1] <= abilities[:-1].max())
+        references, own = abilities[:-1], abilities[-1]
+        return bool(references.min() <= own <= references.max())
 
     def _state(self, asked: int) -> "_State":
         shown = np.broadcast_to(self.public, self.outcomes.shape).copy()
@@ -162,15 +166,17 @@ class Procedure:
         ease = easiness(self.right, self.others)
         ability = _abilities(private, ease)
         chance = expit(ability[:, None] + ease)
-        of_ability = 1 / (np.isfinite(private) * chance * (1 - chance)).sum(axis=1)
+        information = (np.isfinite(private) * chance * (1 - chance)).sum(axis=1)
+        variance = 1 / information
         calibration = calibrate(
-            ability[:-1], delta[:-1], se[:-1] ** 2, of_ability[:-1], self.lineages
+            ability[:-1], delta[:-1], se[:-1] ** 2, variance[:-1], self.lineages
         )
+        own = ability[-1:]
         return _State(
             grouped=_last(grouped),
             ability=ability,
-            expected=float(calibration.expected(ability[-1:])[0]),
-            variance=calibration.tau2 + float(calibration.uncertainty(ability[-1:])[0]),
+            expected=float(calibration.expected(own)[0]),
+            variance=calibration.tau2 + float(calibration.uncertainty(own)[0]),
             freedom=calibration.freedom,
         )
 
@@ -278,7 +284,8 @@ def has_ended(
     if number == len(information) - 1:
         return True
     z = looks[-1].z
-    return bool(z >= spending_bounds(information, level)[number] or z < futility[number])
+    bound = spending_bounds(information, level)[number]
+    return bool(z >= bound or z < futility[number])
 
 
 def sequential_p(looks: Sequence[Look], information: Sequence[float]) -> float:

@@ -156,7 +156,9 @@ def item_gap_against(
     own = np.concatenate([np.asarray(side, dtype=float).ravel() for side in (public, private)])
     if own.shape != panel.public.shape or len(np.ravel(public)) != panel.public.sum():
         raise ValueError("target and references need the outcomes of the same items")
-    grouped = _cells_of(panel, own)
+    answered = np.isfinite(panel.outcomes)
+    right = np.where(answered, panel.outcomes, 0.0).sum(axis=0)
+    grouped = cells(own[None], right[None], answered.sum(axis=0)[None], panel.public)
     calibration = panel.calibration
     ability = logits([_counts(own, panel.public)]).x
     expected = float(calibration.expected(ability)[0])
@@ -233,12 +235,6 @@ def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
         private_right=float(right[~public].sum()),
         private_n=int(answered[~public].sum()),
     )
-
-
-def _cells_of(panel: ItemPanel, own: Floats) -> Cells:
-    answered = np.isfinite(panel.outcomes)
-    right = np.where(answered, panel.outcomes, 0.0).sum(axis=0)
-    return cells(own[None], right[None], answered.sum(axis=0)[None], panel.public)
 
 
 def _scores(

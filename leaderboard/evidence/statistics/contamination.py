@@ -106,7 +106,8 @@ def _split_likelihoods(
     normal = weighted @ terms + 1e-9 * np.eye(CURVE + 1)
     fitted = np.linalg.solve(normal, weighted @ data.y[:, None])[..., 0]
     residuals = data.y - (terms @ fitted[..., None])[..., 0]
-    likelihoods = -0.5 * (np.log(total) + residuals**2 / total).sum(axis=2)
+    deviance = np.log(total) + residuals**2 / total
+    likelihoods = -0.5 * deviance.sum(axis=2)
     likelihoods -= OWN_SPREAD_PRICE * (own[..., 0] > 0)
     best = likelihoods.argmax(axis=0)
     likelihood = likelihoods.max(axis=0)
@@ -144,8 +145,9 @@ def _trimmed_curve(data: Logits, design: Floats) -> Floats:
         closest = np.argpartition(residuals**2, size - 1, axis=1)[:, :size]
         curves = _fit_curves(design, data.y, _indicators(closest, m) / variance)
     residuals, _ = _residuals(data, design, curves)
-    squares = np.partition(residuals**2, size - 1, axis=1)[:, :size].sum(axis=1)
-    return np.asarray(curves[int(np.argmin(squares))])
+    smallest = np.partition(residuals**2, size - 1, axis=1)[:, :size]
+    best = int(np.argmin(smallest.sum(axis=1)))
+    return np.asarray(curves[best])
 
 
 def _indicators(places: NDArray[np.intp], m: int) -> Floats:
@@ -162,7 +164,8 @@ def _fit_curves(design: Floats, y: Floats, weights: Floats) -> Floats:
     """
     products = (design[:, :, None] * design[:, None, :]).reshape(len(y), -1)
     normal = (weights @ products).reshape(-1, CURVE, CURVE)
-    ridge = 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(CURVE)
+    scale = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+    ridge = 1e-9 * scale * np.eye(CURVE)
     moments = (weights @ (design * y[:, None]))[..., None]
     return np.asarray(np.linalg.solve(normal + ridge, moments)[..., 0])
 

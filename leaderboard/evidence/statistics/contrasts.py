@@ -63,28 +63,36 @@ def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.boo
     """
     rows = len(outcomes)
     counted = np.isfinite(outcomes) & (asked > 0)
+    # An item's cell, by its answers of others and its side, among the cells of all rows.
     base = int(asked.max(initial=0)) + 1
     size = 2 * base**2
     code = (2 * (np.rint(right) * base + asked)).astype(np.intp) + public
     place = (code + size * np.arange(rows)[:, None])[counted]
-    trials = np.bincount(place, minlength=rows * size).reshape(rows, size).astype(float)
-    weights = outcomes[counted]
-    hits = np.bincount(place, weights=weights, minlength=rows * size).reshape(rows, size)
+
+    def by_cell(weights: Floats | None) -> Floats:
+        sums = np.bincount(place, weights=weights, minlength=rows * size)
+        return sums.reshape(rows, size).astype(float)
+
+    own = outcomes[counted]
+    trials = by_cell(None)
     used = np.flatnonzero(trials.any(axis=0))
     trials = trials[:, used]
     others_right, others_asked = np.divmod(used // 2, base)
     log_odds = np.log((others_right + 0.5) / (others_asked - others_right + 0.5))
     total = np.maximum(trials.sum(axis=1, keepdims=True), 1.0)
     mean = (trials * log_odds).sum(axis=1, keepdims=True) / total
-    spread = np.sqrt((trials * (log_odds - mean) ** 2).sum(axis=1, keepdims=True) / total)
+    squared_deviations = trials * (log_odds - mean) ** 2
+    spread = np.sqrt(squared_deviations.sum(axis=1, keepdims=True) / total)
     spread[spread == 0] = 1.0
     grouped = Cells(
-        trials, hits[:, used].astype(float), (log_odds - mean) / spread, (used % 2).astype(float)
+        trials=trials,
+        hits=by_cell(own)[:, used],
+        easiness=(log_odds - mean) / spread,
+        public=(used % 2).astype(float),
     )
-    if np.array_equal(weights, weights**2):
+    if np.array_equal(own, own**2):
         return grouped
-    squares = np.bincount(place, weights=weights**2, minlength=rows * size).reshape(rows, size)
-    return _weighted(grouped, squares[:, used].astype(float))
+    return _weighted(grouped, by_cell(own**2)[:, used])
 
 
 def _weighted(grouped: Cells, squares: Floats) -> Cells:
@@ -120,15 +128,18 @@ def logistic(
 
     def likelihood(beta: Floats, eta: Floats) -> Floats:
         terms = hits * eta - trials * np.logaddexp(0.0, eta)
-        return np.asarray(terms.sum(axis=1) - RIDGE / 2 * (beta**2).sum(axis=1))
+        penalty = RIDGE / 2 * (beta**2).sum(axis=1)
+        return np.asarray(terms.sum(axis=1) - penalty)
 
     beta = np.zeros((len(hits), size)) if start is None else start
     eta = predictor(beta)
     reached = likelihood(beta, eta)
     for _ in range(NEWTON_STEPS):
         p = expit(eta)
-        information = (transposed * (trials * p * (1 - p))[:, None]) @ design + ridge
-        slope = (transposed @ (hits - trials * p)[..., None])[..., 0] - RIDGE * beta
+        weight = trials * p * (1 - p)
+        residual = hits - trials * p
+        information = (transposed * weight[:, None]) @ design + ridge
+        slope = (transposed @ residual[..., None])[..., 0] - RIDGE * beta
         step = np.linalg.solve(information, slope[..., None])[..., 0]
         longest = np.abs(step).max(axis=1, keepdims=True)
         step *= np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-12))

@@ -50,6 +50,11 @@ class Peers:
     outside: tuple[bool, ...]
     sizes: tuple[int, ...]
 
+    @classmethod
+    def untested(cls, rows: int) -> "Peers":
+        """Return no panel and no gap for a table of so many rows."""
+        return cls(None, (), (), (None,) * rows, (False,) * rows, (0,) * rows)
+
 
 def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> list[RankSet]:
     """Return the ranks that each of m shares, (right, n), may have; all hold at ``level``.
@@ -65,15 +70,17 @@ def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> 
         raise ValueError("a share needs 0 <= k <= n and n > 0")
     critical_value(level)
     # z[i, j] > 0 where j stands above i.
-    difference = right / n - (right / n)[:, None]
+    share = right / n
+    difference = share - share[:, None]
     total = n + n[:, None]
     pooled = (right + right[:, None]) / total
     variance = pooled * (1 - pooled) * (1 / n + 1 / n[:, None]) * total / (total - 1)
     zeros = np.zeros_like(difference)
     z = np.divide(difference, np.sqrt(variance), out=zeros, where=variance > 0)
     pairs = np.triu_indices(len(table), 1)
+    p_values = 2 * ndtr(-np.abs(z[pairs]))
     different = np.zeros(z.shape, dtype=bool)
-    different[pairs] = holm(2 * ndtr(-np.abs(z[pairs]))) <= 1 - level
+    different[pairs] = holm(p_values) <= 1 - level
     different |= different.T
     return sets_from(different & (z < 0))
 
@@ -94,9 +101,7 @@ def peers(models: Sequence[Sides], families: Sequence[str], known: Sequence[int]
     A panel that is mostly contaminated hides gaps.
     """
     testable = [
-        place
-        for place, model in enumerate(models)
-        if LOWEST <= model.private_right / model.private_n <= HIGHEST
+        place for place, model in enumerate(models) if LOWEST <= model.private_share <= HIGHEST
     ]
     places = testable
     if len(known) >= FEWEST_REFERENCES:
@@ -176,8 +181,10 @@ def with_shared_errors(variances: Floats) -> Floats:
 def _variances(members: Sequence[Sides]) -> tuple[Floats, Floats]:
     """Return p(1-p)/n of either set, with p = (k + ½)/(n + 1), which is never 0 or 1."""
     table = np.array(members, dtype=float).reshape(-1, 4)
-    shares = (table[:, [0, 2]] + 0.5) / (table[:, [1, 3]] + 1)
-    variance = shares * (1 - shares) / table[:, [1, 3]]
+    right = table[:, [0, 2]]
+    n = table[:, [1, 3]]
+    shares = (right + 0.5) / (n + 1)
+    variance = shares * (1 - shares) / n
     return variance[:, 0], variance[:, 1]
 
 
@@ -214,13 +221,13 @@ def order_changes(first: Sequence[float], second: Sequence[float]) -> tuple[int,
 
     Pairs that are equal in the first list count in neither number.
     """
-    signs = [
-        np.sign(np.subtract.outer(np.asarray(side, float), np.asarray(side, float)))
-        for side in (first, second)
-    ]
-    pairs: tuple[NDArray[np.intp], ...] = np.triu_indices(len(signs[0]), 1)
-    reversed_pairs = (signs[0] * signs[1] < 0)[pairs]
-    unequal_pairs = (signs[0] != 0)[pairs]
+    in_first = np.asarray(first, float)
+    in_second = np.asarray(second, float)
+    first_signs = np.sign(np.subtract.outer(in_first, in_first))
+    second_signs = np.sign(np.subtract.outer(in_second, in_second))
+    pairs: tuple[NDArray[np.intp], ...] = np.triu_indices(len(in_first), 1)
+    reversed_pairs = (first_signs * second_signs < 0)[pairs]
+    unequal_pairs = (first_signs != 0)[pairs]
     return int(reversed_pairs.sum()), int(unequal_pairs.sum())
 
 

@@ -34,7 +34,8 @@ def newcombe(k1: float, n1: float, k2: float, n2: float, level: float = LEVEL) -
     ``d - √((p1-l1)² + (u2-p2)²)`` and ``d + √((u1-p1)² + (p2-l2)²)``. Raises ValueError as
     :func:`wilson` does.
     """
-    first, second = wilson(k1, n1, level), wilson(k2, n2, level)
+    first = wilson(k1, n1, level)
+    second = wilson(k2, n2, level)
     return joined(k1 / n1, first, k2 / n2, second)
 
 
@@ -59,10 +60,13 @@ def constrained(k1: float, n1: float, k2: float, n2: float, delta: float) -> tup
     b = -(1 + theta + p1 + theta * p2 + delta * (theta + 2))
     c = delta * delta + delta * (2 * p1 + theta + 1) + p1 + theta * p2
     d = -p1 * delta * (1 + delta)
-    v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
-    u = copysign(sqrt(max((b / (3 * a)) ** 2 - c / (3 * a), 0.0)), v)
+    shift = b / (3 * a)
+    v = shift**3 - b * c / (6 * a * a) + d / (2 * a)
+    u_squared = max(shift**2 - c / (3 * a), 0.0)
+    u = copysign(sqrt(u_squared), v)
     turn = 0.0 if u == 0 else max(-1.0, min(1.0, v / u**3))
-    root = 2 * u * cos((pi + acos(turn)) / 3) - b / (3 * a)
+    angle = (pi + acos(turn)) / 3
+    root = 2 * u * cos(angle) - shift
     first = min(max(root, 0.0, delta), 1.0, 1.0 + delta)
     return first, first - delta
 
@@ -98,8 +102,8 @@ def miettinen_nurminen(
 
     def excess(delta: float, critical: float) -> float:
         # The root finder needs numbers, and an infinite statistic is as far away as any.
-        statistic = max(min(score_z(k1, n1, k2, n2, delta), 1e6), -1e6)
-        return statistic - critical
+        statistic = score_z(k1, n1, k2, n2, delta)
+        return max(min(statistic, 1e6), -1e6) - critical
 
     low = -1.0
     high = 1.0
@@ -117,4 +121,6 @@ def score_test(k1: float, n1: float, k2: float, n2: float, delta: float = 0.0) -
     Raises ValueError as :func:`wilson` does.
     """
     z = score_z(k1, n1, k2, n2, delta)
-    return ScoreTest(z, float(ndtr(-z)), float(2 * ndtr(-abs(z))))
+    p_greater = float(ndtr(-z))
+    p_two_sided = float(2 * ndtr(-abs(z)))
+    return ScoreTest(z, p_greater, p_two_sided)

@@ -51,6 +51,8 @@ def by_difficulty(
         chosen = group_of == number
         if chosen.any():
             result = paired(first[shared][chosen], second[shared][chosen], level)
-            low, high = float(easiness[chosen].min()), float(easiness[chosen].max())
+            of_group = easiness[chosen]
+            low = float(of_group.min())
+            high = float(of_group.max())
             groups.append(DifficultyGroup(name, low, high, result))
     return tuple(groups)

@@ -57,7 +57,8 @@ def fewest_contaminated(
             right = reference.public_right + round(share * reference.public_n)
             within_bounds = min(max(right, 0), reference.public_n)
             shifted[place] = reference._replace(public_right=within_bounds)
-        return bool(level(gaps_against(fit_panel(shifted, lineages), [target])[0]) != before)
+        gap = gaps_against(fit_panel(shifted, lineages), [target])[0]
+        return bool(level(gap) != before)
 
     def first_change(share: float) -> int | None:
         if any(changes([place], share) for place in order):
@@ -77,11 +78,14 @@ def _by_pull(panel: Panel, target: Sides, references: Sequence[Sides]) -> list[i
     puts aside come last.
     """
     data = logits(references)
-    x = logits([target]).x
-    weights = 1 / (data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2)
+    variance = data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2
+    weights = 1 / variance
     calibration = panel.calibration
-    pull = calibration.design(data.x) @ calibration.covariance @ calibration.design(x)[0] * weights
+    at_references = calibration.design(data.x)
+    at_target = calibration.design(logits([target]).x)[0]
+    pull = at_references @ calibration.covariance @ at_target * weights
     # One answer more moves a logit by 1/(pq): by most near 0 and 1.
-    pull = pull * data.vy * np.array([reference.public_n for reference in references])
+    public_n = np.array([reference.public_n for reference in references])
+    pull = pull * data.vy * public_n
     used = np.isin(np.arange(len(references)), panel.used)
     return list(np.lexsort((-pull, ~used)))

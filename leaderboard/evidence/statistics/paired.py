@@ -43,12 +43,13 @@ def paired(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Paired:
     n = int(shared.sum())
     if n == 0:
         raise ValueError("a paired comparison needs an item that both models were asked")
+    both = int(((one == 1) & (other == 1)).sum())
     wins = int(((one == 1) & (other == 0)).sum())
     losses = int(((one == 0) & (other == 1)).sum())
     discordant = wins + losses
     return Paired(
         n=n,
-        both=int(((one == 1) & (other == 1)).sum()),
+        both=both,
         wins=wins,
         losses=losses,
         difference=(wins - losses) / n,
@@ -61,9 +62,10 @@ def _interval(wins: int, losses: int, n: int, level: float) -> Interval:
     """Return Bonett and Price's interval of the difference of two paired shares."""
     won = (wins + 1) / (n + 2)
     lost = (losses + 1) / (n + 2)
-    error = np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
+    difference = won - lost
+    error = np.sqrt((won + lost - difference**2) / (n + 2))
     reach = critical_value(level) * float(error)
-    return Interval(max(won - lost - reach, -1.0), min(won - lost + reach, 1.0))
+    return Interval(max(difference - reach, -1.0), min(difference + reach, 1.0))
 
 
 def gap_change(

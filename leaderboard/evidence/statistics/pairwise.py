@@ -24,8 +24,10 @@ def discordances(matrix: Floats) -> tuple[Floats, Floats]:
     own = (right**2 + right) / 2
     other = (right**2 - right) / 2
     if answered is None:
-        sums = own.sum(axis=1, dtype=float)[:, None] + other.sum(axis=1, dtype=float)[None, :]
-        return sums - both_right, np.full_like(both_right, matrix.shape[1])
+        own_sums = own.sum(axis=1, dtype=float)
+        other_sums = other.sum(axis=1, dtype=float)
+        wins = own_sums[:, None] + other_sums[None, :] - both_right
+        return wins, np.full_like(both_right, matrix.shape[1])
     wins = (own @ answered.T + answered @ other.T).astype(float) - both_right
     return wins, (answered @ answered.T).astype(float)
 
@@ -66,7 +68,8 @@ def _right_and_answered(matrix: Floats) -> tuple[Singles, Singles | None]:
     answered = np.isfinite(matrix)
     if answered.all():
         return matrix.astype(np.float32), None
-    return np.where(answered, matrix, 0).astype(np.float32), answered.astype(np.float32)
+    right = np.where(answered, matrix, 0)
+    return right.astype(np.float32), answered.astype(np.float32)
 
 
 def _mcnemar_blocks(matrix: Floats) -> Iterator[tuple[int, Singles]]:
@@ -88,12 +91,9 @@ def _mcnemar_blocks(matrix: Floats) -> Iterator[tuple[int, Singles]]:
             own = right[rows] @ answered.T
             other = answered[rows] @ right.T
             difference = own - other
-            single = np.array_equal(squared, right)
-            total = own + other if single else _totals(squared, answered, rows)
+            total = own + other
+            if not np.array_equal(squared, right):
+                total = squared[rows] @ answered.T + answered[rows] @ squared.T
         discordant = total - 2 * both_right
         np.maximum(discordant, 1, out=discordant)
         yield start, difference / np.sqrt(discordant)
-
-
-def _totals(squared: Singles, answered: Singles, rows: slice) -> Singles:
-    return squared[rows] @ answered.T + answered[rows] @ squared.T

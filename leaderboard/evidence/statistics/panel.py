@@ -87,4 +87,5 @@ def fit_panel(
             x, y - x, variance, vx, numbers[used].tolist(), largest_degree=LARGEST_DEGREE
         )
         slope = 1.0 + calibration.slope(x)
-    return Panel(calibration, tuple(used.tolist()), tuple(np.flatnonzero(put_aside).tolist()))
+    excluded = np.flatnonzero(put_aside)
+    return Panel(calibration, tuple(used.tolist()), tuple(excluded.tolist()))

@@ -25,7 +25,8 @@ def visible(se: float, alpha: float = ALPHA, power: float = POWER, freedom: floa
         raise ValueError("a standard error is not negative")
     if freedom == inf:
         return float(ndtri(1 - alpha) + ndtri(power)) * se
-    return float(nctdtrinc(freedom, 1 - power, stdtrit(freedom, 1 - alpha))) * se
+    critical = stdtrit(freedom, 1 - alpha)
+    return float(nctdtrinc(freedom, 1 - power, critical)) * se
 
 
 def visible_raw_gap(
@@ -49,7 +50,8 @@ def visible_raw_gap(
         first = p + delta
         pooled = (n1 * first + n2 * p) / (n1 + n2)
         null = sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
-        return delta - z_alpha * null - z_power * sqrt(first * (1 - first) / n1 + p * (1 - p) / n2)
+        alternative = sqrt(first * (1 - first) / n1 + p * (1 - p) / n2)
+        return delta - z_alpha * null - z_power * alternative
 
     largest = 1 - p
     if surplus(largest) <= 0:

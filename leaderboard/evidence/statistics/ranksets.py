@@ -67,16 +67,16 @@ def rank_sets(
 
 def sets_from(better: NDArray[np.bool_]) -> list[RankSet]:
     """Return each model's ranks, from ``better[j, k]``: j is significantly better than k."""
-    models = len(better)
-    above = better.sum(axis=0)
-    below = better.sum(axis=1)
-    return [RankSet(1 + int(above[i]), models - int(below[i])) for i in range(models)]
+    above = better.sum(axis=0).tolist()
+    not_below = (len(better) - better.sum(axis=1)).tolist()
+    return [RankSet(1 + low, high) for low, high in zip(above, not_below, strict=True)]
 
 
 def check_outcomes(outcomes: ArrayLike) -> Floats:
     """Return outcomes as numbers. Raises ValueError unless they are a matrix of 0 to 1 and NaN."""
     matrix = np.asarray(outcomes, dtype=float)
-    if matrix.ndim != 2 or not np.all(((matrix >= 0) & (matrix <= 1)) | np.isnan(matrix)):
+    is_outcome = ((matrix >= 0) & (matrix <= 1)) | np.isnan(matrix)
+    if matrix.ndim != 2 or not np.all(is_outcome):
         raise ValueError("outcomes are models by items, from 0 to 1 or missing")
     return matrix
 
@@ -100,8 +100,9 @@ def significantly_better(
     discordant = wins + wins.T
     with np.errstate(divide="ignore"):
         inverse_error = np.where(discordant > 0, 1 / np.sqrt(discordant), 0.0)
-    statistic = (wins - wins.T) * inverse_error
-    means = np.where(common > 0, (wins - wins.T) / np.maximum(common, 1), 0.0)
+    difference = wins - wins.T
+    statistic = difference * inverse_error
+    means = np.where(common > 0, difference / np.maximum(common, 1), 0.0)
     sampled = _draw(matrix, rng, draws)
     while np.any(active):
         largest = _largest_statistics(sampled, means, np.where(active, inverse_error, 0.0))
@@ -117,8 +118,10 @@ def significantly_better(
 
 def _critical(largest: Floats, level: float) -> float:
     """Return the bootstrap's critical value, rounded up to a drawn one; never below 0."""
-    place = min(int(np.ceil(level * (len(largest) + 1))), len(largest)) - 1
-    return max(float(np.partition(largest, place)[place]), 0.0)
+    draws = len(largest)
+    rank = min(int(np.ceil(level * (draws + 1))), draws)
+    drawn = np.partition(largest, rank - 1)[rank - 1]
+    return max(float(drawn), 0.0)
 
 
 def _draw(matrix: Floats, rng: np.random.Generator, draws: int) -> _Draws:
@@ -144,10 +147,11 @@ def _largest_statistics(sampled: _Draws, means: Floats, inverse_error: Floats) -
     """
     result = np.empty(len(sampled.sums))
     complete = len(sampled.present) == 1 and bool(np.all(sampled.present == 1))
+    own_means = means[:, 0] if len(means) else 0.0
     for number, (sums, weights) in enumerate(zip(sampled.sums, sampled.weights, strict=True)):
         if complete:
             # Σ ε (x_j - x_k - d_jk) is the difference of one term for each model.
-            centred = sums[:, 0] - weights[0] * (means[:, 0] if len(means) else 0.0)
+            centred = sums[:, 0] - weights[0] * own_means
             difference = centred[:, None] - centred[None, :]
         else:
             on_common = sums @ sampled.present

@@ -56,6 +56,7 @@ def maj_at_k(counts: Sequence[int], right: int | None, k: int) -> float:
         return 0.0
     if not 0 <= right < len(counts):
         raise ValueError("the right answer is one of the counted ones")
+    # An answer that was never given cannot tie.
     others = [count for place, count in enumerate(counts) if place != right and count]
     won = 0.0
     for votes in range(1, min(counts[right], k) + 1):
@@ -89,14 +90,16 @@ def best_of_n(scores: Sequence[float], right: Sequence[bool | int], k: int) -> f
     if len(right) != n or not 1 <= k <= n:
         raise ValueError("best of n needs one verdict per score and 1 <= k <= n")
     order = sorted(range(n), key=lambda place: -scores[place])
-    chance = [comb(n - r, k - 1) / comb(n, k) for r in range(1, n + 1)]
+    choices = comb(n, k)
+    chance = [comb(n - rank, k - 1) / choices for rank in range(1, n + 1)]
     total = 0.0
     start = 0
     while start < n:
         end = start
         while end < n and scores[order[end]] == scores[order[start]]:
             end += 1
-        share = sum(bool(right[place]) for place in order[start:end]) / (end - start)
+        tied_right = sum(bool(right[place]) for place in order[start:end])
+        share = tied_right / (end - start)
         total += share * sum(chance[start:end])
         start = end
     return total
@@ -110,7 +113,8 @@ def over_items(values: Sequence[float]) -> SampledScore:
     if len(values) < 2:
         raise ValueError("a standard error needs two items")
     array = np.asarray(values, dtype=float)
-    return SampledScore(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+    se = array.std(ddof=1) / np.sqrt(len(array))
+    return SampledScore(float(array.mean()), float(se))
 
 
 def effective_items(p: float, se: float, *, items: int, samples: int) -> float:
@@ -121,7 +125,8 @@ def effective_items(p: float, se: float, *, items: int, samples: int) -> float:
     """
     if se <= 0:
         return float(items)
-    return min(max(p * (1 - p) / se**2, float(items)), float(items) * samples)
+    with_this_error = p * (1 - p) / se**2
+    return min(max(with_this_error, float(items)), float(items) * samples)
 
 
 def clustered_interval(p: float, se: float, *, items: int, samples: int, level: float) -> Interval:

@@ -32,10 +32,13 @@ def spending_bounds(information: Sequence[float] | Floats, level: float) -> Floa
     known = np.asarray(information, dtype=float)
     if not 0 < level < 1:
         raise ValueError("a level lies between 0 and 1")
-    if known.ndim != 1 or len(known) == 0 or known[0] <= 0 or np.any(np.diff(known) < 0):
+    if known.ndim != 1 or len(known) == 0:
+        raise ValueError("information is positive and does not fall")
+    if known[0] <= 0 or np.any(np.diff(known) < 0):
         raise ValueError("information is positive and does not fall")
     shares = known / known[-1]
-    to_spend = 2 * (1 - ndtr(ndtri(1 - level / 2) / np.sqrt(shares)))
+    z = ndtri(1 - level / 2) / np.sqrt(shares)
+    to_spend = 2 * (1 - ndtr(z))
     bounds = np.full(len(shares), inf)
     process = _Process()
     spent = 0.0
@@ -69,7 +72,8 @@ class _Process:
         bound = float(brentq(excess, -REACH, 2 * REACH))
         grid = np.linspace(-REACH * sqrt(time), bound * sqrt(time), POINTS)
         distances = (grid[:, None] - self._grid[None]) / step
-        density = (np.exp(-0.5 * distances**2) / (step * sqrt(2 * np.pi))) @ self._mass
+        transition = np.exp(-0.5 * distances**2) / (step * sqrt(2 * np.pi))
+        density = transition @ self._mass
         weights = np.full(POINTS, grid[1] - grid[0])
         weights[[0, -1]] /= 2
         self._grid = grid

@@ -92,17 +92,19 @@ def staged_leak(
     """
     tests = [_test(outcomes[: run + 1], seen[: run + 1], easy) for run in compared]
     last = tests[-1]
-    half = critical_value(level) * last.se
-    smallest = min(float(norm.sf(test.z)) for test in tests)
+    smallest_p = min(float(norm.sf(test.z)) for test in tests)
     runs = list(compared)
     asked = np.isfinite(outcomes[runs])
     of_seen = float((seen[runs] & asked).sum() / asked.sum())
-    ends = (_share(last.share + side, of_seen) for side in (-half, half))
+    reach = critical_value(level) * last.se
+    low = _share(last.share - reach, of_seen)
+    high = _share(last.share + reach, of_seen)
+    visible_step = visible(last.se, alpha=ALPHA / comparisons)
     return StagedLeak(
         share=_share(last.share, of_seen),
-        interval=Interval(*ends),
-        p=min(1.0, comparisons * smallest),
-        visible=_share(visible(last.se, alpha=ALPHA / comparisons), of_seen),
+        interval=Interval(low, high),
+        p=min(1.0, comparisons * smallest_p),
+        visible=_share(visible_step, of_seen),
         comparisons=comparisons,
     )
 
@@ -130,12 +132,14 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     residual = np.where(asked, y - expected, 0.0)
     effect = np.where(asked & seen[:, used].T, 1 - expected, 0.0)
     nuisance = design * (variance * asked)[:, :, None]
+    ridge = 1e-9 * np.eye(design.shape[2])
     inverse = _inverse_covariance(residual, variance, asked)
 
     weighted = inverse @ nuisance
-    normal = np.einsum("irq,irs->qs", nuisance, weighted) + 1e-9 * np.eye(design.shape[2])
+    normal = np.einsum("irq,irs->qs", nuisance, weighted) + ridge
     sides = np.stack([effect, residual], axis=2)
-    coefficients = np.linalg.solve(normal, np.einsum("irq,irk->qk", weighted, sides))
+    moments = np.einsum("irq,irk->qk", weighted, sides)
+    coefficients = np.linalg.solve(normal, moments)
     effect, residual = np.moveaxis(sides - nuisance @ coefficients, 2, 0)
     weight = np.einsum("irs,is->ir", inverse, effect)
     scores = (weight * residual).sum(axis=1)
@@ -169,8 +173,9 @@ def _null_fit(y: Floats, asked: NDArray[np.bool_], design: Floats) -> Floats:
     for _ in range(ROUNDS):
         chance = expit(rows @ beta)
         slope = rows.T @ (right - chance) - RIDGE * beta
-        curve = (rows * (chance * (1 - chance))[:, None]).T @ rows + RIDGE * np.eye(len(beta))
-        step = np.clip(np.linalg.solve(curve, slope), -2, 2)
+        weight = chance * (1 - chance)
+        information = (rows * weight[:, None]).T @ rows + RIDGE * np.eye(len(beta))
+        step = np.clip(np.linalg.solve(information, slope), -2, 2)
         beta = beta + step
         if np.abs(step).max() < 1e-8:
             break
@@ -189,7 +194,10 @@ def _inverse_covariance(residual: Floats, variance: Floats, asked: NDArray[np.bo
     products = standard.T @ standard
     above = np.triu_indices(runs, 1)
     pairs = both[above].sum()
-    rho = float(np.clip(products[above].sum() / pairs, 0, STEEPEST_CORRELATION)) if pairs else 0.0
+    rho = 0.0
+    if pairs:
+        mean_product = products[above].sum() / pairs
+        rho = float(np.clip(mean_product, 0, STEEPEST_CORRELATION))
     known = asked[:, :, None] & asked[:, None, :]
     # A run that did not ask the item is a row of the identity, and has no weight.
     correlation = np.where(known, rho, 0.0)

@@ -62,7 +62,7 @@ from leaderboard.submissions.actions.queue import drain_outbox
 from leaderboard.submissions.actions.queue_forecast import Forecast, foresee, foresee_of
 from leaderboard.submissions.actions.queue_place import queue_place
 from leaderboard.submissions.actions.quotas import quotas_of, set_limit
-from leaderboard.submissions.actions.recording import record_report
+from leaderboard.submissions.actions.recording import record_report, record_reports
 from leaderboard.submissions.actions.relatives import relatives_of
 from leaderboard.submissions.actions.release import (
     follow_rule,
@@ -115,10 +115,18 @@ from leaderboard.submissions.actions.uploads import complete as complete_upload
 from leaderboard.submissions.actions.uploads import delete as delete_upload
 from leaderboard.submissions.actions.uploads import expire as expire_uploads
 from leaderboard.submissions.actions.uploads import progress as upload_progress
+from leaderboard.submissions.actions.watches import (
+    WATCH_ENDED,
+    end_watch,
+    follow_watches,
+    overdue_watches,
+    watch_endpoint,
+)
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
     "LONGEST_EMBARGO",
+    "WATCH_ENDED",
     "Act",
     "Disposition",
     "Expected",
@@ -150,12 +158,14 @@ __all__ = [
     "end_lapsed",
     "end_probes",
     "end_transfer",
+    "end_watch",
     "erase_old_keys",
     "examine",
     "expected",
     "expire_uploads",
     "follow_rule",
     "follow_rules",
+    "follow_watches",
     "forecast",
     "foresee",
     "foresee_of",
@@ -173,6 +183,7 @@ __all__ = [
     "next_step",
     "offer_transfer",
     "open_file",
+    "overdue_watches",
     "owned_webhooks",
     "ping_webhook",
     "plan_close",
@@ -192,6 +203,7 @@ __all__ = [
     "quotas_of",
     "reap",
     "record_report",
+    "record_reports",
     "refuse_report",
     "register_lineage",
     "relatives_of",
@@ -217,6 +229,7 @@ __all__ = [
     "upload_progress",
     "uploads_of",
     "watch",
+    "watch_endpoint",
     "weigh",
     "with_condition",
     "with_hints",

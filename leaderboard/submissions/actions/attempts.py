@@ -1,36 +1,56 @@
 """Attempts at a run: making one, ending one, and what follows a lost or failed one.
 
-A lost attempt is replaced by the next one, whose higher token shuts the lost one out.
+A lost attempt is replaced by the next one, whose higher token shuts the lost one out. No token is
+used twice, also where the database is an older copy that lacks the newest attempts: the evaluators'
+logs, which come in again, name their tokens.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal
 from evaluator.errors import EXPLANATIONS, Code, Fault
 from leaderboard.ledger.actions import record_grant
-from leaderboard.ledger.models import Evaluator
+from leaderboard.ledger.models import Entry, Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.quotas import refund
 from leaderboard.submissions.continuation import needs_key_no_more
-from leaderboard.submissions.models import Outbox, QuotaEntry, Run, Submission, seconds_from_now
+from leaderboard.submissions.models import (
+    Outbox,
+    QuotaEntry,
+    Run,
+    RunOutcomes,
+    RunPlan,
+    Submission,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 300.0
+MOST_LOST_ATTEMPTS = 1000
+"""Attempts of a run that a restored database may lack. A line that names a later one is ignored."""
 
 
-def enqueue_attempt(run: Run, *, pause_seconds: float = 0.0) -> None:
-    """Record the grant and the outbox row of a queued run's token, in the caller's transaction."""
-    job = dispatch.job(run)
+def enqueue_attempt(
+    run: Run,
+    *,
+    pause_seconds: float = 0.0,
+    outcomes: Sequence[RunOutcomes] | None = None,
+    plan: RunPlan | None = None,
+) -> None:
+    """Record the grant and the outbox row of a queued run's token, in the caller's transaction.
+
+    ``outcomes`` and ``plan`` are those of a new run.
+    """
+    job = dispatch.job(run, outcomes=outcomes, plan=plan)
     record_grant(run=run.pk, token=run.token, **job.granted())
     Outbox.objects.create(
         run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds)
@@ -42,7 +62,7 @@ def next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
     revoke_lease(run, LeaseRefusal.REPLACED)
     run.move(
         RunState.QUEUED,
-        token=run.token + 1,
+        token=next_token(run),
         attempts=attempts,
         worker="",
         slot=None,
@@ -65,8 +85,14 @@ def renew_token(run: Run) -> None:
 
     That evaluator has claimed the token and would never begin it again.
     """
-    run.change(token=F("token") + 1)
+    run.change(token=next_token(run))
     enqueue_attempt(run)
+
+
+def next_token(run: Run) -> int:
+    """Return the token after the last that the run, or a line of a log about it, has."""
+    newest = Entry.objects.newest_token(run.pk, most=run.token + MOST_LOST_ATTEMPTS)
+    return max(run.token, newest) + 1
 
 
 def retry_or_fail(run: Run, code: Code) -> None:
@@ -127,8 +153,9 @@ def try_to_send(send: Callable[[], None]) -> bool:
 
 
 def erase_key(run: Run) -> None:
-    """Erase the endpoint's sealed API key of a run that has ended."""
-    Submission.objects.filter(pk=run.submission_id).erase_keys()
+    """Erase the sealed keys of a run that has ended; one without any at first never gets some."""
+    if run.submission.keyed:
+        Submission.objects.filter(pk=run.submission_id).erase_keys()
 
 
 def erase_old_keys() -> int:

@@ -8,15 +8,17 @@
   the items that its endpoint was shown, and as many runs as items give every item's outcome. Names
   are free, so runs count together by organisation, by submitter, by host and by lineage.
 
-A lock is held until the transaction ends, so that submissions in parallel are counted one after the
-other.
+Locks on the submitter and on the organisation are held until the transaction ends, so that
+submissions in parallel are counted one after the other. So is one on the season's block.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -25,7 +27,12 @@ from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.errors import SiteError, refuse
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.actions.quotas import is_official, quota_use
+from leaderboard.submissions.actions.quotas import (
+    is_official,
+    quota_columns,
+    quota_use,
+    quota_use_of,
+)
 from leaderboard.submissions.admission import (
     Bounds,
     DeclaredUse,
@@ -36,6 +43,7 @@ from leaderboard.submissions.admission import (
 from leaderboard.submissions.item_selection import ItemSelection
 from leaderboard.submissions.ladder import Party
 from leaderboard.submissions.models import (
+    FormerIdentity,
     QuotaEntry,
     Run,
     Submission,
@@ -49,26 +57,26 @@ OPEN_COHORT = (*UNFINISHED, RunState.GRADED)
 """States of a run whose score comes with the next close."""
 PRACTICE_PERIOD = timedelta(hours=24)
 _LOCKS = 0x5EA1
-_ORGANISATION_LOCKS = 0x5EA3
 
 
 def check_bounds(submission: Submission, selection: ItemSelection) -> None:
-    """Refuse a submission, stored in this transaction, that is beyond a bound."""
-    _lock_organisation(submission)
+    """Refuse a submission, stored in this transaction, that is beyond a bound.
+
+    Its submitter and organisation are locked.
+    """
     pair = submission.pair
     declared = None
     if selection.tier == "T2" and selection.blocks:
         declared = _declared_use(submission, submission.pair.private, selection.blocks)
-    quota = None
-    if is_official(pair):
-        quota = quota_use(submission.model.organisation, pair, submission.submitted_by)
+    facts = _facts(submission)
     bounds = Bounds(
-        pair_is_withdrawn=_is_withdrawn(pair),
+        name_is_former=facts["name_is_former"],
+        pair_is_withdrawn=facts["withdrawn_at"] is not None,
         may_be_shown=selection.may_be_shown,
         blocks_left=pair.practice or bool(selection.blocks),
-        unfinished=_unfinished(submission),
+        unfinished=_unfinished_of(facts),
         unfinished_limit=_unfinished_limit(pair),
-        quota=quota,
+        quota=quota_use_of(facts) if is_official(pair) else None,
         declared=declared,
         practice=_practice_use(submission) if pair.practice else None,
     )
@@ -84,7 +92,7 @@ def check_continued(run: Run, *, by_maintainer: bool) -> None:
     cap, but never beyond an endpoint's share. Raises as :func:`check_bounds`.
     """
     submission = run.submission
-    _lock_organisation(submission)
+    Organisation.objects.select_for_update(no_key=True).get(pk=submission.model.organisation_id)
     declared, quota = None, None
     if run.tier == "T2":
         item_set, blocks = sealed_selection(run)
@@ -94,6 +102,7 @@ def check_continued(run: Run, *, by_maintainer: bool) -> None:
         organisation = submission.model.organisation
         quota = quota_use(organisation, submission.pair, submission.submitted_by)
     bounds = Bounds(
+        name_is_former=False,
         pair_is_withdrawn=submission.pair.withdrawn_at is not None,
         may_be_shown=True,
         blocks_left=True,
@@ -117,36 +126,52 @@ def refusal_of(rejection: Rejection) -> SiteError:
     return refusal
 
 
-def _lock_organisation(submission: Submission) -> None:
-    with connection.cursor() as cursor:
-        organisation = submission.model.organisation_id
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ORGANISATION_LOCKS, organisation])
+def _facts(submission: Submission) -> dict[str, Any]:
+    """Return the facts about a submission, stored in this transaction, that others may change.
 
-
-def _is_withdrawn(pair: SetPair) -> bool:
-    """Return True for a pair that was withdrawn since it was read.
-
-    The foreign key of a submission, stored in this transaction, locks the pair's row as a
-    withdrawal does: one that is under way is over then, and is seen. Foreign keys are checked at
-    the commit unless it is asked for.
+    Its foreign key locks the pair's row as a withdrawal does: one that is under way is over then,
+    and is seen. Foreign keys are checked at the commit unless it is asked for. In the same way a
+    model that leaves a name has left it once the name could be stored.
     """
-    connection.check_constraints()
-    return not SetPair.with_practice.filter(pk=pair.pk, withdrawn_at=None).exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    model, pair = submission.model, submission.pair
+    former = FormerIdentity.objects.filter(name__iexact=model.name).exclude(model=model)
+    columns = {
+        "name_is_former": Exists(former),
+        **_unfinished_columns(submission),
+        **quota_columns(model.organisation, pair, submission.submitted_by),
+    }
+    itself = SetPair.with_practice.filter(pk=pair.pk)
+    facts: dict[str, Any] = itself.annotate(**columns).values("withdrawn_at", *columns).get()
+    return facts
+
+
+def _unfinished_columns(submission: Submission) -> dict[str, ArraySubquery]:
+    """Return the runs that wait or are under way, to annotate the pair with.
+
+    Practice runs and official ones are counted apart, so that neither takes the others' places.
+    """
+    own = Run.objects.of_authors().filter(state__in=UNFINISHED)
+    alike = own.filter(submission__pair__practice=submission.pair.practice).values("pk")
+    organisation = submission.model.organisation_id
+    return {
+        "unfinished": ArraySubquery(alike.filter(submission__model__organisation=organisation)),
+        "unfinished_of_user": ArraySubquery(
+            alike.filter(submission__submitted_by=submission.submitted_by_id)
+        ),
+    }
 
 
 def _unfinished(submission: Submission) -> int:
-    """Return the number of runs that wait or are under way: the organisation's or the submitter's.
+    columns = _unfinished_columns(submission)
+    itself = SetPair.with_practice.filter(pk=submission.pair_id)
+    return _unfinished_of(itself.annotate(**columns).values(*columns).get())
 
-    The greater number counts. Practice runs and official ones are counted apart, so that neither
-    takes the others' places.
-    """
-    alike = Run.objects.filter(submission__pair__practice=submission.pair.practice)
-    unfinished = alike.filter(state__in=UNFINISHED)
-    organisation = submission.model.organisation_id
-    return max(
-        unfinished.filter(submission__model__organisation=organisation).count(),
-        unfinished.filter(submission__submitted_by=submission.submitted_by_id).count(),
-    )
+
+def _unfinished_of(facts: Mapping[str, Any]) -> int:
+    """Return how many are the organisation's or the submitter's: the greater number counts."""
+    return max(len(facts["unfinished"]), len(facts["unfinished_of_user"]))
 
 
 def _unfinished_limit(pair: SetPair) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
@@ -21,6 +22,7 @@ from leaderboard.celery import WATCH_SECONDS, app
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions.closes import hindrance, next_closes
 from leaderboard.submissions.actions.pools import Pool
+from leaderboard.submissions.actions.watches import overdue_watches
 from leaderboard.submissions.models import (
     Delivery,
     Heartbeat,
@@ -60,12 +62,31 @@ class CheckResult:
 
 def check_beat(beat: Heartbeat | None) -> Iterator[CheckResult]:
     """Report a housekeeping that does not run."""
-    advice = "Restart the recorder, and see that its command line has -B or that a beat runs."
+    advice = "Restart the housekeeping, and see that a beat runs or that its command line has -B."
     if beat is None:
         yield CheckResult("beat_dead", "The housekeeping has never run.", advice)
     elif beat.at < timezone.now() - BEAT_LATE:
         sentence = f"The housekeeping has not run since {_moment(beat.at)}."
         yield CheckResult("beat_dead", sentence, advice)
+
+
+def check_recorder(recorded: Heartbeat | None, beat: Heartbeat | None) -> Iterator[CheckResult]:
+    """Report recorders that are behind: no lease ends meanwhile, and no run that is lost is found.
+
+    ``recorded`` is the last moment up to which all reports were recorded. Where the housekeeping
+    does not run, which sends these moments, they say nothing of the recorders.
+    """
+    now = timezone.now()
+    late = max(BEAT_LATE, timedelta(seconds=settings.LEASE_SECONDS))
+    if recorded is None or beat is None or beat.at < now - BEAT_LATE:
+        return
+    if recorded.at < now - late:
+        yield CheckResult(
+            "recorder_late",
+            f"Reports are recorded up to {_moment(recorded.at)} only.",
+            "Restart the recorder, or start more with "
+            "'celery -A leaderboard.celery worker -Q record --pool solo'.",
+        )
 
 
 def check_pools(pools: Sequence[Pool]) -> Iterator[CheckResult]:
@@ -237,6 +258,21 @@ def check_closes() -> Iterator[CheckResult]:
                 f" carried out. {reason}",
                 f"Look into it, then run 'manage.py close_cohort {plan.pair.slug}'.",
             )
+
+
+def check_watches() -> Iterator[CheckResult]:
+    """Report watched endpoints whose last time was missed or has not come."""
+    for watch, day in overdue_watches():
+        last = max(watch.occasions.all(), key=lambda one: one.day, default=None)
+        began = last if last is not None and last.day >= day else None
+        why = f"It was missed: {began.code}." if began and began.code else "It is not over."
+        yield CheckResult(
+            "watch_overdue",
+            f"{watch} was to be asked on {day}. {why}",
+            "Look at its runs in the console. A key that was refused: end the watch and add it"
+            " with another one.",
+            problem=False,
+        )
 
 
 def check_notifications() -> Iterator[CheckResult]:

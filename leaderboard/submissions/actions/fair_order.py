@@ -1,8 +1,9 @@
 """Order of fair share among the attempts of a pool, whatever the length of the queue.
 
-A few of each organisation are looked at, in one query; another one sums up what each organisation
-used lately, and two more read what is under way and what was sent and has not begun. The dispatch
-and the forecast of the queue take the starts of one ``Schedule``.
+A few of each organisation are looked at: one query finds them, by an index of the queued runs of
+each organisation, and another reads those that may be next. One more sums up what each organisation
+used lately, and two read what is under way and what was sent and has not begun. The dispatch and
+the forecast of the queue take the starts of one ``Schedule``.
 """
 
 from collections import Counter, defaultdict
@@ -11,41 +12,42 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     DurationField,
     ExpressionWrapper,
     F,
     FloatField,
+    OuterRef,
     QuerySet,
     Sum,
     Value,
-    Window,
 )
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Extract, Now, Power, RowNumber
+from django.db.models.functions import Cast, Coalesce, Extract, Now, Power
 
+from leaderboard.accounts.models import Organisation
 from leaderboard.submissions.actions.paces import UnderWay, pace_of
 from leaderboard.submissions.fair_share import (
     AFFINE,
     HALF_LIFE_SECONDS,
+    MAINTAINERS,
     UNKNOWN_SECONDS,
     Fleet,
+    Priority,
     Queue,
     Schedule,
     Usage,
     Waiting,
     Worker,
 )
-from leaderboard.submissions.models import Outbox, Run, seconds_from_now
+from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
 from leaderboard.submissions.models.messages import OutboxQuerySet
-from leaderboard.submissions.scheduling import Candidate, Needs
+from leaderboard.submissions.scheduling import Candidate, Needs, place_name
 
 REMEMBERED_HALF_LIVES = 5
-MOST_READ = 10_000
-"""Attempts that are read at most, the first ones of all organisations before the second ones."""
 SOON_SECONDS = 60.0
 """Time within which an evaluator is free that is sent a run because it has the weights."""
-_ORGANISATION = "run__submission__model__organisation"
 _ANYTHING = Needs(version=0, sets=frozenset())
 _ANYONE = Candidate("", in_service=True, sets=frozenset(), reads=frozenset({0}))
 """Evaluator of a release that announces nothing: it is not known what it can do."""
@@ -55,7 +57,8 @@ _ANYONE = Candidate("", in_service=True, sets=frozenset(), reads=frozenset({0}))
 class Due:
     """Attempt of a run that waits, by the key of its outbox row; ``seconds`` None if unknown.
 
-    It is ready from ``ready_at`` on, 0 where nothing keeps it.
+    It is ready from ``ready_at`` on, 0 where nothing keeps it. ``endpoint`` is true where an
+    endpoint is asked.
     """
 
     outbox: int
@@ -64,6 +67,8 @@ class Due:
     queued_at: float
     seconds: float | None
     ready_at: float = 0.0
+    endpoint: bool = False
+    priority: Priority = Priority.AUTHOR
 
     @property
     def charge(self) -> float:
@@ -77,6 +82,7 @@ class Due:
             organisation=self.organisation,
             needs=needs,
             queued_at=self.queued_at,
+            priority=self.priority,
             seconds=self.seconds,
             artefact=needs.artefact,
             ready_at=self.ready_at,
@@ -96,7 +102,9 @@ class FairOrder:
         self._live = live
         self._candidates = [one for one in candidates if one.in_service]
         self.sent = self._read(Outbox.objects.sent())
-        self._used = self._charged(candidates)
+        self._gpus = {one.name: max(1, one.size[0]) for one in candidates}
+        self._apart = {one.name for one in candidates if one.endpoint_runs}
+        self._used = self._charged()
 
     def first(self, limit: int, *, each: int = AFFINE, held: bool = False) -> list[Due]:
         """Return the attempts that are due, of each organisation the oldest ``each``.
@@ -105,19 +113,33 @@ class FairOrder:
         that wait for what no evaluator has.
         """
         attempts = Outbox.objects.queued() if held else Outbox.objects.due()
-        place = Window(RowNumber(), partition_by=F(_ORGANISATION), order_by=F("pk").asc())
-        placed = attempts.annotate(place=place).filter(place__lte=each).order_by("place", "pk")
+        oldest = self._oldest(attempts, each)
         usage = Usage(self._used, now=0.0)
-        numbers: Counter[int] = Counter()
-        found = []
-        for row in self._read(placed, limit=MOST_READ):
-            if row.organisation not in usage:
-                usage.add(row.organisation, 0.0, now=0.0)
-            numbers[row.organisation] += 1
-            found.append((numbers[row.organisation], row))
+        for organisation in sorted(oldest, key=lambda one: oldest[one][0]):
+            if organisation not in usage:
+                usage.add(organisation, 0.0, now=0.0)
         turn = {organisation: number for number, organisation in enumerate(usage.order())}
-        found.sort(key=lambda one: (one[0], turn[one[1].organisation]))
-        return [due for _, due in found[:limit]]
+        places = [
+            (place, turn[organisation], attempt)
+            for organisation, own in oldest.items()
+            for place, attempt in enumerate(own)
+        ]
+        chosen = [attempt for _, _, attempt in sorted(places)[:limit]]
+        found = {due.outbox: due for due in self._read(Outbox.objects.filter(pk__in=chosen))}
+        return [found[attempt] for attempt in chosen if attempt in found]
+
+    def _oldest(self, attempts: OutboxQuerySet, each: int) -> dict[int, list[int]]:
+        """Return the keys of the oldest attempts of each organisation that has some, by its key.
+
+        A database that counted the attempts of each would read the whole queue.
+        """
+        of_pool = attempts.official().filter(run__pool=self._pool)
+        in_order = of_pool.order_by("run__queued_at", "pk").values("pk")
+        own = in_order.filter(run__organisation=OuterRef("pk"))[:each]
+        owners = Organisation.objects.annotate(oldest=ArraySubquery(own))
+        watched = in_order.filter(run__organisation=None)[:each].values_list("pk", flat=True)
+        found = {MAINTAINERS: list(watched), **dict(owners.values_list("pk", "oldest"))}
+        return {organisation: oldest for organisation, oldest in found.items() if oldest}
 
     def paused(self, limit: int) -> list[Due]:
         """Return the attempts that are paused after a failure, the next one first."""
@@ -133,12 +155,13 @@ class FairOrder:
             .values_list(
                 "pk",
                 "run",
-                _ORGANISATION,
+                Coalesce("run__organisation", MAINTAINERS),
                 "run__queued_at",
                 "due",
                 "run__submission__pair",
                 "run__submission__kind",
                 F("run__total") - F("run__done"),
+                "run__submission__occasion",
             )
         )
         return [
@@ -149,8 +172,12 @@ class FairOrder:
                 queued_at.timestamp(),
                 pace.seconds(pair=pair, kind=kind, items=items),
                 due.timestamp() if paused else 0.0,
+                kind == Submission.Kind.ENDPOINT,
+                Priority.AUTHOR if occasion is None else Priority.WATCH,
             )
-            for outbox, run, organisation, queued_at, due, pair, kind, items in rows[:limit]
+            for outbox, run, organisation, queued_at, due, pair, kind, items, occasion in rows[
+                :limit
+            ]
         ]
 
     def schedule(
@@ -160,29 +187,46 @@ class FairOrder:
 
         ``needs`` has the requirements of those that are to be chosen from, by outbox row.
         """
-        fleet = Fleet(self._candidates or [_ANYONE])
-        under_way = Counter(run.organisation for run in self._live if not run.practice)
-        under_way.update(due.organisation for due in self.sent)
+        places = [place for one in self._candidates for place in one.places()]
+        fleet = Fleet(places or [_ANYONE])
         queue = Queue(
             fleet,
             now=now,
             used=self._used,
-            under_way=under_way,
+            under_way=self._numbers_under_way(),
             cap=settings.RUNS_AT_ONCE or None,
             reserving=settings.RESERVING_SECONDS,
         )
         for due in sorted(waiting, key=lambda due: due.outbox):
             if due.outbox in needs:
                 queue.add(due.waiting(self.needs_of(due, needs)), now=now)
-        free_at: dict[str, float] = {}
-        ends = []
-        for run in self._live:
-            end = now + (run.left or 0.0)
-            if not run.practice:
-                ends.append((end, run.organisation))
-            free_at[run.evaluator] = min(end, free_at.get(run.evaluator, end))
-        workers = self._workers(fleet, free_at)
+        ends = [
+            (now + (run.left or 0.0), run.organisation) for run in self._live if not run.practice
+        ]
+        workers = self._workers(fleet, self._free_at(now))
         return Schedule(queue, workers, now=now, ends=ends)
+
+    def _numbers_under_way(self) -> Counter[int]:
+        """Return how many runs of each organisation were begun or sent."""
+        numbers = Counter(run.organisation for run in self._live if not run.practice)
+        numbers.update(due.organisation for due in self.sent)
+        return numbers
+
+    def _is_apart(self, run: UnderWay) -> bool:
+        """Return True for the run of an endpoint that takes no place of weights."""
+        return run.endpoint and run.evaluator in self._apart
+
+    def _free_at(self, now: float) -> dict[str, float]:
+        """Return the moments at which the places that runs have are free again."""
+        free_at: dict[str, float] = {}
+        taken: Counter[str] = Counter()
+        for run in sorted(self._live, key=lambda run: run.left or 0.0):
+            name = run.evaluator
+            if self._is_apart(run):
+                taken[name] += 1
+                name = place_name(name, taken[name])
+            free_at.setdefault(name, now + (run.left or 0.0))
+        return free_at
 
     def _workers(self, fleet: Fleet, free_at: Mapping[str, float]) -> list[Worker]:
         """Return the evaluators with the weights in their stores.
@@ -190,7 +234,11 @@ class FairOrder:
         Those of an evaluator that is not free soon, or not known to be, do not matter: nothing is
         to wait for it.
         """
-        later = {run.evaluator for run in self._live if run.left is None or run.left > SOON_SECONDS}
+        later = {
+            run.evaluator
+            for run in self._live
+            if not self._is_apart(run) and (run.left is None or run.left > SOON_SECONDS)
+        }
         workers = []
         for one in fleet.serving:
             cached = frozenset() if one.name in later else one.fetched
@@ -201,36 +249,44 @@ class FairOrder:
         """Return the requirements of an attempt; none where no evaluator says what it can do."""
         return needs[due.outbox] if self._candidates else _ANYTHING
 
-    def _charged(self, candidates: Sequence[Candidate]) -> dict[int, float]:
+    def _gpus_of(self, evaluator: str, *, endpoint: bool) -> int:
+        """Return the GPUs that a run takes from others; 1 where it takes none."""
+        if endpoint and evaluator in self._apart:
+            return 1
+        return self._gpus.get(evaluator, 1)
+
+    def _charged(self) -> dict[int, float]:
         """Return the GPU-seconds that each organisation used lately, with what is under way.
 
         A run under way counts with all that it is expected to take, as when it was given out.
         """
-        gpus = {candidate.name: max(1, candidate.size[0]) for candidate in candidates}
         used: defaultdict[int, float] = defaultdict(float)
-        for organisation, evaluator, seconds in _seconds_used(self._pool):
-            used[organisation] += seconds * gpus.get(evaluator, 1)
+        for organisation, evaluator, kind, seconds in _seconds_used(self._pool):
+            endpoint = kind == Submission.Kind.ENDPOINT
+            used[organisation] += seconds * self._gpus_of(evaluator, endpoint=endpoint)
         for run in self._live:
             left = max(0.0, UNKNOWN_SECONDS - run.elapsed) if run.left is None else run.left
-            used[run.organisation] += (run.elapsed + left) * gpus.get(run.evaluator, 1)
-        smallest = min((max(1, one.size[0]) for one in self._candidates), default=1)
+            gpus = self._gpus_of(run.evaluator, endpoint=run.endpoint)
+            used[run.organisation] += (run.elapsed + left) * gpus
+        smallest = min((self._gpus[one.name] for one in self._candidates), default=1)
         for due in self.sent:
-            used[due.organisation] += due.charge * smallest
+            used[due.organisation] += due.charge * (1 if due.endpoint and self._apart else smallest)
         return dict(used)
 
 
-def _seconds_used(pool: str) -> "QuerySet[Run, tuple[int, str, float]]":
-    """Return organisation, evaluator and seconds of runs that ended; older ones count less."""
+def _seconds_used(pool: str) -> "QuerySet[Run, tuple[int, str, str, float]]":
+    """Return organisation, evaluator, kind and seconds of ended runs; older ones count less."""
     age = _epoch(Now() - F("ended_at")) / HALF_LIFE_SECONDS
     seconds = _epoch(F("ended_at") - F("started_at")) * Power(Value(0.5), age)
     remembered = seconds_from_now(-REMEMBERED_HALF_LIVES * HALF_LIFE_SECONDS)
     runs = Run.objects.filter(pool=pool, started_at__isnull=False, ended_at__gt=remembered)
     summed = (
         runs.order_by()
-        .values("submission__model__organisation", "evaluator__name")
+        .annotate(charged=Coalesce("organisation", MAINTAINERS))
+        .values("charged", "evaluator__name", "submission__kind")
         .annotate(used=Sum(seconds, output_field=FloatField()))
     )
-    return summed.values_list("submission__model__organisation", "evaluator__name", "used")
+    return summed.values_list("charged", "evaluator__name", "submission__kind", "used")
 
 
 def _epoch(difference: Combinable) -> Cast:

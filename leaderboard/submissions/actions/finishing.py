@@ -4,7 +4,7 @@ Parts that do not fit the run raise ``bad_message``. Aggregates over a sealed se
 the minimum cell size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from evaluator.contract import (
@@ -25,6 +25,7 @@ from evaluator.contract import (
 from evaluator.errors import Code, error
 from leaderboard.submissions.actions.artefacts import check_identity
 from leaderboard.submissions.actions.commitments import is_post_release
+from leaderboard.submissions.actions.locked import LockedRun, Rows
 from leaderboard.submissions.models import (
     CountsByGrader,
     Run,
@@ -32,8 +33,8 @@ from leaderboard.submissions.models import (
     TensorList,
 )
 
-Rows = Mapping[str, RunOutcomes]
-"""The outcomes of a run, by the name of the set."""
+SUMMARISED = ("votes", "candidates", "likelihood", "reasons")
+"""Columns of outcomes that hold aggregates of a finished attempt."""
 
 
 class OfSet(Protocol):
@@ -47,17 +48,24 @@ class OfSet(Protocol):
 Part = TypeVar("Part", bound=OfSet)
 
 
-def store_summary(run: Run, body: Finished) -> Rows:
-    """Check and store all that a finished attempt reports. Returns the outcomes, by set."""
-    rows = {row.item_set.name: row for row in run.outcomes.select_related("item_set")}
+def _summaries(row: RunOutcomes) -> list[object]:
+    return [getattr(row, name) for name in SUMMARISED]
+
+
+def store_summary(locked: LockedRun, body: Finished) -> None:
+    """Check all that a finished attempt reports, and store it; some of it is held until later."""
+    run, rows = locked.run, locked.rows
+    before = {name: _summaries(row) for name, row in rows.items()}
     _check_counts(rows, body.sets)
     if body.record:
         _check_record(body.record, run, rows)
-    _store_votes(rows, body.votes)
-    _store_candidates(run, rows, body.candidates or ())
+    _set_votes(rows, body.votes)
+    _set_candidates(run, rows, body.candidates or ())
     _store_grader_counts(run, rows, body.graders)
-    _store_likelihoods(run, rows, body.likelihoods)
-    _store_reasons(run, rows, body.reasons)
+    _set_likelihoods(run, rows, body.likelihoods)
+    _set_reasons(run, rows, body.reasons)
+    changed = [row for name, row in rows.items() if _summaries(row) != before[name]]
+    locked.hold(changed, SUMMARISED)
     weights = run.weights
     if body.weights:
         # The list of tensors is stored once for all runs of the same weights.
@@ -69,7 +77,7 @@ def store_summary(run: Run, body: Finished) -> Rows:
             create_defaults=fields | {"data": body.weights.to_dict()},
         )
         check_identity(run, weights)
-    run.change(
+    run.hold(
         claimed=[counts.to_dict() for counts in body.sets],
         record=body.record.to_dict() if body.record else None,
         artefact=body.artefact,
@@ -79,7 +87,6 @@ def store_summary(run: Run, body: Finished) -> Rows:
         tokens_per_item=_tokens_per_item(rows, body.usage or ()),
         weights=weights,
     )
-    return rows
 
 
 def _by_set(rows: Rows, parts: Sequence[Part], what: str) -> dict[str, Part]:
@@ -111,19 +118,18 @@ def _check_record(record: Record, run: Run, rows: Rows) -> None:
         raise error(Code.BAD_MESSAGE, "a record is not of the run")
 
 
-def _store_votes(rows: Rows, votes: Sequence[Votes]) -> None:
-    """Store the aggregates over several samples an item, set by set."""
+def _set_votes(rows: Rows, votes: Sequence[Votes]) -> None:
+    """Set the aggregates over several samples an item, set by set."""
     by_set = _by_set(rows, votes, "votes")
     for name, row in rows.items():
         of_set = by_set.get(name)
         if of_set:
             _check_votes(of_set, row)
         row.votes = of_set.to_dict() if of_set else None
-        row.save(update_fields=["votes"])
 
 
-def _store_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> None:
-    """Store the aggregates over the scored candidates of a system, set by set."""
+def _set_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> None:
+    """Set the aggregates over the scored candidates of a system, set by set."""
     if candidates and not run.submission.verifier:
         raise error(Code.BAD_MESSAGE, "candidates are of systems only")
     by_set = _by_set(rows, candidates, "candidates")
@@ -132,7 +138,6 @@ def _store_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) ->
         if of_set:
             _check_candidates(of_set, row)
         row.candidates = of_set.to_dict() if of_set else None
-        row.save(update_fields=["candidates"])
 
 
 def _check_candidates(candidates: Candidates, row: RunOutcomes) -> None:
@@ -185,7 +190,8 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
             raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
         if part.n != part.closed:
             raise error(Code.BAD_MESSAGE, "counts of graders do not add up")
-    run.counts_by_grader.all().delete()
+    if run.token > 1 or run.claimed is not None:  # else no attempt has finished before
+        run.counts_by_grader.all().delete()
     CountsByGrader.objects.bulk_create(
         CountsByGrader(
             run=run,
@@ -201,8 +207,8 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
     )
 
 
-def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
-    """Store the likelihoods that weights have of each set: of all of them, or of none."""
+def _set_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
+    """Set the likelihoods that weights have of each set: of all of them, or of none."""
     by_set = _by_set(rows, likelihoods, "likelihoods")
     if by_set and (run.submission.is_endpoint or by_set.keys() != rows.keys()):
         raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
@@ -211,11 +217,10 @@ def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood
         if of_set and of_set.n != row.n:
             raise error(Code.BAD_MESSAGE, "likelihoods do not fit their set")
         row.likelihood = of_set.to_dict() if of_set else None
-        row.save(update_fields=["likelihood"])
 
 
-def _store_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
-    """Store an endpoint's reasons for no answer, set by set, over the whole item selection."""
+def _set_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
+    """Set an endpoint's reasons for no answer, set by set, over the whole item selection."""
     if reasons and not run.submission.is_endpoint:
         raise error(Code.BAD_MESSAGE, "reasons are of endpoints only")
     by_set = _by_set(rows, reasons, "reasons")
@@ -227,4 +232,3 @@ def _store_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
             fits = of_set.n == row.n >= max(_least(row), sum(row.reasons.values()))
             if row.reasons and not fits:
                 raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
-        row.save(update_fields=["reasons"])

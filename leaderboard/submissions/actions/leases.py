@@ -20,7 +20,7 @@ from leaderboard.celery import BEAT_SECONDS
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import try_to_send
 from leaderboard.submissions.actions.runs import reap
-from leaderboard.submissions.models import RECORDED, Heartbeat, Run, seconds_from_now
+from leaderboard.submissions.models import RECORDED, Heartbeat, Run, lease_end
 from leaderboard.submissions.states import LIVE
 
 logger = logging.getLogger(__name__)
@@ -60,8 +60,7 @@ def _extend_leases() -> int:
     """
     live = Run.objects.filter(state__in=LIVE).select_for_update(skip_locked=True)
     pks = list(live.values_list("pk", flat=True))
-    term = seconds_from_now(settings.LEASE_SECONDS)
-    return Run.objects.filter(pk__in=pks).update(lease_expires=term)
+    return Run.objects.filter(pk__in=pks).update(lease_expires=lease_end())
 
 
 def _database_clock() -> datetime:

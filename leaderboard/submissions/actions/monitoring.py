@@ -21,7 +21,7 @@ from leaderboard.submissions.actions import checks, host_checks
 from leaderboard.submissions.actions.checks import CheckResult
 from leaderboard.submissions.actions.closes import next_closes
 from leaderboard.submissions.actions.pools import Pool, all_pools
-from leaderboard.submissions.models import BEAT, Heartbeat, RefusedReport
+from leaderboard.submissions.models import BEAT, RECORDED, Heartbeat, RefusedReport
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Status:
 
 def status() -> Status:
     """Return the status, as far as the database knows it."""
-    beat = Heartbeat.objects.filter(name=BEAT).first()
+    heartbeats = Heartbeat.objects.in_bulk([BEAT, RECORDED])
+    beat = heartbeats.get(BEAT)
     pools = all_pools()
     check_results = (
         *checks.check_beat(beat),
+        *checks.check_recorder(heartbeats.get(RECORDED), beat),
         *checks.check_pools(pools),
         *checks.check_evaluators(),
         *checks.check_sets(),
@@ -52,6 +54,7 @@ def status() -> Status:
         *checks.check_messages(beat),
         *checks.check_closes(),
         *checks.check_notifications(),
+        *checks.check_watches(),
     )
     return Status(beat.at if beat else None, pools, _next_closes(), check_results)
 
@@ -90,6 +93,8 @@ def public_facts(status_now: Status) -> dict[str, Any]:
         "engine_failing",
         "waiting",
         "running",
+        "endpoint_places",
+        "endpoints_running",
         "oldest",
     )
     pools = [{name: getattr(pool, name) for name in names} for pool in status_now.pools]

@@ -61,11 +61,17 @@ def next_step(
         return NextStep(Act.NONE, problem["advice"] if problem else "It was withdrawn.")
     if state is RunState.RANKED or run.has_practised:
         return NextStep(Act.READ, "Read the result.")
-    if state is RunState.GRADED and is_decided(run):
-        return NextStep(Act.READ, _under_embargo(run))
     if state is RunState.GRADED:
-        return NextStep(Act.WAIT, results_on(closes.get(run.submission.pair_id)))
+        return _after_grading(run, closes.get(run.submission.pair_id))
     return NextStep(Act.WAIT, _under_way(run, forecasts.get(run.pool)))
+
+
+def _after_grading(run: Run, close: datetime | None) -> NextStep:
+    if run.submission.is_watched:
+        return NextStep(Act.NONE, "It is of the watch list and never ranked.")
+    if is_decided(run):
+        return NextStep(Act.READ, _under_embargo(run))
+    return NextStep(Act.WAIT, results_on(close))
 
 
 def _under_way(run: Run, forecast: Forecast | None) -> str:

@@ -7,7 +7,8 @@ from django.core.cache import cache
 from django.db.models import F
 from django.utils import timezone
 
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.fair_share import MAINTAINERS
+from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 from leaderboard.submissions.waiting import Measured, Pace
 
@@ -23,7 +24,8 @@ OWN_PACE_PERCENT = 20
 class UnderWay:
     """Run that an evaluator works on: it took ``elapsed`` seconds so far.
 
-    ``left`` are those that it still takes, None while nothing is known about that.
+    ``left`` are those that it still takes, None while nothing is known about that. ``endpoint`` is
+    true where an endpoint is asked.
     """
 
     evaluator: str
@@ -31,6 +33,7 @@ class UnderWay:
     elapsed: float
     left: float | None
     practice: bool = False
+    endpoint: bool = False
 
 
 def pace_of(pool: str) -> Pace:
@@ -50,8 +53,10 @@ def pace_of(pool: str) -> Pace:
             plan=None,
             started_at__lt=F("ended_at"),
         )
-        rows = ended.order_by("-ended_at").values_list(
-            "submission__pair", "submission__kind", "total", "started_at", "ended_at"
+        rows = (
+            ended.of_authors()
+            .order_by("-ended_at")
+            .values_list("submission__pair", "submission__kind", "total", "started_at", "ended_at")
         )
         official = rows.filter(submission__pair__practice=False)[:MEASURED_RUNS]
         practice = rows.filter(submission__pair__practice=True)[:MEASURED_RUNS]
@@ -89,11 +94,12 @@ def under_way(pool: str) -> list[UnderWay]:
     pace, now = pace_of(pool), timezone.now()
     live = Run.objects.filter(pool=pool, state__in=LIVE, evaluator__isnull=False)
     found = []
-    for run in live.select_related("submission__model", "submission__pair", "evaluator"):
+    for run in live.select_related("submission__pair", "evaluator"):
         elapsed = (now - run.started_at).total_seconds() if run.started_at else 0.0
         name = run.evaluator.name if run.evaluator else ""
-        submission = run.submission
         left = seconds_left(run, pace, now)
-        organisation = submission.model.organisation_id
-        found.append(UnderWay(name, organisation, elapsed, left, submission.pair.practice))
+        organisation = run.organisation_id or MAINTAINERS
+        endpoint = run.submission.kind == Submission.Kind.ENDPOINT
+        practice = run.submission.pair.practice
+        found.append(UnderWay(name, organisation, elapsed, left, practice, endpoint))
     return found

@@ -85,7 +85,7 @@ def goes_on(run: Run) -> bool:
     plan.save(update_fields=["look", "right"])
     _ask_more(rows[True], plan)
     next_attempt(run, attempts=1, pause_seconds=0.0)
-    dispatch_on_commit(run)
+    dispatch_on_commit()
     return True
 
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
 from evaluator.artefacts.fleet import Worker
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import RunState
 
 
@@ -19,7 +19,8 @@ class Pool:
     """Pool of evaluators: how many announce themselves and take runs, and the runs that wait.
 
     ``silent`` are those that are neither live nor cordoned, ``engine_failing`` the live ones with
-    an engine that does not pass the self-test.
+    an engine that does not pass the self-test. ``endpoint_places`` are those of the evaluators in
+    service for runs of endpoints, apart from weights; ``endpoints_running`` are such runs.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Pool:
     last_seen: datetime | None
     waiting: int
     running: int
+    endpoint_places: int
+    endpoints_running: int
     oldest: datetime | None
 
     @property
@@ -48,7 +51,8 @@ class Pool:
                 if count
             ]
             counted = f"{self.in_service} of {self.registered} evaluators in service"
-            return f"{counted}{''.join(others)}."
+            places = f", with {self.endpoint_places} places for endpoints"
+            return f"{counted}{places if self.endpoint_places else ''}{''.join(others)}."
         if self.cordoned and self.cordoned == self.registered:
             return "Every evaluator is cordoned: maintainers work on them."
         if self.live:
@@ -79,7 +83,8 @@ def all_pools() -> tuple[Pool, ...]:
     under_way = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING)
     runs = Run.objects.official().filter(state__in=under_way).values("pool", "state")
     counts: dict[str, dict[str, Any]] = {}
-    for row in runs.annotate(runs=Count("pk"), oldest=Min("queued_at")):
+    of_endpoints = Count("pk", filter=Q(submission__kind=Submission.Kind.ENDPOINT))
+    for row in runs.annotate(runs=Count("pk"), oldest=Min("queued_at"), endpoints=of_endpoints):
         counts.setdefault(row["pool"], {})[row["state"]] = row
     members: dict[str, list[Evaluator]] = {}
     for evaluator in Evaluator.objects.order_by("pk"):
@@ -104,6 +109,7 @@ def _pool(
         name=name,
         waiting=queued["runs"] if queued else 0,
         running=sum(row["runs"] for row in busy),
+        endpoints_running=sum(row["endpoints"] for row in busy),
         oldest=queued["oldest"] if queued else None,
         **_counted(members, live_keys),
     )
@@ -112,11 +118,13 @@ def _pool(
 def _counted(members: Sequence[Evaluator], live_keys: Collection[int]) -> dict[str, Any]:
     """Return the fields of a pool that count its evaluators."""
     live = [evaluator for evaluator in members if evaluator.pk in live_keys]
+    serving = [evaluator for evaluator in live if evaluator.takes_runs]
     seen = [evaluator.last_seen for evaluator in members if evaluator.last_seen]
     return {
         "registered": len(members),
         "live": len(live),
-        "in_service": sum(not (one.out_of_service or one.cordon) for one in live),
+        "in_service": len(serving),
+        "endpoint_places": sum(one.endpoint_runs for one in serving),
         "cordoned": sum(bool(one.cordon) for one in members),
         "silent": sum(not one.cordon and one.pk not in live_keys for one in members),
         "engine_failing": sum(bool(evaluator.engine_failures()) for evaluator in live),

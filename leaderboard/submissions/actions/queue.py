@@ -4,6 +4,9 @@ The database is the queue. The broker holds a message for each evaluator that is
 of each that serves, one a token, and each expires; what it loses is dispatched again. Which runs
 these are is decided by fair share, see ``fair_share``: no organisation waits behind another's many.
 
+Runs of endpoints have places of their own where an evaluator announces some, and a queue of their
+own. None is sent ahead there: it would wait for a slow endpoint while another place is free.
+
 Practice comes last. A practice attempt is sent only while no official run of the pool waits to
 begin, and practice has at most half of the evaluators, or one of them: an official run waits for
 one practice run at most, and for none where two evaluators serve.
@@ -11,8 +14,8 @@ one practice run at most, and for none where two evaluators serve.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
@@ -23,25 +26,22 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from kombu.exceptions import OperationalError as BrokerAway
 
-from evaluator.contract import evaluate_queue, journal_queue
+from evaluator.contract import endpoint_queue, evaluate_queue, journal_queue
 from evaluator.errors import Code
-from leaderboard.errors import SiteError, quiet_database
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import fail, try_to_send
 from leaderboard.submissions.actions.fair_order import SOON_SECONDS, FairOrder
-from leaderboard.submissions.actions.paces import under_way
+from leaderboard.submissions.actions.paces import UnderWay, under_way
 from leaderboard.submissions.fair_share import Schedule, Start, has_weights
-from leaderboard.submissions.models import Decline, Outbox, Run, seconds_from_now
-from leaderboard.submissions.scheduling import Candidate, Needs, Route, route, route_around
+from leaderboard.submissions.models import Decline, Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.scheduling import Candidate, Needs, Route, Takes, route, route_around
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
 
 MANY = 200
-"""Attempts that the housekeeping dispatches at a time."""
-FEW = 10
-"""Attempts that are dispatched within a request."""
+"""Attempts of a pool that are dispatched at a time."""
 PER_EVALUATOR = 2
 """Runs that an evaluator is given at most: the one that it works on, and one ahead."""
 _PRACTICE_LOCKS = 0x5EA4
@@ -49,58 +49,99 @@ SLACK_SECONDS = 2.0
 """An attempt is sent again only when the message before has surely expired."""
 
 
-def dispatch_on_commit(run: Run) -> None:
-    """Dispatch the due attempts of the run's pool once the transaction is over.
+def dispatch_on_commit() -> None:
+    """Have the housekeeping dispatch the attempts that are due once the transaction is over.
 
-    Where that fails, the next drain does it.
+    Where the broker is away, the next drain dispatches them.
     """
-    pool = run.pool
-
-    def dispatch_due() -> None:
-        with suppress(SiteError), quiet_database():
-            drain_outbox(pool=pool, limit=FEW)
-
-    transaction.on_commit(dispatch_due)
+    transaction.on_commit(partial(try_to_send, dispatch.request_dispatch))
 
 
-def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
+def drain_outbox() -> int:
     """Dispatch the attempts that are due, as many as the queues can take. Returns how many."""
     due = Outbox.objects.due()
-    if pool is not None:
-        due = due.filter(run__pool=pool)
-    pools = set(due.order_by().values_list("run__pool", flat=True))
     sent = 0
-    for name in sorted(pools):
-        sent += _drain_pool(name, limit)
+    for pool in sorted(Evaluator.objects.pools() | {settings.POOL}):
+        if due.filter(run__pool=pool).exists():
+            sent += _drain_pool(pool)
     return sent
 
 
 class QueueCapacity:
-    """Messages that each queue of a pool may still take. Raises the broker's error where it is
-    away."""
+    """Messages that each queue of a pool may still take, by the runs that are ``live`` there.
 
-    def __init__(self, pool: str, serving: Collection[str], *, busy: Collection[str]) -> None:
+    Raises the broker's error where it is away.
+    """
+
+    def __init__(
+        self, pool: str, candidates: Sequence[Candidate], live: Sequence[UnderWay]
+    ) -> None:
+        serving = [candidate for candidate in candidates if candidate.in_service]
         self.pool = evaluate_queue(pool)
-        self.own = {name: journal_queue(name) for name in serving}
+        self.own = {candidate.name: journal_queue(candidate.name) for candidate in serving}
+        self.apart = {one.name: endpoint_queue(one.name) for one in serving if one.endpoint_runs}
+        busy = self._busy(live)
         for_all = PER_EVALUATOR * max(1, len(serving)) - len(busy)
         self._left = {self.pool: for_all - dispatch.depth(self.pool)}
         for name, queue in self.own.items():
             self._left[queue] = PER_EVALUATOR - (name in busy) - dispatch.depth(queue)
+        free = self._free_endpoint_places(serving, live)
+        self._left |= {queue: left - dispatch.depth(queue) for queue, left in free.items()}
+        # An attempt whose message was taken and that has not reported its begin is in no queue.
+        self._left_apart = sum(free.values()) - (_endpoints_sent(pool) if free else 0)
+
+    def _busy(self, live: Sequence[UnderWay]) -> set[str]:
+        """Return the evaluators in service whose place of weights has a run."""
+        busy = set()
+        for run in live:
+            is_apart = run.endpoint and run.evaluator in self.apart
+            if run.evaluator in self.own and not is_apart:
+                busy.add(run.evaluator)
+        return busy
+
+    def _free_endpoint_places(
+        self, serving: Sequence[Candidate], live: Sequence[UnderWay]
+    ) -> dict[str, int]:
+        """Return the places of endpoints that no run has, by their queue."""
+        asking = Counter(run.evaluator for run in live if run.endpoint)
+        free = {}
+        for one in serving:
+            if one.endpoint_runs:
+                free[self.apart[one.name]] = one.endpoint_runs - asking[one.name]
+        return free
 
     def any_left(self) -> bool:
         """Return True where some queue takes one more."""
         return any(left > 0 for left in self._left.values())
 
-    def take(self, route: Route) -> str | None:
+    def take(self, route: Route, *, endpoint: bool) -> str | None:
         """Take a place in the emptiest queue of an attempt's route; None where all are full."""
-        queues = [self.own[name] for name in route.names]
-        if route.pool:
-            queues = [self.pool]
-        emptiest = max(queues, key=lambda queue: self._left[queue])
-        if self._left[emptiest] <= 0:
+        queues = self._queues(route, endpoint=endpoint)
+        emptiest = max(queues, key=lambda queue: self._left[queue], default=None)
+        if emptiest is None or self._left[emptiest] <= 0:
             return None
         self._left[emptiest] -= 1
+        if emptiest in self.apart.values():
+            self._left_apart -= 1
         return emptiest
+
+    def _queues(self, route: Route, *, endpoint: bool) -> list[str]:
+        """Return the queues of a route, without those of endpoints where no place is free."""
+        if not (endpoint and self.apart):
+            return [self.pool] if route.pool else [self.own[name] for name in route.names]
+        queues = []
+        for name in self.own if route.pool else route.names:
+            if name not in self.apart:
+                queues.append(self.own[name])
+            elif self._left_apart > 0:
+                queues.append(self.apart[name])
+        return queues
+
+
+def _endpoints_sent(pool: str) -> int:
+    """Return how many runs of endpoints were sent and have not begun."""
+    sent = Outbox.objects.sent().filter(run__pool=pool)
+    return sent.filter(run__submission__kind=Submission.Kind.ENDPOINT).count()
 
 
 @dataclass
@@ -117,7 +158,7 @@ class Plan:
             self.hopeless.append((row.run_id, route.waiting))
         elif route.waiting:
             self.waiting.setdefault(route.waiting, []).append(row)
-        elif queue := capacity.take(route):
+        elif queue := capacity.take(route, endpoint=row.is_of_endpoint):
             self.claimed.append((row, queue))
 
     def store(self) -> None:
@@ -127,8 +168,9 @@ class Plan:
         sent_runs = []
         for row, _ in self.claimed:
             handled.append(row.pk)
-            sent_runs.append(row.run_id)
-        queued.filter(pk__in=sent_runs).exclude(waiting="").update(waiting="")
+            if row.run.waiting:
+                sent_runs.append(row.run_id)
+        queued.filter(pk__in=sent_runs).update(waiting="")
         for code, rows in self.waiting.items():
             waiting_runs = []
             for row in rows:
@@ -139,20 +181,18 @@ class Plan:
         Outbox.objects.filter(pk__in=handled).update(due=again)
 
 
-def _drain_pool(pool: str, limit: int) -> int:
+def _drain_pool(pool: str) -> int:
     candidates = dispatch.candidates(pool)
-    serving = [candidate.name for candidate in candidates if candidate.in_service]
     live = under_way(pool)
-    busy = {run.evaluator for run in live}.intersection(serving)
     try:
-        capacity = QueueCapacity(pool, serving, busy=busy)
+        capacity = QueueCapacity(pool, candidates, live)
     except (BrokerAway, OSError) as failure:
         logger.warning("the broker is away: %s", type(failure).__name__)
         return 0
     if not capacity.any_left():
         return 0
     order = FairOrder(pool, candidates, live)
-    plan = _claim(order, pool, candidates, capacity, limit)
+    plan = _claim(order, pool, candidates, capacity)
     for run, code in plan.hopeless:
         with transaction.atomic():
             locked = Run.objects.locked(run)
@@ -162,11 +202,7 @@ def _drain_pool(pool: str, limit: int) -> int:
 
 
 def _claim(
-    order: FairOrder,
-    pool: str,
-    candidates: Sequence[Candidate],
-    capacity: QueueCapacity,
-    limit: int,
+    order: FairOrder, pool: str, candidates: Sequence[Candidate], capacity: QueueCapacity
 ) -> Plan:
     """Claim attempts for the queues that are not full, so that no other process sends them too.
 
@@ -176,14 +212,15 @@ def _claim(
     never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
     silent = frozenset(never_seen.values_list("name", flat=True))
     plan = Plan()
-    first, paused = order.first(limit), order.paused(limit)
+    first, paused = order.first(MANY), order.paused(MANY)
     with transaction.atomic():
         attempts = Outbox.objects.select_related("run__submission__upload")
         due = attempts.due().filter(run__pool=pool)
         unlocked = due.select_for_update(of=("self",), skip_locked=True)
         rows = {row.pk: row for row in unlocked.filter(pk__in=[one.outbox for one in first])}
         later = list(attempts.filter(pk__in=[one.outbox for one in paused]))
-        last = list(unlocked.practice()[: _practice_left(pool, serving=len(capacity.own))])
+        left = _practice_left(pool, len(capacity.own), rows.values())
+        last = list(unlocked.practice()[:left])
         needs = needs_of([*rows.values(), *later, *last])
         routes = {pk: route(needs[pk], candidates, silent=silent) for pk in needs}
         for pk, row in rows.items():
@@ -212,14 +249,18 @@ def _given_now(
 
     An evaluator that is free soon and has the weights of its run in its store is sent its runs by
     name, in their order. The routes of others leave it out, so that it takes none of theirs first,
-    and also the evaluators that are reserved for another run.
+    and also the evaluators that are reserved for another run. An endpoint takes no place of weights
+    where it has places of its own, so only the others are left out for it.
     """
+    apart = {candidate.name for candidate in candidates if candidate.endpoint_runs}
     reserved = schedule.queue.reserved(schedule.workers, now=now)
     starts = list(takewhile(lambda start: start.given_at <= now, schedule))
     named = {start.worker.candidate.name for start in starts if _begins_with_weights(start, now)}
     for start in starts:
         key, name = int(str(start.run.key)), start.worker.candidate.name
-        if name in named:
+        if start.worker.candidate.takes is Takes.ENDPOINTS:
+            yield key, route_around(routes[key], (reserved | named) - apart, candidates)
+        elif name in named:
             yield key, Route(names=(name,))
         else:
             yield key, route_around(routes[key], (reserved | named) - {name}, candidates)
@@ -235,11 +276,14 @@ def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:
     return {row.pk: dispatch.needs(row, declined.get(row.run_id, {})) for row in rows}
 
 
-def _practice_left(pool: str, serving: int) -> int:
+def _practice_left(pool: str, serving: int, official: Iterable[Outbox] = ()) -> int:
     """Return how many practice attempts may be sent now, to so many evaluators that serve.
 
-    The lock lets no two processes send the same number at once.
+    None while one of the ``official`` attempts, or any other, waits to begin. The lock lets no two
+    processes send the same number at once.
     """
+    if any(not row.run.waiting for row in official):
+        return 0
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_PRACTICE_LOCKS, pool])
     queued = Outbox.objects.queued().filter(run__pool=pool, run__waiting="")
@@ -284,7 +328,7 @@ def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:
     facts = {"code": code.value, "declined_at": Now()}
     Decline.objects.update_or_create(run=run, evaluator=evaluator, defaults=facts)
     Outbox.objects.filter(run=run, token=run.token).update(due=Now())
-    dispatch_on_commit(run)
+    dispatch_on_commit()
 
 
 def follow_announcement(*, evaluator: Evaluator) -> None:
@@ -292,5 +336,4 @@ def follow_announcement(*, evaluator: Evaluator) -> None:
     evaluator.declines.all().delete()
     stuck = Run.objects.filter(pool=evaluator.pool, state=RunState.QUEUED).exclude(waiting="")
     Outbox.objects.queued().filter(run__in=stuck).update(due=Now())
-    drain: Callable[[], int] = partial(drain_outbox, pool=evaluator.pool)
-    transaction.on_commit(drain)
+    dispatch_on_commit()

@@ -20,7 +20,7 @@ from leaderboard.submissions.actions.paces import pace_of, under_way
 from leaderboard.submissions.actions.queue import needs_of, practice_share
 from leaderboard.submissions.fair_share import UNKNOWN_SECONDS, Fleet, Schedule
 from leaderboard.submissions.models import Outbox, Run
-from leaderboard.submissions.scheduling import Needs
+from leaderboard.submissions.scheduling import Needs, Takes
 from leaderboard.submissions.states import RunState
 
 FORESEEN = 500
@@ -126,7 +126,8 @@ def _practice(
     ]
     if new is not None and new.practice:
         lengths.append((_NEW, new.seconds))
-    free = sorted(max(now, worker.free_at) for worker in schedule.workers)
+    weights = [one for one in schedule.workers if one.candidate.takes is not Takes.ENDPOINTS]
+    free = sorted(max(now, worker.free_at) for worker in weights)
     free = free[: practice_share(len(free))]
     begins = []
     for run, seconds in lengths:

@@ -6,11 +6,15 @@ charged again. Nobody has more runs for being in several organisations: the limi
 that one user submits. Charges older than ``QUOTA_DAYS`` count no more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Subquery
 
 from leaderboard.accounts.actions import record_act
 from leaderboard.accounts.models import Organisation, User
@@ -43,15 +47,32 @@ def quota_use(organisation: Organisation, pair: SetPair, by: User | None = None)
     The same limit holds for all runs that ``by`` submitted, for whichever organisation. Where these
     are more, they are returned.
     """
-    limit = QuotaEntry.objects.limit_of(organisation, pair)
+    columns = quota_columns(organisation, pair, by)
+    row = SetPair.with_practice.filter(pk=pair.pk).annotate(**columns).values(*columns).get()
+    return quota_use_of(row)
+
+
+def quota_columns(
+    organisation: Organisation, pair: SetPair, by: User | None = None
+) -> dict[str, Subquery]:
+    """Return what :func:`quota_use` is computed from, to annotate the pair with."""
+    charges = partial(QuotaEntry.objects.charges, pair=pair, days=settings.QUOTA_DAYS)
+    limits = QuotaEntry.objects.limits_of(organisation, pair)
+    columns = {
+        "quota_limit": Subquery(limits.values("runs")[:1]),
+        "charged": ArraySubquery(charges(organisation).values("at")),
+    }
+    if by is not None:
+        columns["charged_for_user"] = ArraySubquery(charges(by).values("at"))
+    return columns
+
+
+def quota_use_of(row: Mapping[str, Any]) -> QuotaUse:
+    """Return the use of a quota from the columns of :func:`quota_columns`."""
+    limit, days = row["quota_limit"], settings.QUOTA_DAYS
     if limit is None:
         limit = settings.QUOTA_RUNS
-    days = settings.QUOTA_DAYS
-    charges = QuotaEntry.objects.charges(organisation, pair, days=days)
-    moments = list(charges.values_list("at", flat=True))
-    if by is not None:
-        own = QuotaEntry.objects.charges(by, pair, days=days)
-        moments = max(moments, list(own.values_list("at", flat=True)), key=len)
+    moments = max(row["charged"], row.get("charged_for_user", []), key=len)
     used = len(moments)
     next_free = None
     if 0 < limit <= used:
@@ -72,9 +93,15 @@ def quotas_of(organisation: Organisation | None, by: User | None = None) -> Sequ
 
 
 def charge(run: Run, reason: QuotaEntry.Reason) -> None:
-    """Charge a run, unless it is charged already or no quota counts it."""
+    """Charge a run, unless it is charged already or no quota counts it.
+
+    The watch list is the maintainers': it counts for no organisation.
+    """
     submission = run.submission
-    if not is_official(submission.pair) or QuotaEntry.objects.outstanding(run):
+    if submission.is_watched or not is_official(submission.pair):
+        return
+    is_new = reason == QuotaEntry.Reason.SUBMITTED
+    if not is_new and QuotaEntry.objects.outstanding(run):
         return
     QuotaEntry.objects.create(
         kind=QuotaEntry.Kind.CHARGE,

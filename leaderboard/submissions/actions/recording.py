@@ -1,7 +1,8 @@
 """Recording reports: each once, only from the attempt that holds the run, in any order.
 
-A report is checked in this order. Where a check fails nothing changes, since all of it is one
-transaction:
+A message brings one report, or several about one run. They are applied in their order, and run and
+outcomes are written once. A report is checked in this order. Where a check fails nothing changes,
+since all of the message is one transaction:
 
 - the envelope's signature;
 - entries of an exposure journal, which are stored also for an attempt that no longer holds the run:
@@ -12,13 +13,14 @@ transaction:
 """
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Greatest, Least, Now
+from django.db.models import BooleanField, ExpressionWrapper, OuterRef, Q, Subquery
+from django.db.models.functions import Now
 from msgspec import UNSET
 
 from evaluator.contract import (
@@ -58,6 +60,7 @@ from leaderboard.submissions.actions.attempts import (
 )
 from leaderboard.submissions.actions.closes import request_ranking
 from leaderboard.submissions.actions.finishing import store_summary
+from leaderboard.submissions.actions.locked import MERGED, LockedRun
 from leaderboard.submissions.actions.plans import goes_on
 from leaderboard.submissions.actions.practice import store_result, store_transcripts
 from leaderboard.submissions.actions.probes import record_probe
@@ -68,32 +71,74 @@ from leaderboard.submissions.actions.queue import (
 )
 from leaderboard.submissions.actions.quotas import charge_shown
 from leaderboard.submissions.actions.rescoring import order_board_grader, record_rescoring
-from leaderboard.submissions.models import Outbox, Receipt, Run, seconds_from_now
+from leaderboard.submissions.models import (
+    Outbox,
+    Receipt,
+    ReportKey,
+    Run,
+    lease_end,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
 
+SENDER = ("pool", "cordon")
+"""Fields of an evaluator that decide about its reports of runs. What it announced is long."""
+NOTED = (Progress, Graded)
+"""Bodies of which there are many, and which do not need what was submitted."""
+RECEIPTLESS = (Declined, Rescored, NotRescored)
+"""Bodies that are not of an attempt under way: the states of runs and orders sort them out."""
 AttemptBody = Started | Identified | Progress | Graded | Transcripts | Finished | Failed
 """Bodies that only the attempt that holds a run may send about it."""
 
 
 def record_report(*, envelope: object) -> Disposition:
-    """Record one report.
+    """Record one report, as :func:`record_reports` does.
 
-    Raises ``bad_message`` for one that is malformed, forged or does not fit its run.
+    Where it is refused its evaluator is notified, if it asked for the lease.
     """
-    report = open_envelope(envelope, Evaluator.objects.public_key_of)
-    evaluator = Evaluator.objects.get(name=report.evaluator)
-    if isinstance(report.body, Announcement):
-        return _record_announcement(evaluator, report.body)
-    if isinstance(report.body, Probed):
-        return record_probe(report.body)
+    return record_reports(envelopes=[envelope])[0]
+
+
+def record_reports(*, envelopes: Sequence[object]) -> list[Disposition]:
+    """Record the reports of one message in their order: all of them, or none.
+
+    Raises ``bad_message`` for one that is malformed, forged or does not fit its run, and for
+    several that are not of one evaluator about one run. Record the reports of such a message one
+    by one.
+    """
+    senders: dict[str, Evaluator] = {}
+
+    def public_key_of(name: str) -> str | None:
+        if name not in senders:
+            for found in Evaluator.objects.filter(name=name).only("name", "public_key", *SENDER):
+                senders[name] = found
+        return senders[name].public_key if name in senders else None
+
+    reports = [open_envelope(envelope, public_key_of) for envelope in envelopes]
+    evaluator, body = senders[reports[0].evaluator], reports[0].body
+    if len(reports) == 1:
+        if isinstance(body, Announcement):
+            return [_record_announcement(Evaluator.objects.get(pk=evaluator.pk), body)]
+        if isinstance(body, Probed):
+            return [record_probe(body)]
+    elif not _may_come_together(reports):
+        raise error(Code.BAD_MESSAGE, "the reports of a message are not of one run")
     try:
         with transaction.atomic():
-            return _record(evaluator, report)
+            return _record(evaluator, reports)
     except EvaluatorError:
-        _answer(evaluator, report, LeaseRefusal.BAD_MESSAGE)
+        if len(reports) == 1:
+            _answer(evaluator, reports[0], LeaseRefusal.BAD_MESSAGE)
         raise
+
+
+def _may_come_together(reports: Sequence[Report]) -> bool:
+    """Return True for reports of one evaluator about one run."""
+    about = {(report.evaluator, report.run) for report in reports}
+    alone = any(isinstance(report.body, Announcement | Probed) for report in reports)
+    return len(about) == 1 and not alone
 
 
 def _record_announcement(evaluator: Evaluator, body: Announcement) -> Disposition:
@@ -106,23 +151,55 @@ def _record_announcement(evaluator: Evaluator, body: Announcement) -> Dispositio
     return Disposition.APPLIED
 
 
-def _record(evaluator: Evaluator, report: Report) -> Disposition:
-    body = report.body
-    if isinstance(body, Exposed):
-        store_log(evaluator=evaluator, lines=body.entries, note=body.head, opened=body.tallies)
-    run = Run.objects.locked(report.run)
+def _record(evaluator: Evaluator, reports: Sequence[Report]) -> list[Disposition]:
+    """Record reports about one run, in the caller's transaction."""
+    bodies = [report.body for report in reports]
+    of_token = Grant.objects.filter(run=OuterRef("pk"), token=OuterRef("token"))
+    # Every message locks its run first and its evaluator after it, whichever recorder takes it.
+    run = Run.objects.locked(
+        reports[0].run,
+        submitted=not all(isinstance(body, NOTED) for body in bodies),
+        is_late=ExpressionWrapper(Q(deadline__lt=Now()), BooleanField()),
+        grant=Subquery(of_token.values("hash")),
+    )
+    exposed = [body for body in bodies if isinstance(body, Exposed)]
+    if exposed:
+        _store_log(evaluator, exposed)
     if run is None:
-        if isinstance(body, Exposed):
-            return Disposition.STALE
+        if len(exposed) == len(bodies):
+            return [Disposition.STALE] * len(bodies)
         raise error(Code.BAD_MESSAGE, "no such run")
-    if isinstance(body, Exposed):
+    if exposed:
         charge_shown(run)
+    locked = LockedRun(run)
+    unseen = _take_receipts(run, evaluator, reports)
+    dispositions = [_record_one(locked, evaluator, report, unseen) for report in reports]
+    locked.write()
+    return dispositions
+
+
+def _store_log(evaluator: Evaluator, exposed: Sequence[Exposed]) -> None:
+    """Store what all reports of a message have of the log, under one lock of the evaluator."""
+    store_log(
+        evaluator=evaluator,
+        lines=[line for body in exposed for line in body.entries],
+        notes=[body.head for body in exposed],
+        opened=[counts for body in exposed for counts in body.tallies],
+    )
+
+
+def _record_one(
+    locked: LockedRun, evaluator: Evaluator, report: Report, unseen: set[ReportKey]
+) -> Disposition:
+    run, body = locked.run, report.body
     if isinstance(body, Rescored | NotRescored):
+        locked.write()
         return record_rescoring(run, evaluator, report.token, body)
     if isinstance(body, Declined):
+        locked.write()
         disposition = _record_decline(run, evaluator, report, body)
     else:
-        disposition = _record_of_attempt(run, evaluator, report)
+        disposition = _record_of_attempt(locked, evaluator, report, unseen)
     refusal = _refusal(run, evaluator, report)
     transaction.on_commit(partial(_answer, evaluator, report, refusal))
     return disposition
@@ -177,48 +254,65 @@ def _record_decline(run: Run, evaluator: Evaluator, report: Report, body: Declin
     return Disposition.APPLIED
 
 
-def _record_of_attempt(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
-    if run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool:
-        # No receipt: it must not pass for one of the evaluator that holds the run.
+def _key(report: Report) -> ReportKey:
+    return report.token, report.worker, report.sequence
+
+
+def _is_of_another(run: Run, evaluator: Evaluator) -> bool:
+    """Return True where another evaluator holds the run, or one of another pool may."""
+    return run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool
+
+
+def _take_receipts(run: Run, evaluator: Evaluator, reports: Sequence[Report]) -> set[ReportKey]:
+    """Add the receipts of all reports of attempts. Return those that had none."""
+    keys = [_key(report) for report in reports if not isinstance(report.body, RECEIPTLESS)]
+    if not keys or _is_of_another(run, evaluator):
+        # No receipts: they must not pass for those of the evaluator that holds the run.
+        return set()
+    return Receipt.objects.take(run, keys)
+
+
+def _record_of_attempt(
+    locked: LockedRun, evaluator: Evaluator, report: Report, unseen: set[ReportKey]
+) -> Disposition:
+    run = locked.run
+    if _is_of_another(run, evaluator):
         return _count_stale(run)
-    receipt = {
-        "run": run,
-        "token": report.token,
-        "worker": report.worker,
-        "sequence": report.sequence,
-    }
-    if Receipt.objects.filter(**receipt).exists():
+    if _key(report) not in unseen:
         return Disposition.DUPLICATE
-    Receipt.objects.create(**receipt)
+    unseen.remove(_key(report))
     if not is_current(run.attempt, token=report.token, worker=report.worker):
         return _count_stale(run)
-    run.renew(lease_seconds=settings.LEASE_SECONDS)
+    if run.state in LIVE:
+        run.hold(lease_expires=lease_end())
     if isinstance(report.body, Exposed):
         return Disposition.APPLIED
-    if withheld := _withhold(run, evaluator, report):
+    if withheld := _withhold(locked, evaluator, report):
         return withheld
     if run.state == RunState.QUEUED:
         _begin(run, evaluator, report)
-    return _apply(run, report.token, cast("AttemptBody", report.body))
+    return _apply(locked, cast("AttemptBody", report.body))
 
 
-def _withhold(run: Run, evaluator: Evaluator, report: Report) -> Disposition | None:
+def _withhold(locked: LockedRun, evaluator: Evaluator, report: Report) -> Disposition | None:
     """Give a run that an attempt begins too late, or under a cordon, to no evaluator or another.
 
     Returns the disposition of the report; None where the attempt begins or goes on.
     """
+    run = locked.run
     if run.state == RunState.QUEUED:
-        if Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists():
+        if run.is_late:
             fail(run, Code.NOT_STARTED)
             return Disposition.LATE
         if evaluator.cordon:
             # It read the message in the pool's queue, or had it before it was cordoned.
             renew_token(run)
-            dispatch_on_commit(run)
+            dispatch_on_commit()
             return Disposition.STALE
     elif _is_taken_back(run, evaluator, report):
+        locked.write()
         next_attempt(run, attempts=run.attempts, pause_seconds=0.0)
-        dispatch_on_commit(run)
+        dispatch_on_commit()
         return Disposition.APPLIED
     return None
 
@@ -231,12 +325,14 @@ def _is_taken_back(run: Run, evaluator: Evaluator, report: Report) -> bool:
 
 
 def _count_stale(run: Run) -> Disposition:
-    run.change(stale_reports=F("stale_reports") + 1)
+    run.hold(stale_reports=run.stale_reports + 1)
     return Disposition.STALE
 
 
 def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
     """Lease the run to the attempt, which begins with whichever of its reports comes first."""
+    body = report.body
+    digest = {"protocol_digest": body.protocol_digest} if isinstance(body, Started) else {}
     run.move(
         RunState.LEASED,
         worker=report.worker,
@@ -245,39 +341,44 @@ def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
         evaluator=evaluator,
         started_at=Now(),
         phase="loading",
-        lease_expires=seconds_from_now(settings.LEASE_SECONDS),
+        lease_expires=lease_end(),
         deadline=seconds_from_now(
             dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
         ),
+        **digest,
     )
 
 
 # --- the body
 
 
-def _apply(run: Run, token: int, body: AttemptBody) -> Disposition:
+def _apply(locked: LockedRun, body: AttemptBody) -> Disposition:
+    run = locked.run
     if isinstance(body, Started):
-        return _apply_started(run, token, body)
+        return _apply_started(locked, body)
     if isinstance(body, Graded):
-        return _apply_graded(run, body)
+        return _apply_graded(locked, body)
     if isinstance(body, Transcripts):
+        locked.write()
         return store_transcripts(run, body)
     if run.state not in LIVE:
         return Disposition.LATE
     if isinstance(body, Identified):
+        locked.write()
         identify(run, body)
     elif isinstance(body, Failed):
+        locked.write()
         _apply_failed(run, body)
     elif isinstance(body, Finished):
         # The run is graded where the stored outcomes agree with the reported counts.
-        rows = store_summary(run, body)
-        if not _complete(run) and all(row.is_complete for row in rows.values()):
+        store_summary(locked, body)
+        if not _complete(locked) and all(row.is_complete for row in locked.rows.values()):
             raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
     else:
         if body.phase != "loading":
             _ensure_running(run)
-            run.change(phase=body.phase)
-        run.change(done=Greatest(F("done"), Least(F("total"), body.done)), **_written(run, body))
+            run.hold(phase=body.phase)
+        run.hold(done=max(run.done, min(run.total, body.done)), **_written(run, body))
     return Disposition.APPLIED
 
 
@@ -286,13 +387,16 @@ def _written(run: Run, body: Progress) -> dict[str, Any]:
     return {} if body.written is UNSET else {"written": min(body.written, run.candidates)}
 
 
-def _apply_started(run: Run, token: int, body: Started) -> Disposition:
-    if not Grant.objects.filter(run=run.pk, token=token, hash=body.grant).exists():
+def _apply_started(locked: LockedRun, body: Started) -> Disposition:
+    run = locked.run
+    if run.grant != body.grant:
         raise error(Code.BAD_MESSAGE, "a report repeats another grant")
     if not run.worker:
         return Disposition.LATE
-    run.change(protocol_digest=body.protocol_digest)
+    if run.protocol_digest != body.protocol_digest:
+        run.hold(protocol_digest=body.protocol_digest)
     if body.grader != run.submission.pair.grader and run.state in LIVE:
+        locked.write()
         fail(run, Code.MISCONFIGURED)
     return Disposition.APPLIED
 
@@ -300,18 +404,19 @@ def _apply_started(run: Run, token: int, body: Started) -> Disposition:
 def _apply_failed(run: Run, body: Failed) -> None:
     retry_or_fail(run, body.code)
     if body.code is Code.HANDED_BACK:
-        dispatch_on_commit(run)
+        dispatch_on_commit()
 
 
 def _ensure_running(run: Run) -> None:
     if run.state == RunState.LEASED:
-        run.move(RunState.RUNNING, phase="asking")
+        run.hold_step(RunState.RUNNING, phase="asking")
 
 
-def _apply_graded(run: Run, body: Graded) -> Disposition:
+def _apply_graded(locked: LockedRun, body: Graded) -> Disposition:
     """Store outcomes, for a failed run those of its last attempt: it may be queued again."""
     indices = [index for index, _ in body.outcomes]
-    row = run.outcomes.select_related("item_set").filter(item_set__name=body.set).first()
+    run, rows = locked.run, locked.rows
+    row = rows.get(body.set)
     if row is None or not row.assigns(indices) or len(set(indices)) != len(indices):
         raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
     if not row.fits_samples(body.samples_right, len(indices)):
@@ -319,32 +424,38 @@ def _apply_graded(run: Run, body: Graded) -> Disposition:
     if run.state not in LIVE and not (run.state == RunState.FAILED and run.worker):
         return Disposition.LATE
     row.merge(body.outcomes, body.samples_right)
-    row.save()
+    locked.hold([row], MERGED)
     _ensure_running(run)
-    counted = sum(outcomes.counted for outcomes in run.outcomes.all())
-    run.change(done=Greatest(F("done"), counted))
-    _complete(run)
+    run.hold(done=max(run.done, sum(outcomes.counted for outcomes in rows.values())))
+    _complete(locked)
     return Disposition.APPLIED
 
 
-def _complete(run: Run) -> bool:
+def _complete(locked: LockedRun) -> bool:
     """Grade the run once the evaluator has reported it finished and all outcomes have arrived.
 
     An adaptive run whose plan asks for more items is queued again instead.
     """
+    run, rows = locked.run, locked.rows
     if run.claimed is None or run.state not in LIVE:
         return False
     claims = {counts.name: counts for counts in map(SetCounts.from_dict, run.claimed)}
-    before = _closed_before(run)
-    for row in run.outcomes.select_related("item_set"):
-        name = row.item_set.name
-        if not row.is_complete or claims[name] != row.counts_without(before[name]):
+    job = _job(run)
+    before = _closed_before(job)
+    for name, row in rows.items():
+        closed = before[name] if before else frozenset()
+        if not row.is_complete or claims[name] != row.counts_without(closed):
             return False
     _ensure_running(run)
-    if goes_on(run):
-        return True
-    run.move(RunState.GRADED, done=F("total"))
+    if job.get("adaptive"):
+        locked.write()
+        if goes_on(run):
+            return True
+    run.hold_step(RunState.GRADED, done=run.total)
+    locked.write()
     erase_key(run)
+    if run.submission.is_watched:
+        return True
     if run.submission.pair.practice:
         store_result(run)
         return True
@@ -353,7 +464,14 @@ def _complete(run: Run) -> bool:
     return True
 
 
-def _closed_before(run: Run) -> dict[str, frozenset[int]]:
-    """Return by set the items that the current attempt need not ask again."""
-    payload = Outbox.objects.get(run=run, token=run.token).payload
-    return {asked["name"]: unpack_bits(asked["done"], asked["n"]) for asked in payload["sets"]}
+def _job(run: Run) -> dict[str, Any]:
+    """Return what the attempt was asked, empty where no item was closed and no plan exists."""
+    if run.token == 1 and not run.submission.is_endpoint:
+        return {"sets": []}
+    payload: dict[str, Any] = Outbox.objects.get(run=run, token=run.token).payload
+    return payload
+
+
+def _closed_before(job: dict[str, Any]) -> dict[str, frozenset[int]]:
+    """Return by set the items that the attempt of a job need not ask again."""
+    return {asked["name"]: unpack_bits(asked["done"], asked["n"]) for asked in job["sets"]}

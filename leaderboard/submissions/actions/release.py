@@ -178,7 +178,7 @@ def _store_log(folder: Path, statement: Statement) -> None:
     log = (folder / "log.jsonl").read_bytes()
     lines = [read_line(json.loads(line)) for line in log.splitlines()]
     head = (folder / "log.head.txt").read_text(encoding="utf-8")
-    store_log(evaluator=evaluator, lines=lines, note=head)
+    store_log(evaluator=evaluator, lines=lines, notes=[head])
     chained = evaluator.entries.filter(status=Entry.Status.CHAINED)
     if not chained.filter(entry_hash=entry_hash(lines[-1])).exists():
         raise refuse(Refusal.BAD_BUNDLE, "its log is not the one that the site knows")

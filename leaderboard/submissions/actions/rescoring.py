@@ -68,7 +68,7 @@ def ask_all_again(*, slug: str, grader: str, by: User) -> list[Rescoring]:
     pair = SetPair.objects.filter(slug=slug).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    runs = Run.objects.filter(submission__pair=pair, state__in=GRADED).order_by("pk")
+    runs = Run.objects.official().filter(submission__pair=pair, state__in=GRADED).order_by("pk")
     return [ask_again(run=run, grader=grader, by=by) for run in runs.values_list("pk", flat=True)]
 
 

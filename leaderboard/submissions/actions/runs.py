@@ -66,16 +66,19 @@ def requeue(*, run: UUID) -> Run:
 def queue_again(run: Run, *, by_maintainer: bool) -> None:
     """Queue a failed run, which is locked, with the items that are left; charge it if refunded.
 
-    Raises ``pair_withdrawn``, ``upload_expired`` and the bounds of ``admission.decide_bounds``.
+    Raises ``not_now`` for one of the watch list, ``pair_withdrawn``, ``upload_expired`` and the
+    bounds of ``admission.decide_bounds``.
     """
+    if run.submission.is_watched:  # a missed occasion is not asked on another day
+        raise refuse(Refusal.NOT_NOW)
+    check_continued(run, by_maintainer=by_maintainer)
     if run.submission.upload_id:  # locked, so that it cannot be deleted before the run waits
         upload = Upload.objects.select_for_update().get(pk=run.submission.upload_id)
         if upload.state != Upload.State.COMPLETE:
             raise refuse(Refusal.UPLOAD_EXPIRED)
-    check_continued(run, by_maintainer=by_maintainer)
     next_attempt(run, attempts=1, pause_seconds=0.0)
     charge(run, QuotaEntry.Reason.QUEUED_AGAIN)
-    dispatch_on_commit(run)
+    dispatch_on_commit()
 
 
 def cancel(*, run: UUID) -> Run:

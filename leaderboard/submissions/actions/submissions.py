@@ -14,7 +14,7 @@ from evaluator.contract.hub import HubFacts, token_binding
 from evaluator.contract.uploads import UploadFacts
 from evaluator.protocols import has_verifier, samples_of_mean
 from leaderboard.accounts import throttle
-from leaderboard.accounts.models import Organisation, User
+from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.submissions.actions.attempts import enqueue_attempt
@@ -22,7 +22,6 @@ from leaderboard.submissions.actions.bounds import check_bounds
 from leaderboard.submissions.actions.embargoes import ask_embargo
 from leaderboard.submissions.actions.keys import sealed_keys_of
 from leaderboard.submissions.actions.looks import facts_of_verifier, facts_of_weights
-from leaderboard.submissions.actions.naming import check_not_former
 from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.preflights import check_model
 from leaderboard.submissions.actions.queue import dispatch_on_commit
@@ -59,34 +58,41 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
         raise refuse(rejection.code, rejection.detail)
     throttle.charge_submission(user)
     facts = verifier = None
-    if ask.kind != "endpoint" and not _is_known(user, key):  # seconds: no lock is held meanwhile
+    is_read = ask.kind in ("hub", "upload")
+    if is_read or ask.verifier:  # seconds: no lock is held meanwhile
+        if known := _known(user, key, ask):
+            return known
         user.organisation(ask.organisation)  # a foreign one is refused before the hub is asked
-        if ask.kind in ("hub", "upload"):
+        if is_read:
             facts = facts_of_weights(user, ask)
         verifier = facts_of_verifier(user, ask)
         check_model(facts, verifier, ask, user=user)
     with transaction.atomic():
-        # One person's submissions go one after the other, so that a key is never seen as new twice.
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        known = Submission.objects.filter(submitted_by=user, idempotency_key=key).first()
-        if known is not None:
-            if known.fingerprint != ask.fingerprint():
-                raise refuse(Refusal.KEY_REUSED)
+        # One person's submissions go one after the other, so that a key is never seen as new twice,
+        # and those of one organisation, so that none is beyond a bound.
+        membership = user.locked_membership(ask.organisation)
+        if known := _known(user, key, ask):
             return known
-        submission = _admit(user, key, ask, facts, verifier)
-        run = _queue(submission)
-        dispatch_on_commit(run)
+        submission = _admit(user, membership, key, ask, read=facts, verifier=verifier)
+        _queue(submission)
+        dispatch_on_commit()
     return submission
 
 
-def _is_known(user: User, key: str) -> bool:
-    return Submission.objects.filter(submitted_by=user, idempotency_key=key).exists()
+def _known(user: User, key: str, ask: Ask) -> Submission | None:
+    """Return the submission of a key; None for a new one. Raises ``idempotency_key_reused``."""
+    known = Submission.objects.filter(submitted_by=user, idempotency_key=key).first()
+    if known is not None and known.fingerprint != ask.fingerprint():
+        raise refuse(Refusal.KEY_REUSED)
+    return known
 
 
 def _admit(
     user: User,
+    membership: Membership | None,
     key: str,
     ask: Ask,
+    *,
     read: HubFacts | UploadFacts | None,
     verifier: HubFacts | UploadFacts | None,
 ) -> Submission:
@@ -94,9 +100,11 @@ def _admit(
 
     Raises the first reason for which it is not admitted.
     """
-    pair = SetPair.with_practice.filter(slug=ask.pair).first()
-    organisation = user.organisation(ask.organisation)
-    model = Model.objects.filter(name__iexact=ask.model).first()
+    organisation = membership.organisation if membership else None
+    pairs = SetPair.with_practice.select_related("public", "private")
+    pair = pairs.filter(slug=ask.pair).first()
+    models = Model.objects.select_related("organisation")
+    model = models.filter(name__iexact=ask.model).first()
     base = read.adapter.base if read and read.adapter else None
     bound_to = ask.url or token_binding(_first_repo(read, base, verifier))
     sealed_keys = sealed_keys_of(ask.secret, bound_to=bound_to)
@@ -106,11 +114,11 @@ def _admit(
     if pair is None or organisation is None:
         raise refuse(Refusal.INTERNAL)
     budget = ask.budget()
-    model = model or _new_model(organisation, ask)
+    model, owners = (model, owners_so_far(model)) if model else _new_model(organisation, ask)
     submission = Submission.objects.create(
         model=model,
         submitted_by=user,
-        organisations=owners_so_far(model),
+        organisations=owners,
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
@@ -237,8 +245,11 @@ def _agrees(model: Model, ask: Ask) -> bool:
     return known == (ask.model, ask.open_weights, ask.parameters)
 
 
-def _new_model(organisation: Organisation, ask: Ask) -> Model:
-    """Store the model. If another request stored the name meanwhile, compare its facts."""
+def _new_model(organisation: Organisation, ask: Ask) -> tuple[Model, list[int]]:
+    """Store the model. If another request stored the name meanwhile, compare its facts.
+
+    Returns it and its owners so far. ``admission.decide_bounds`` refuses another's former name.
+    """
     try:
         with conflicts_refused():
             created = Model.objects.create(
@@ -253,16 +264,16 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
             raise
         if not _agrees(model, ask):
             raise refuse(Refusal.MODEL_DIFFERS) from None
-        return model
-    check_not_former(created)
-    return created
+        return model, owners_so_far(model)
+    return created, [organisation.pk]
 
 
-def _queue(submission: Submission) -> Run:
+def _queue(submission: Submission) -> None:
     selection = select_items(submission)
     check_bounds(submission, selection)
     run = Run(
         submission=submission,
+        organisation=submission.model.organisation,
         pool=settings.POOL,
         state=RunState.QUEUED,
         queued_at=Now(),
@@ -284,6 +295,5 @@ def _queue(submission: Submission) -> Run:
     RunOutcomes.objects.bulk_create(rows)
     if plan:
         plan.save(force_insert=True)
-    enqueue_attempt(run)
+    enqueue_attempt(run, outcomes=rows, plan=plan)
     charge(run, QuotaEntry.Reason.SUBMITTED)
-    return run

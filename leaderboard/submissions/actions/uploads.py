@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models.functions import Now
 
 from evaluator.artefacts import selection
@@ -50,6 +50,7 @@ TOUCH_SECONDS = 60
 """An upload's time is written once in so many seconds, not for every chunk."""
 AT_ONCE = 100
 """Uploads that one call of ``expire`` deletes."""
+_LOCKS = 0x5EA5
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -91,7 +92,7 @@ def begin(*, user: User, files: Iterable[UploadedFile], organisation: str = "") 
         owner = user.organisation(organisation)
         if owner is None:
             raise refuse(Refusal.NO_ORGANISATION)
-        _lock(owner)
+        _lock(owner.pk)
         own = Upload.objects.of(owner).stored()
         known = own.filter(fingerprint=fingerprint).first()
         if known is not None:
@@ -165,9 +166,13 @@ def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> N
         raise refuse(Refusal.UPLOAD_NO_SPACE)
 
 
-def _lock(organisation: Organisation) -> None:
-    """Have only this transaction make, complete or delete uploads of an organisation."""
-    Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+def _lock(organisation: int) -> None:
+    """Have only this transaction make, complete or delete uploads of an organisation.
+
+    Its row is not locked: a submission locks that, and must not wait for a store of objects.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, organisation])
 
 
 # --- sent
@@ -197,7 +202,7 @@ def upload_of(user: User, upload: uuid.UUID) -> Upload:
 
 def _locked(user: User, upload: uuid.UUID) -> Upload:
     """Return an upload as it is once no other transaction changes uploads of its organisation."""
-    _lock(upload_of(user, upload).organisation)
+    _lock(upload_of(user, upload).organisation_id)
     return upload_of(user, upload)
 
 
@@ -385,7 +390,7 @@ def expire() -> int:
     number = 0
     for upload in due.select_related("organisation"):
         with transaction.atomic():
-            Organisation.objects.select_for_update(no_key=True).get(pk=upload.organisation_id)
+            _lock(upload.organisation_id)
             number += _delete(upload, due=abandoned | old)
     return number
 
@@ -393,7 +398,7 @@ def expire() -> int:
 def _delete(upload: Upload, due: models.Q | None = None) -> bool:
     """Delete an upload unless a run needs it, or it is not ``due`` by now.
 
-    The organisation is locked, and the upload's own row, which a submission locks too.
+    Uploads of the organisation are locked, and the upload's own row, which a submission locks too.
     """
     own = Upload.objects.select_for_update().filter(due or models.Q(), pk=upload.pk)
     needed = Run.objects.unended().filter(_needs(upload.pk))

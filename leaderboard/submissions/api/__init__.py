@@ -18,6 +18,7 @@ from leaderboard.submissions.api import (
     status,
     submissions,
     uploads,
+    watches,
 )
 
 router = Router()
@@ -37,5 +38,6 @@ for module in (
     uploads,
     closes,
     replies,
+    watches,
 ):
     router.add_router("", module.router)

@@ -25,7 +25,7 @@ from leaderboard.submissions.models import (
     run_counts,
     shown_from,
 )
-from leaderboard.submissions.states import RunState
+from leaderboard.submissions.states import LIVE, RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -252,6 +252,8 @@ class RunOut(Schema):
     - ``adaptive`` is there for a run that is asked a part of the sealed items by a plan.
     - ``written_percent`` is the share of its candidates that the generator of a system has written.
     - A run with a ``retraction`` has no rank and counts for no release.
+    - ``ends_by`` is when the attempt under way ends at the latest, an endpoint that it waits for
+      included.
     - ``embargo_until`` is when the board shows the result of a run under embargo.
     - ``reply`` is that of its model's organisation.
     - ``practice`` is true for a run that is never ranked; ``practised`` is its result.
@@ -281,6 +283,7 @@ class RunOut(Schema):
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    ends_by: datetime | None
     held_up: Problem | None
     failure: Problem | None
     fault: str
@@ -450,6 +453,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "queued_at": run.queued_at,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
+        "ends_by": run.deadline if run.state in LIVE else None,
         "held_up": explain_code(place.held_up_by) if place else None,
         "failure": explain_code(run.ended_because),
         "fault": run.fault,

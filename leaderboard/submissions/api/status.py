@@ -16,7 +16,8 @@ class PoolOut(Schema):
     """Pool of evaluators, and the runs that wait for it.
 
     Silent ones do not announce themselves and are not cordoned. ``engine_failing`` have an engine
-    that does not pass its self-test.
+    that does not pass its self-test. ``endpoint_places`` are for runs of endpoints, apart from
+    weights.
     """
 
     name: str
@@ -28,6 +29,8 @@ class PoolOut(Schema):
     engine_failing: int
     waiting: int
     running: int
+    endpoint_places: int
+    endpoints_running: int
     oldest: datetime | None
 
 

@@ -327,7 +327,8 @@ class OwnRunOut(Schema):
 )
 def own_runs(request: HttpRequest, query: Query[OwnRunsQuery]) -> list[dict[str, Any]]:
     """List the runs that the token's holder submitted, as the page of one's submissions does."""
-    own = Run.objects.filter(submission__submitted_by=token_user(request)).with_facts()
+    by = token_user(request)
+    own = Run.objects.of_authors().filter(submission__submitted_by=by).with_facts()
     page = list(own.order_by("-queued_at", "pk")[query.offset : query.offset + query.limit])
     closes, forecasts = actions.next_closes(), actions.foresee_of(page)
     return [

@@ -3,7 +3,7 @@
 from leaderboard.submissions.models.closes import PlannedClose
 from leaderboard.submissions.models.embargoes import Embargo, is_decided, shown_from
 from leaderboard.submissions.models.letters import Letter
-from leaderboard.submissions.models.messages import Decline, Outbox, Receipt
+from leaderboard.submissions.models.messages import Decline, Outbox, Receipt, ReportKey
 from leaderboard.submissions.models.monitoring import (
     BEAT,
     RECORDED,
@@ -32,6 +32,7 @@ from leaderboard.submissions.models.outcomes import (
     RunOutcomes,
     SampleMean,
     blocks_asked,
+    public_outcomes,
     runs_asked,
     sealed_selection,
 )
@@ -49,7 +50,7 @@ from leaderboard.submissions.models.rescoring import (
     Rescoring,
     compare_graders,
 )
-from leaderboard.submissions.models.runs import Run, seconds_from_now
+from leaderboard.submissions.models.runs import Run, lease_end, seconds_from_now
 from leaderboard.submissions.models.statements import (
     Statements,
     adapters_of_runs,
@@ -70,6 +71,7 @@ from leaderboard.submissions.models.systems import (
     TensorList,
 )
 from leaderboard.submissions.models.uploads import Upload, UploadFile
+from leaderboard.submissions.models.watching import Change, Occasion, Watch
 
 __all__ = [
     "BEAT",
@@ -80,6 +82,7 @@ __all__ = [
     "SERVED_NAME",
     "TRANSFER_DAYS",
     "UNASSIGNED",
+    "Change",
     "Commitment",
     "CountsByGrader",
     "Decline",
@@ -94,6 +97,7 @@ __all__ = [
     "LineageRecord",
     "MailChoice",
     "Model",
+    "Occasion",
     "Outbox",
     "PackedOutcomes",
     "PassAt",
@@ -106,6 +110,7 @@ __all__ = [
     "Receipt",
     "RefusedReport",
     "Reply",
+    "ReportKey",
     "RescoredOutcomes",
     "Rescoring",
     "Run",
@@ -121,15 +126,18 @@ __all__ = [
     "Transfer",
     "Upload",
     "UploadFile",
+    "Watch",
     "Webhook",
     "adapters_of_runs",
     "base_models",
     "blocks_asked",
     "compare_graders",
     "is_decided",
+    "lease_end",
     "names_of",
     "owners_so_far",
     "plan_facts",
+    "public_outcomes",
     "published_in_steps",
     "run_counts",
     "runs_asked",

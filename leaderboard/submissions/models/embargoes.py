@@ -78,6 +78,11 @@ class Embargo(models.Model):
         ahead = [one.until for one in both if one is not None and one.is_running]
         return max(ahead, default=None)
 
+    @property
+    def held_until(self) -> datetime:
+        """Return the moment until which it holds a result back, or did."""
+        return self.ends or self.until
+
 
 def shown_from(run: Run) -> datetime | None:
     """Return the moment until which a run's result is held back; None for no embargo."""

@@ -1,13 +1,32 @@
 """Messages about runs: job specifications that are to be sent, reports that came, declines."""
 
+from collections.abc import Collection
 from typing import Any
 
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Now
 
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models.runs import Run
 from leaderboard.submissions.states import RunState
+
+ReportKey = tuple[int, str, int]
+"""Token, worker and sequence of a report: it names the report among those about its run."""
+
+
+class ReceiptQuerySet(models.QuerySet["Receipt"]):
+    """Receipts of reports."""
+
+    def take(self, run: Run, reports: Collection[ReportKey]) -> set[ReportKey]:
+        """Add receipts of reports. Return those reports that had none."""
+        values = ", ".join(["(%s, %s, %s, %s, CURRENT_TIMESTAMP)"] * len(reports))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO submissions_receipt (run_id, token, worker, sequence, received)"  # noqa: S608
+                f" VALUES {values} ON CONFLICT DO NOTHING RETURNING token, worker, sequence",
+                [field for key in reports for field in (run.pk, *key)],
+            )
+            return set(cursor.fetchall())
 
 
 class Receipt(models.Model):
@@ -18,6 +37,8 @@ class Receipt(models.Model):
     worker = models.CharField(max_length=32)
     sequence = models.PositiveIntegerField()
     received = models.DateTimeField(auto_now_add=True)
+
+    objects = ReceiptQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -86,6 +107,11 @@ class Outbox(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} #{self.token}"
+
+    @property
+    def is_of_endpoint(self) -> bool:
+        """True where an endpoint is asked, and no weights are loaded."""
+        return bool(self.payload["system"]["kind"] == "endpoint")
 
 
 class Decline(models.Model):

@@ -308,19 +308,23 @@ class RunOutcomes(PackedOutcomes):
         items: frozenset[int],
         blocks: Iterable[int],
         samples: int = 1,
+        sample: frozenset[int] | None = None,
     ) -> "RunOutcomes":
         """Return the row of a new run on a set, not saved, with every selected item open.
 
-        A public set is always selected whole. The score is a mean if there are several ``samples``.
+        A public set is selected whole, or a ``sample`` of it. The score is a mean if there are
+        several ``samples``.
         """
         size = item_set.n
         row = cls(item_set=item_set, size=size, n=size, packed=bytes(size), samples=samples)
         if samples > 1:
             row.samples_right = bytes(size)
         if item_set.sealed:
-            row.packed = bytes(0 if index in items else UNASSIGNED for index in range(size))
-            row.n = len(items)
             row.blocks = list(blocks)
+        selected = items if item_set.sealed else sample
+        if selected is not None:
+            row.packed = bytes(0 if index in selected else UNASSIGNED for index in range(size))
+            row.n = len(selected)
         return row
 
     @property
@@ -449,6 +453,14 @@ def _grading_order(row: PackedOutcomes) -> tuple[datetime, UUID]:
     if run.ended_at is None:
         raise ValueError("a score of a run that has not ended")
     return run.ended_at, run.pk
+
+
+def public_outcomes(run: Run) -> bytes:
+    """Return the outcomes of a run on its pair's public set, a byte an item; 0 if not asked."""
+    public = run.submission.pair.public
+    if public.sealed:
+        raise ValueError("outcomes on a sealed set are not read one by one")
+    return run.outcomes.get(item_set=public).item_outcomes(frozenset())
 
 
 def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:

@@ -50,11 +50,14 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
         of_pair = models.F("pair").desc(nulls_last=True)
         return self.filter(kind=QuotaEntry.Kind.LIMIT).order_by(of_organisation, of_pair, "-pk")
 
-    def limit_of(self, organisation: Organisation, pair: SetPair) -> int | None:
-        """Return the limit that maintainers set; None where the setting's counts."""
+    def limits_of(self, organisation: Organisation, pair: SetPair) -> Self:
+        """Limits for an organisation on a pair, the one that counts first.
+
+        Where there is none, the setting's counts.
+        """
         theirs = models.Q(organisation=organisation) | models.Q(organisation=None)
         on_pair = models.Q(pair=pair) | models.Q(pair=None)
-        return self.limits().filter(theirs, on_pair).values_list("runs", flat=True).first()
+        return self.limits().filter(theirs, on_pair)
 
 
 class QuotaEntry(models.Model):

@@ -1,9 +1,11 @@
 """Runs: one evaluation of a submission each, and how an attempt is fenced."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -35,12 +37,32 @@ def seconds_from_now(seconds: float) -> models.Expression:
     return models.ExpressionWrapper(Now() + span, output_field=models.DateTimeField())
 
 
+def lease_end() -> models.Expression:
+    """Return when a lease ends that is granted or extended now."""
+    return seconds_from_now(settings.LEASE_SECONDS)
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     """Runs, by state and by visibility."""
 
-    def locked(self, run: str | uuid.UUID) -> "Run | None":
-        """Return the run, locked until the transaction ends. A run changes only under this lock."""
-        return self.select_for_update(of=("self",)).filter(pk=run).first()
+    def locked(
+        self,
+        run: str | uuid.UUID,
+        *,
+        submitted: bool = False,
+        **facts: models.Expression | models.Subquery,
+    ) -> "Run | None":
+        """Return the run, locked until the transaction ends. A run changes only under this lock.
+
+        With ``submitted`` its submission, pair and private set are read in the same query, but for
+        what is long of the set. ``facts`` are annotations, read in that query too.
+        """
+        runs = self.select_for_update(of=("self",)).filter(pk=run).annotate(**facts)
+        if submitted:
+            runs = runs.select_related("submission__pair__private")
+            private = "submission__pair__private"
+            runs = runs.defer(f"{private}__manifest", f"{private}__evidence")
+        return runs.first()
 
     def overdue(self, *, recorded_until: datetime | None = None) -> "RunQuerySet":
         """Runs whose deadline is over, or whose lease was over at a moment: else it is now.
@@ -63,12 +85,18 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def unended(self) -> "RunQuerySet":
         """Runs to which something happens yet, as ``Run.is_final`` denies it."""
-        practised = models.Q(state=RunState.GRADED, submission__pair__practice=True)
-        return self.exclude(state__in=FINAL).exclude(practised)
+        unranked = models.Q(submission__pair__practice=True)
+        unranked |= models.Q(submission__occasion__isnull=False)
+        ended = models.Q(unranked, state=RunState.GRADED)
+        return self.exclude(state__in=FINAL).exclude(ended)
 
     def official(self) -> "RunQuerySet":
-        """Runs on pairs that are ranked: all but practice."""
-        return self.filter(submission__pair__practice=False)
+        """Runs that authors submitted to pairs that are ranked: no practice, no watch list."""
+        return self.filter(submission__pair__practice=False, submission__occasion=None)
+
+    def of_authors(self) -> "RunQuerySet":
+        """All runs but those of the watch list."""
+        return self.filter(submission__occasion=None)
 
     def visible_to(self, user: User | None) -> "RunQuerySet":
         """Runs that a user may see: ranked ones, and their own; maintainers see all.
@@ -128,6 +156,8 @@ class Run(models.Model):
     """One evaluation of a submission, over one or several attempts.
 
     - ``token`` fences attempts: it grows with each, and only reports that carry it change the run.
+    - ``organisation`` had the model when the run was submitted: the run counts as its use. It is
+      None for a run of the watch list, which is the maintainers' use.
     - ``worker`` is the process that began the attempt, empty until one has; ``slot`` names the
       queue on which it is answered.
     - ``waiting`` is the code of what every evaluator lacks for a queued run.
@@ -158,6 +188,9 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     evaluator = models.ForeignKey(
         Evaluator, on_delete=models.PROTECT, null=True, related_name="runs"
     )
@@ -214,6 +247,14 @@ class Run(models.Model):
 
     objects = RunQuerySet.as_manager()
 
+    # Annotations of the query by which the recorder locks a run.
+    is_late: bool
+    grant: str | None
+
+    _held: Mapping[str, Any] = {}
+    _held_from: RunState | None = None
+    _held_steps: tuple[RunState, ...] = ()
+
     class Meta:
         constraints = (
             models.CheckConstraint(
@@ -259,6 +300,11 @@ class Run(models.Model):
             models.Index(fields=["state", "lease_expires"], name="run_by_lease"),
             models.Index(fields=["submission", "state"], name="run_by_submission"),
             models.Index(
+                fields=["pool", "organisation", "queued_at"],
+                condition=models.Q(state=RunState.QUEUED.value),
+                name="run_queued_by_organisation",
+            ),
+            models.Index(
                 fields=["weights"], condition=~models.Q(weights=""), name="run_by_weights"
             ),
             models.Index(
@@ -282,8 +328,13 @@ class Run(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Return True if nothing more happens by itself. A graded practice run is never ranked."""
-        return self.state in FINAL or self.has_practised
+        """Return True if nothing more happens by itself.
+
+        A graded run for practice or of the watch list is never ranked.
+        """
+        if self.state == RunState.GRADED:
+            return self.submission.pair.practice or self.submission.is_watched
+        return self.state in FINAL
 
     @property
     def has_practised(self) -> bool:
@@ -341,11 +392,25 @@ class Run(models.Model):
         """
         return None if self.written is None else self.written * 10 // self.candidates * 10
 
-    def move(self, new: RunState, **changes: Any) -> None:
-        """Take one step of the table, by an update that names the old state.
+    # --- writing: at once, or held until several changes are written together
 
-        Raises :class:`IllegalStep` where the table has no such step, :class:`LostStep` where
-        another process changed the state first.
+    def move(self, new: RunState, **changes: Any) -> None:
+        """Take one step of the table, and write it at once.
+
+        Raises as :meth:`hold_step` and :meth:`write_held`.
+        """
+        self.hold_step(new, **changes)
+        self.write_held()
+
+    def change(self, **changes: Any) -> None:
+        """Write fields that are not the state, at once. Only for a run that is locked."""
+        self.hold(**changes)
+        self.write_held()
+
+    def hold_step(self, new: RunState, **changes: Any) -> None:
+        """Take one step of the table. It is written with what else is held.
+
+        Raises :class:`IllegalStep` where the table has no such step.
         """
         old = RunState(self.state)
         check_step(STEPS, old, new)
@@ -353,19 +418,46 @@ class Run(models.Model):
             changes.setdefault("lease_expires", None)
         if new is RunState.GRADED or (new in FINAL and old is not RunState.GRADED):
             changes.setdefault("ended_at", Now())
-        if not Run.objects.filter(pk=self.pk, state=old).update(state=new, **changes):
-            raise LostStep(f"{old} → {new}")
-        self.refresh_from_db()
-        if new in ANNOUNCED:
-            self.state_changes.create(state=new)
+        if self._held_from is None:
+            self._held_from = old
+        self.hold(state=new.value, **changes)
+        if new in ANNOUNCED and not self.submission.is_watched:
+            self._held_steps = (*self._held_steps, new)
 
-    def change(self, **changes: Any) -> None:
-        """Write fields that are not the state. Only for a run that is locked."""
-        Run.objects.filter(pk=self.pk).update(**changes)
-        self.refresh_from_db()
+    def hold(self, **changes: Any) -> None:
+        """Change fields that are not the state, in memory until :meth:`write_held`.
 
-    def renew(self, *, lease_seconds: float) -> None:
-        """Extend the lease from now, where there is one."""
-        Run.objects.filter(pk=self.pk, state__in=LIVE).update(
-            lease_expires=seconds_from_now(lease_seconds)
-        )
+        Only for a run that is locked. A field that the database computes is written before it is
+        read again.
+        """
+        self._held = {**self._held, **changes}
+        computed = [field.attname for field in Run._meta.concrete_fields if field.generated]
+        for name, value in changes.items():
+            if hasattr(value, "resolve_expression"):
+                computed.append(name)
+            else:
+                setattr(self, name, value)
+        for name in computed:
+            self.__dict__.pop(name, None)
+
+    def write_held(self) -> None:
+        """Write what is held, in one update that names the state before its steps.
+
+        Raises :class:`LostStep` where another process changed the state first.
+        """
+        if not self._held:
+            return
+        written = Run.objects.filter(pk=self.pk)
+        if self._held_from is not None:
+            written = written.filter(state=self._held_from)
+        if not written.update(**self._held) and self._held_from is not None:
+            raise LostStep(f"{self._held_from} → {self.state}")
+        if self._held_steps:
+            change = self.state_changes.model
+            self.state_changes.bulk_create(change(run=self, state=new) for new in self._held_steps)
+        self._held, self._held_from, self._held_steps = {}, None, ()
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Write what is held before any field is read again."""
+        self.write_held()
+        super().refresh_from_db(*args, **kwargs)

@@ -131,6 +131,10 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         """Those whose sealed key is still there."""
         return self.exclude(sealed_keys={})
 
+    def of_authors(self) -> "SubmissionQuerySet":
+        """All but those of the watch list."""
+        return self.filter(occasion=None)
+
     def erase_keys(self) -> int:
         """Forget their sealed keys. Returns how many rows were written."""
         return self.update(sealed_keys={})
@@ -151,6 +155,8 @@ class Submission(models.Model):
       where none is known. Submissions with an equal one have the same tokenizer.
     - ``organisations`` are the keys of those that had the model by then. Its runs count for each of
       them, also after a transfer.
+    - ``occasion`` is that of a run of the watch list, ``part`` its place in it. No author submitted
+      such a run, and its ``protocol`` is named, so that it is never ranked.
     - ``fingerprint`` is the digest of the request: it detects an idempotency key that is used for
       another request.
     - ``protocol`` is empty for the pair's own: only such a run is ranked and counts for a release.
@@ -208,6 +214,10 @@ class Submission(models.Model):
     verifier_upload = models.ForeignKey(
         Upload, on_delete=models.PROTECT, null=True, related_name="verified_by"
     )
+    occasion = models.ForeignKey(
+        "submissions.Occasion", on_delete=models.PROTECT, null=True, related_name="submissions"
+    )
+    part = models.CharField(max_length=6, blank=True)
     idempotency_key = models.CharField(max_length=100)
     fingerprint = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
@@ -278,6 +288,17 @@ class Submission(models.Model):
                 name="submission_protocol_is_plain",
             ),
             models.CheckConstraint(
+                condition=models.Q(occasion__isnull=True, part="")
+                | models.Q(
+                    ~models.Q(protocol=""),
+                    occasion__isnull=False,
+                    part__in=["before", "run", "after"],
+                    kind="endpoint",
+                ),
+                name="submission_of_watch_list_is_not_ranked",
+            ),
+            models.UniqueConstraint(fields=["occasion", "part"], name="submission_once_a_part"),
+            models.CheckConstraint(
                 condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"
             ),
             models.CheckConstraint(
@@ -304,6 +325,11 @@ class Submission(models.Model):
     def is_endpoint(self) -> bool:
         """Return True for an endpoint, False for weights that run on the evaluators."""
         return self.kind == self.Kind.ENDPOINT
+
+    @property
+    def is_watched(self) -> bool:
+        """Return True for one of the watch list, which no author submitted."""
+        return self.occasion_id is not None
 
     @property
     def hub_facts(self) -> HubFacts | None:

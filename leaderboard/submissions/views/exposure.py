@@ -48,10 +48,10 @@ def report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) ->
     """Return the report as rows, one a block, with the figures of the whole set."""
     parts = charts.parts(manifest, pair.private.signed_notices())
     rows = [block_row(manifest.name, part, report.blocks[part.id]) for part in parts]
-    shares = {
-        row["part"].id: charts.BlockExposure(row["share"], row["times"], bool(row["forbidden"]))
-        for row in rows
-    }
+    shares = {}
+    for row in rows:
+        is_wrong = bool(row["forbidden"])
+        shares[row["part"].id] = charts.BlockExposure(row["share"], row["times"], is_wrong)
     declared = report.declared.bit_count()
     return {
         "report": report,
@@ -69,17 +69,12 @@ def block_row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[st
     """Return one block's row, with its recipients by falling number of reveals."""
     total = block.total
     by_reveals = sorted(block.by.items(), key=lambda item: (-item[1].reveals, item[0]))
-    recipients = [
-        {
-            "recipient": recipient,
-            "tier": tier,
-            "exposure": exposure,
-            "query": urlencode(
-                {"set": set_name, "kind": "exposure", "recipient": recipient, "tier": tier}
-            ),
-        }
-        for (recipient, tier), exposure in by_reveals[:MOST_RECIPIENTS]
-    ]
+    recipients = []
+    for (recipient, tier), exposure in by_reveals[:MOST_RECIPIENTS]:
+        about = {"recipient": recipient, "tier": tier}
+        query = urlencode({"set": set_name, "kind": "exposure", **about})
+        recipients.append(about | {"exposure": exposure, "query": query})
+    tiers = {tier for _, tier in block.by}
     share = total.items / part.n
     return {
         "part": part,
@@ -90,7 +85,7 @@ def block_row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[st
         "times": total.reveals / part.n,
         "recipients": recipients,
         "more": max(0, len(by_reveals) - MOST_RECIPIENTS),
-        "forbidden": sorted({tier for _, tier in block.by} - policy.tiers_shown(part.kind)),
+        "forbidden": sorted(tiers - policy.tiers_shown(part.kind)),
         "first": _moment(total.first),
         "last": _moment(total.last),
     }

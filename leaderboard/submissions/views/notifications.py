@@ -1,6 +1,5 @@
 """Choice of a user's mail, and the webhooks of an organisation with the log of deliveries."""
 
-from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -56,13 +55,10 @@ def webhooks(request: HttpRequest, name: str) -> HttpResponse:
         for one in organisation.webhooks.order_by("pk")
     ]
     context = {"organisation": organisation, "form": form, "secret": secret, "webhooks": rows}
+    has_failed = form.is_bound and bool(form.errors)
     return render(
-        request, "submissions/webhooks.html", context, status=status if _failed(form) else 200
+        request, "submissions/webhooks.html", context, status=status if has_failed else 200
     )
-
-
-def _failed(form: forms.Form) -> bool:
-    return form.is_bound and bool(form.errors)
 
 
 @login_required

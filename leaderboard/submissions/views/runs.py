@@ -248,7 +248,8 @@ def run_forms(run: Run, user: User | None) -> dict[str, Any]:
     if user is None:
         return {}
     goes_on = run.state == RunState.FAILED and is_continuable(run.code)
-    if run.submission.pair.practice and not Run.objects.owned_by(user).filter(pk=run.pk).exists():
+    is_own = Run.objects.owned_by(user).filter(pk=run.pk)
+    if run.submission.pair.practice and not is_own.exists():
         return {}
     forms: dict[str, Any] = {"may_cancel": run.is_cancellable, **_reply_forms(run, user)}
     forms["may_lift"] = shown_from(run) is not None and actions.may_lift(run, user)

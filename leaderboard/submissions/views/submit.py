@@ -115,7 +115,8 @@ def _form_page(
     own = list(user.organisations())
     form.offer([one.name for one in own])
     named = str(form["organisation"].value() or "").casefold()
-    chosen = next((one for one in own if one.name.casefold() == named), own[0] if own else None)
+    first = own[0] if own else None
+    chosen = next((one for one in own if one.name.casefold() == named), first)
     context = {
         **shown,
         "organisation": chosen,
@@ -139,12 +140,13 @@ def _form_page(
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
     """List the user's own runs, newest first, with what there is to do about each."""
-    own = Run.objects.filter(submission__submitted_by=signed_in_user(request))
+    own = Run.objects.of_authors().filter(submission__submitted_by=signed_in_user(request))
     states = request.GET.get("show", "")
     chosen = own.filter(state__in=SHOWN[states]) if states in SHOWN else own
     paginator = Paginator(chosen.with_facts().order_by("-queued_at"), PAGE_LENGTH)
     page = paginator.get_page(request.GET.get("page"))
-    closes, forecasts = actions.next_closes(), actions.foresee_of(page)
+    closes = actions.next_closes()
+    forecasts = actions.foresee_of(page)
     context = {
         "page": page,
         "rows": [(run, actions.next_step(run, closes, forecasts)) for run in page],
@@ -163,7 +165,8 @@ def _filters(own: RunQuerySet, chosen: str) -> list[tuple[str, str, int, bool]]:
     for name, states in SHOWN.items():
         runs = sum(counts.get(state, 0) for state in states)
         if runs:
-            found.append((name, name.replace("-", " ").capitalize(), runs, name == chosen))
+            label = name.replace("-", " ").capitalize()
+            found.append((name, label, runs, name == chosen))
     return found
 
 

@@ -38,12 +38,10 @@ class Command(BaseCommand):
         if options["list"]:
             self._list(as_json=options["json"])
             return
-        pairs = (
-            SetPair.objects.all()
-            if options["pair"] is None
-            else SetPair.objects.filter(slug=options["pair"])
-        )
-        pair = pairs.order_by("-pk").first()
+        pairs = SetPair.objects.order_by("-pk")
+        if options["pair"] is not None:
+            pairs = pairs.filter(slug=options["pair"])
+        pair = pairs.first()
         if pair is None:
             raise CommandError("no such pair is registered")
         board = Board.of(pair)
@@ -51,9 +49,10 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(exports.as_json(board, rows)))
             return
-        self.stdout.write(
-            table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet."
-        )
+        if rows:
+            self.stdout.write(table([HEADINGS, *map(cells, rows)]))
+        else:
+            self.stdout.write("No model is ranked yet.")
         for one in board.unranked.named:
             self.stdout.write(f"not ranked: {one.model} ({one.reason})")
         for count in board.unranked.counts():
@@ -72,10 +71,8 @@ class Command(BaseCommand):
 
 def list_cells(entry: Benchmark) -> tuple[str, ...]:
     """Return one benchmark as text, under :data:`LIST_HEADINGS`."""
-    last, due = (
-        f"{moment:%Y-%m-%d %H:%M}" if moment else ""
-        for moment in (entry.last_close, entry.next_close)
-    )
+    last = f"{entry.last_close:%Y-%m-%d %H:%M}" if entry.last_close else ""
+    due = f"{entry.next_close:%Y-%m-%d %H:%M}" if entry.next_close else entry.close_rule
     leader = entry.leader
     return (
         entry.pair.slug,
@@ -86,7 +83,7 @@ def list_cells(entry: Benchmark) -> tuple[str, ...]:
         leader.model if leader else "",
         f"{formats.percent(leader.private_accuracy)}%" if leader else "",
         last,
-        due or entry.close_rule,
+        due,
     )
 
 
@@ -110,10 +107,11 @@ def cells(row: Row) -> tuple[str, ...]:
 def table(lines: list[tuple[str, ...]], right_aligned: tuple[int, ...] = RIGHT_ALIGNED) -> str:
     """Return columns as wide as their widest cell, those of numbers aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right_aligned else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    text = []
+    for line in lines:
+        aligned = []
+        for column, cell in enumerate(line):
+            width = widths[column]
+            aligned.append(cell.rjust(width) if column in right_aligned else cell.ljust(width))
+        text.append("  ".join(aligned).rstrip())
+    return "\n".join(text)

@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
-from leaderboard.evidence.models import Cohort
 from leaderboard.evidence.vocabulary import DECIDED
 
 BASIS = {
@@ -31,23 +30,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Close the board and print the levels; exit with 1 where there is no such pair."""
-        pair = (
-            SetPair.objects.select_related("public", "private").filter(slug=options["pair"]).first()
-        )
+        pairs = SetPair.objects.select_related("public", "private")
+        pair = pairs.filter(slug=options["pair"]).first()
         if pair is None:
             raise CommandError("no such pair is registered")
         cohort = actions.close_cohort(pair=pair)
-        line = _summary(cohort) if cohort else f"{pair.slug}: no run waits for a level"
-        self.stdout.write(line)
-
-
-def _summary(cohort: Cohort) -> str:
-    panel = cohort.facts()
-    judged = [verdict.judged() for verdict in cohort.verdicts.select_related("cohort")]
-    levels = Counter(one.evidence for one in judged)
-    found = ", ".join(f"{levels[level]} {level.label}" for level in DECIDED if levels[level])
-    against = BASIS[panel.basis]
-    if panel.basis == "panel":
-        aside = sum(member.put_aside for member in panel.references)
-        against = f"a panel of {len(panel.references)}, {aside} put aside"
-    return f"cohort {cohort.number} of {cohort.pair.slug} ({against}): {found}"
+        if cohort is None:
+            self.stdout.write(f"{pair.slug}: no run waits for a level")
+            return
+        panel = cohort.facts()
+        against = BASIS[panel.basis]
+        if panel.basis == "panel":
+            aside = sum(member.put_aside for member in panel.references)
+            against = f"a panel of {len(panel.references)}, {aside} put aside"
+        verdicts = cohort.verdicts.select_related("cohort")
+        levels = Counter(verdict.judged().evidence for verdict in verdicts)
+        counts = ", ".join(f"{levels[level]} {level.label}" for level in DECIDED if levels[level])
+        self.stdout.write(f"cohort {cohort.number} of {pair.slug} ({against}): {counts}")

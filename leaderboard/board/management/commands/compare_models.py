@@ -2,13 +2,12 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board.comparison import Comparison, compare
+from leaderboard.board.comparison import compare
 from leaderboard.board.lookup import Board, find_row
 
 
@@ -39,18 +38,6 @@ class Command(BaseCommand):
         comparison = compare(board.snapshot, first, second)
         if options["json"]:
             self.stdout.write(json.dumps(comparison.to_dict()))
-        else:
-            self._print(comparison, names)
-
-    def _print(self, comparison: Comparison, names: Sequence[str]) -> None:
-        """Print one sentence for each set, for each group of items, and for the gaps."""
-        if comparison.private:
-            self.stdout.write(f"sealed set: {comparison.private.conclusion(*names)}")
-        else:
-            self.stdout.write(f"sealed set: {comparison.why_not}")
-        if comparison.public:
-            self.stdout.write(f"public set: {comparison.public.conclusion(*names)}")
-        for group in comparison.difficulty:
-            self.stdout.write(f"{group.name} items: {group.result.conclusion(*names)}")
-        if comparison.gap:
-            self.stdout.write(comparison.gap.conclusion(*names))
+            return
+        for conclusion in comparison.conclusions(*names):
+            self.stdout.write(conclusion)

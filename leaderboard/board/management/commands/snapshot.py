@@ -1,7 +1,6 @@
 """``manage.py snapshot [--verify]``."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -37,20 +36,15 @@ class Command(BaseCommand):
                     f"{pair.slug}: {snapshot.method}, inputs {snapshot.inputs_hash[:12]}"
                 )
             return
-        results = [*_boards(), *_cohorts()]
+        results: list[tuple[str, bool | None]] = []
+        for pair in SetPair.objects.select_related("public", "private").order_by("pk"):
+            current = Snapshot.objects.current(pair)
+            if current is not None:
+                results.append((f"board {pair.slug}", recompute(current)))
+        for cohort in Cohort.objects.select_related("pair__public", "pair__private").order_by("pk"):
+            name = f"cohort {cohort.number} of {cohort.pair.slug}"
+            results.append((name, decide.recompute(cohort)))
         for name, result in results:
             self.stdout.write(f"{name}: {REPRODUCED[result]}")
         if any(result is False for _, result in results):
             raise CommandError("a snapshot is not what its inputs make")
-
-
-def _cohorts() -> Iterator[tuple[str, bool | None]]:
-    for cohort in Cohort.objects.select_related("pair__public", "pair__private").order_by("pk"):
-        yield f"cohort {cohort.number} of {cohort.pair.slug}", decide.recompute(cohort)
-
-
-def _boards() -> Iterator[tuple[str, bool | None]]:
-    for pair in SetPair.objects.select_related("public", "private").order_by("pk"):
-        snapshot = Snapshot.objects.current(pair)
-        if snapshot is not None:
-            yield f"board {pair.slug}", recompute(snapshot)

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         if known is None:
             raise CommandError("register its evaluator first")
         try:
-            actions.store_log(evaluator=known, lines=lines, note="")
+            actions.store_log(evaluator=known, lines=lines)
         except EvaluatorError as failure:
             raise CommandError(str(failure)) from None
         known.refresh_from_db()

@@ -11,6 +11,9 @@ from leaderboard.published import actions
 from leaderboard.published import csv_import as tables
 from leaderboard.published.models import PublishedTable
 
+FACTS = ("source", "url", "equally_hard", "same_problems", "ran_by")
+"""Options that are stored as they are."""
+
 
 class Command(BaseCommand):
     """Import a published table as rows with their source, apart from what was run here."""
@@ -35,6 +38,11 @@ class Command(BaseCommand):
             default="",
             help="why the authors hold the two sets to be equally hard, if they state it",
         )
+        parser.add_argument(
+            "--same-problems",
+            action="store_true",
+            help="both sets have the same problems, judged differently: no gap is tested",
+        )
         parser.add_argument("--ran-by", default="", help="a sentence on who ran the models")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,7 +59,7 @@ class Command(BaseCommand):
                 table=table,
                 slug=options["slug"] or slugify(path.stem)[:60],
                 title=options["title"] or f"{table.public_name} and {table.private_name}",
-                **{name: options[name] for name in ("source", "url", "equally_hard", "ran_by")},
+                **{name: options[name] for name in FACTS},
             )
         except SiteError as failure:
             raise CommandError(f"{failure} {tables.hints(failure.detail)}".strip()) from None

@@ -79,6 +79,8 @@ class Command(BaseCommand):
                 parts.append(f"{one.name} fails the self-test: {one.code}")
             if state := row.host_state():
                 parts.append(f"{len(state.models)} models fetched")
+            if row.endpoint_runs:
+                parts.append(f"{row.endpoint_runs} places for endpoints")
             if row.last_error:
                 parts.append(f"last error {row.last_error}")
             self.stdout.write("  ".join(parts))
