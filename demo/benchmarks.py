@@ -163,9 +163,10 @@ def list_endpoint(place: Installation) -> None:
 
 def import_tables(place: Installation) -> None:
     """Import the published tables that are here."""
-    for path, about in ((zoo.TABLE, ABOUT_ZOO), (PAPER, ABOUT_PAPER)):
-        if path.is_file():
-            place.manage("import_published", str(path), *about)
+    tables = ((zoo.TABLE, ABOUT_ZOO), (PAPER, ABOUT_PAPER))
+    place.manage_each(
+        ("import_published", str(path), *about) for path, about in tables if path.is_file()
+    )
 
 
 def submit(
@@ -190,16 +191,15 @@ def submit(
 
 def submit_all(place: Installation, shown: Sequence[Benchmark], token: str) -> dict[str, str]:
     """Submit what is evaluated on the benchmarks that are shown; return the runs by their names."""
-    runs = {
-        f"{checkpoint}, {benchmark.slug}": submit(place, benchmark, checkpoint, token)
-        for benchmark in shown
-        for checkpoint in benchmark.checkpoints
-    }
-    return runs | (_submit_system(place, token) if PROGRAMS in shown else {})
-
-
-def _submit_system(place: Installation, token: str) -> dict[str, str]:
-    """Submit the writer alone, asked for its likeliest program, and with its verifier."""
-    alone = submit(place, PROGRAMS, WRITER, token, protocol=PROGRAMS.also[0])
-    system = submit(place, PROGRAMS, WRITER, token, model="demo-system", verifier=VERIFIER)
-    return {"writer, greedy": alone, "writer and verifier": system}
+    runs = {}
+    for benchmark in shown:
+        for checkpoint in benchmark.checkpoints:
+            run = submit(place, benchmark, checkpoint, token)
+            runs[f"{checkpoint}, {benchmark.slug}"] = run
+    if PROGRAMS in shown:
+        # The writer alone is asked for its likeliest program.
+        alone = submit(place, PROGRAMS, WRITER, token, protocol=PROGRAMS.also[0])
+        system = submit(place, PROGRAMS, WRITER, token, model="demo-system", verifier=VERIFIER)
+        runs["writer, greedy"] = alone
+        runs["writer and verifier"] = system
+    return runs

@@ -58,6 +58,14 @@ def results(place: Installation, shown: Sequence[Benchmark], runs: Sequence[dict
     return "\n".join(parts)
 
 
+def engines(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one line: which engines answered, on what, and how many runs are ranked."""
+    records = [run["record"] or {} for run in runs]
+    used = sorted({f"{one.get('engine')} on {one.get('hardware')}" for one in records})
+    ranked = sum(run["state"] == "ranked" for run in runs)
+    return f"\nAnswered by {' and '.join(used)}: {ranked} of {len(runs)} runs ranked"
+
+
 def _apart(place: Installation, run: dict[str, Any]) -> str:
     """Return the score of a run by a protocol that the board does not rank."""
     sets = sorted(run["sets"], key=lambda one: not one["sealed"])

@@ -40,6 +40,7 @@ def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -
     The first evaluator enrols them, and its journal records it, so none of them may be running.
     Does nothing for those that are enrolled already.
     """
+    identities = []
     for number, evaluator in enumerate(place.evaluator_names[1:], start=2):
         keys, party = place.keys_of(evaluator), f"{name}-{number}"
         if not keys.exists():
@@ -56,7 +57,8 @@ def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -
                 str(home),
             ]
             place.engine("enrol", str(keys / "identity.json"), *opened_by)
-        place.manage("register_evaluator", str(keys / "identity.json"))
+        identities.append(str(keys / "identity.json"))
+    place.manage_each(("register_evaluator", identity) for identity in identities)
 
 
 def make_public_set(
@@ -142,35 +144,44 @@ def register_benchmark(
 
     A submission may choose one of the protocols in ``also``.
     """
-    register_public_set(place, public)
+    manifest = place.sets / private / "manifest.json"
     head = place.sets / private / "head.txt"
     signed = ["--head", str(head)] if head.exists() else []
-    place.manage("register_set", str(place.sets / private / "manifest.json"), "--sealed", *signed)
     names = ["--title", title, "--public", public, "--private", private]
     others = [option for name in also for option in ("--also", name)]
-    place.manage("register_pair", slug, *names, "--protocol", protocol, *others)
+    place.manage_each(
+        [
+            ["register_set", str(describe_public_set(place, public))],
+            ["register_set", str(manifest), "--sealed", *signed],
+            ["register_pair", slug, *names, "--protocol", protocol, *others],
+        ]
+    )
 
 
 def register_practice(
     place: Installation, *, slug: str, title: str, sets: Sequence[str], protocol: str
 ) -> None:
     """Register two public sets and the practice pair of them."""
-    for name in sets:
-        register_public_set(place, name)
     first, second = sets
     names = ["--title", title, "--public", first, "--private", second]
-    place.manage("register_pair", slug, *names, "--protocol", protocol, "--practice")
+    place.manage_each(
+        [
+            *(["register_set", str(describe_public_set(place, name))] for name in sets),
+            ["register_pair", slug, *names, "--protocol", protocol, "--practice"],
+        ]
+    )
 
 
-def register_public_set(place: Installation, name: str) -> None:
-    """Register a public set by its size, its digest and the kind of its items."""
+def describe_public_set(place: Installation, name: str) -> Path:
+    """Write what the site registers of a public set, its size, digest and kind of items, and return
+    the file."""
     facts = json.loads(place.engine("inspect", str(place.sets / name / "items.jsonl"), "--json"))
     note = place.folder / "site" / f"{name}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(
         json.dumps({"name": name} | {key: facts[key] for key in ("n", "digest", "kind")})
     )
-    place.manage("register_set", str(note))
+    return note
 
 
 def once(marker: Path, work: Callable[[], None]) -> None:

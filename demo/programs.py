@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ class Installation:
 
     On ``hub_port``, unless it is 0, a hub serves the checkpoints as repositories of ``demo-org``.
     ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they
-    share the sets.
+    share the sets. ``serving`` is the engine of checkpoints, as ``HOLDFAST_ENGINE`` has it.
     """
 
     folder: Path
@@ -55,6 +55,7 @@ class Installation:
     checkpoints: Path = ROOT / "demo" / "checkpoints"
     settings: Mapping[str, str] = field(default_factory=dict)
     evaluators: int = 1
+    serving: str = "auto"
     hub_port: int = 0
 
     @property
@@ -148,6 +149,7 @@ class Installation:
                 "HOLDFAST_SITE": self.address,
                 "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
                 "HOLDFAST_SELF_TEST": "off",  # a demo is to start at once
+                "HOLDFAST_ENGINE": self.serving,
                 **self.hub_setting(),
                 **{
                     name: value
@@ -172,6 +174,11 @@ class Installation:
     def manage(self, *arguments: str) -> str:
         """Run a management command of the site and return what it printed."""
         return self._run([sys.executable, "manage.py", *arguments], self.site_environment())
+
+    def manage_each(self, commands: Iterable[Sequence[str]]) -> None:
+        """Run several management commands in one process, in this order, until one fails."""
+        words = json.dumps([list(command) for command in commands])
+        self._run([sys.executable, "-m", "demo.commands", words], self.site_environment())
 
     def engine(self, *arguments: str) -> str:
         """Run a command of the engine and return what it printed."""
@@ -234,36 +241,30 @@ class Installation:
         return process
 
     def start_recorder(self) -> Process:
-        """Start the recorder, with beat inside."""
-        queues = "record,rankings,housekeeping"
-        command = [
-            "celery",
-            "-A",
-            "leaderboard.celery",
-            "worker",
-            "-Q",
-            queues,
-            "--pool",
-            "solo",
-            "-l",
-            "warning",
-            "-B",
-        ]
-        schedule = self.folder / "site" / "beat"
-        return self._start(
-            [*command, "-s", str(schedule), "-n", "recorder@%h"],
-            self.site_environment(),
-            "recorder",
-        )
+        """Start one worker of the site that does everything but mail, with beat inside."""
+        return self.start_worker("recorder", "record,rankings,housekeeping", beat=True)
 
     def start_notifications(self) -> Process:
         """Start the worker that sends mail and calls webhooks. It waits for slow receivers."""
-        command = ["celery", "-A", "leaderboard.celery", "worker", "-Q", "notifications"]
-        return self._start(
-            [*command, "--pool", "solo", "-l", "warning", "-n", "notifications@%h"],
-            self.site_environment(),
-            "notifications",
-        )
+        return self.start_worker("notifications", "notifications")
+
+    def start_worker(self, name: str, queues: str, *, beat: bool = False) -> Process:
+        """Start a worker of the site for some of its queues, which are joined by commas."""
+        command = ["celery", "-A", "leaderboard.celery", "worker", "-Q", queues]
+        command += ["--pool", "solo", "-l", "warning", "-n", f"{name}@%h"]
+        if beat:
+            command += ["-B", "-s", self._schedule]
+        return self._start(command, self.site_environment(), name)
+
+    def start_beat(self) -> Process:
+        """Start the clock of the housekeeping, where no worker has it inside."""
+        command = ["celery", "-A", "leaderboard.celery", "beat", "-l", "warning"]
+        command += ["-s", self._schedule, "--pidfile="]
+        return self._start(command, self.site_environment(), "beat")
+
+    @property
+    def _schedule(self) -> str:
+        return str(self.folder / "site" / "beat")
 
     def start_evaluator(self, name: str = "evaluator") -> Process:
         """Start an evaluator; it starts its model servers itself."""
@@ -344,9 +345,10 @@ class Installation:
         self.recipients.parent.mkdir(parents=True, exist_ok=True)
         with self.recipients.open("a") as listed:
             listed.write("\n".join([*entries, ""]))
-        for url, model in endpoints:
-            about = ("--model", model, "--api", api, "--provider", provider)
-            self.manage("register_endpoint", url, *about)
+        about = ("--api", api, "--provider", provider)
+        self.manage_each(
+            ("register_endpoint", url, "--model", model, *about) for url, model in endpoints
+        )
 
 
 def has_bubblewrap() -> bool:

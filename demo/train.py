@@ -191,7 +191,9 @@ def _padded(rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), _IGNORED)
     for index, row in enumerate(rows):
-        ids[index, : len(row)] = labels[index, : len(row)] = torch.tensor(row)
+        tokens = torch.tensor(row)
+        ids[index, : len(row)] = tokens
+        labels[index, : len(row)] = tokens
     return ids, labels
 
 

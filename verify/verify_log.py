@@ -144,9 +144,8 @@ JAIL = "jail"  # recipient of tier T0: weights that the evaluator runs itself, w
 
 OUTCOMES = ("right", "wrong", "no_answer", "truncated")
 KINDS = {"number", "expression", "choice", "program", "tests"}  # of items
-USUAL_CELL = (
-    100  # smallest number of items that anything is published over, unless a manifest names it
-)
+# Smallest number of items that anything is published over, unless a manifest names another.
+USUAL_CELL = 100
 DAY = 86400  # seconds
 LONGEST_ANSWER = 1 << 30  # bytes
 GENESIS = "0" * 64  # stands for the hash of the line before the first
@@ -183,7 +182,10 @@ def add(p: Point, q: Point) -> Point:
     b = (p[1] + p[0]) * (q[1] + q[0]) % P
     c = 2 * p[3] * q[3] * D % P
     d = 2 * p[2] * q[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
+    e = b - a
+    f = d - c
+    g = d + c
+    h = b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
@@ -194,7 +196,10 @@ def decode_point(raw: bytes) -> Point | None:
     x = pow(square, (P + 3) // 8, P)
     if x * x % P != square:
         x = x * pow(2, (P - 1) // 4, P) % P
-    if y >= P or x * x % P != square or (x == 0 and sign):
+    is_square = x * x % P == square
+    if y >= P or not is_square:
+        return None
+    if x == 0 and sign:
         return None
     if x & 1 != sign:
         x = P - x
@@ -228,19 +233,26 @@ def signed(public: str, message: bytes, signature: str) -> bool:
     key = bytes.fromhex(public)
     r = bytes.fromhex(signature[:64])
     s = int.from_bytes(bytes.fromhex(signature[64:]), "little")
-    well_formed = re.fullmatch("[0-9a-f]{64}", public) and re.fullmatch("[0-9a-f]{128}", signature)
-    if not well_formed or s >= Q or not multiples(key):
+    if not re.fullmatch("[0-9a-f]{64}", public):
         return False
-    k = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % Q
+    if not re.fullmatch("[0-9a-f]{128}", signature):
+        return False
+    if s >= Q or not multiples(key):
+        return False
+    challenge = hashlib.sha512(r + key + message).digest()
+    k = int.from_bytes(challenge, "little") % Q
     minus_k = 8 * Q - k  # 8·Q times any point of the curve is the neutral element
     total = NEUTRAL
-    for place, (of_base, of_key) in enumerate(zip(multiples(BASE), multiples(key))):
-        digit_of_s = (s >> 4 * place) & 15
-        digit_of_k = (minus_k >> 4 * place) & 15
-        total = add(add(total, of_base[digit_of_s]), of_key[digit_of_k])
+    for of_base, of_key in zip(multiples(BASE), multiples(key)):
+        total = add(total, of_base[s & 15])
+        total = add(total, of_key[minus_k & 15])
+        s >>= 4
+        minus_k >>= 4
     inverse = pow(total[2], P - 2, P)
-    x, y = total[0] * inverse % P, total[1] * inverse % P
-    return (y | (x & 1) << 255).to_bytes(32, "little") == r
+    x = total[0] * inverse % P
+    y = total[1] * inverse % P
+    encoded = y | (x & 1) << 255
+    return encoded.to_bytes(32, "little") == r
 
 
 # --- Canonical JSON, hashes, trees and notes
@@ -248,14 +260,21 @@ def signed(public: str, message: bytes, signature: str) -> bool:
 
 def canonical(value: object) -> bytes:
     """Return JSON in its canonical form: keys sorted, no spaces, UTF-8, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    return text.encode()
 
 
 def without(fields: Json, name: str) -> bytes:
     """Return the canonical JSON of an object without one of its fields."""
-    return canonical({key: value for key, value in fields.items() if key != name})
+    others = dict(fields)
+    others.pop(name, None)
+    return canonical(others)
 
 
 def leaf_hash(data: bytes) -> str:
@@ -312,9 +331,8 @@ def read_note(text: str, keys: dict[str, tuple[str, int]]) -> tuple[Head, dict[s
         if public:
             good = signature_on_note(name, public, kind, raw, body + "\n")
             verified[name] = good and verified.get(name, True)
-    return Head(
-        origin, int(size), base64.b64decode(root, validate=True).hex(), extensions
-    ), verified
+    root_hex = base64.b64decode(root, validate=True).hex()
+    return Head(origin, int(size), root_hex, extensions), verified
 
 
 def signature_on_note(name: str, public: str, kind: int, raw: bytes, body: str) -> bool:
@@ -322,12 +340,17 @@ def signature_on_note(name: str, public: str, kind: int, raw: bytes, body: str) 
 
     A cosignature has its time between the two, in eight bytes, and signs it before the body.
     """
-    key_id = hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(public)).digest()
-    message, signature = body.encode(), raw[4:]
+    named_key = name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(public)
+    key_id = hashlib.sha256(named_key).digest()[:4]
+    if raw[:4] != key_id:
+        return False
+    message = body.encode()
+    signature = raw[4:]
     if kind == COSIGNATURE:
         seconds = int.from_bytes(raw[4:12], "big")
-        message, signature = b"cosignature/v1\ntime %d\n" % seconds + message, raw[12:]
-    return raw[:4] == key_id[:4] and signed(public, message, signature.hex())
+        message = b"cosignature/v1\ntime %d\n" % seconds + message
+        signature = raw[12:]
+    return signed(public, message, signature.hex())
 
 
 def bitmap(text: str) -> int:
@@ -414,13 +437,18 @@ class SealedSet:
         self.blocks: dict[int, int] = {}
         strata: Counter[str] = Counter()  # bitmap of items by stratum
         for block in manifest["blocks"]:
-            self.blocks[block["id"]] = ((1 << block["n"]) - 1) << block["start"]
-            strata[block["stratum"]] += self.blocks[block["id"]]  # blocks do not overlap
-        self.local, self.spare = strata["local"], strata["spare"]
+            first_items = (1 << block["n"]) - 1
+            items = first_items << block["start"]
+            self.blocks[block["id"]] = items
+            strata[block["stratum"]] += items  # blocks do not overlap
+        self.local = strata["local"]
+        self.spare = strata["spare"]
         seasons = [self.blocks[block] for block in manifest["seasons"]]
         self.season = sum(seasons[: pair["season"] + 1])
-        stages = manifest.get("stages", [exposed_blocks(manifest)])
-        staged = [sum(self.blocks[block] for block in stage) & ~sum(seasons) for stage in stages]
+        staged = []
+        for stage in manifest.get("stages", [exposed_blocks(manifest)]):
+            items = sum(self.blocks[block] for block in stage)
+            staged.append(items & ~sum(seasons))
         # Of each part of the set, the items that are retired and the items that wait to be.
         self.parts = dict.fromkeys((*staged, self.local, self.spare, *seasons), (0, 0))
         self.retired = [0]  # items that no longer count, after the first 0, 1, 2 … notices
@@ -441,9 +469,10 @@ class SealedSet:
         """
         for part, (retired, waited) in self.parts.items():
             left = part & ~retired
-            waiting = waited | named & left
-            smaller = min(ones(waiting), ones(left & ~waiting))
-            if waiting == left or smaller >= self.cell:
+            waiting = waited | (named & left)
+            remaining = left & ~waiting
+            both_are_cells = min(ones(waiting), ones(remaining)) >= self.cell
+            if waiting == left or both_are_cells:
                 self.parts[part] = (retired | waiting, 0)
             else:
                 self.parts[part] = (retired, waiting)
@@ -457,19 +486,22 @@ def unique(values: list[Any]) -> bool:
 
 def blocks_cover(manifest: Json) -> bool:
     """Return True where blocks of different ids cover the items 0 … n-1 in order, without a gap."""
-    blocks = manifest["blocks"]
-    ends = [0, *(block["start"] + block["n"] for block in blocks)]
-    in_order = [block["start"] for block in blocks] == ends[:-1] and ends[-1] == manifest["n"]
-    return in_order and unique([block["id"] for block in blocks])
+    end = 0
+    for block in manifest["blocks"]:
+        if block["start"] != end:
+            return False
+        end += block["n"]
+    ids = [block["id"] for block in manifest["blocks"]]
+    return bool(end == manifest["n"]) and unique(ids)
 
 
 def seasons_fit(manifest: Json) -> bool:
     """Return True where the seasons are different exposed blocks, and the cap is their items."""
-    exposed = {b["id"]: b["n"] for b in manifest["blocks"] if b["stratum"] == "exposed"}
     seasons = manifest["seasons"]
-    if not set(seasons) <= set(exposed):
+    if not set(seasons) <= set(exposed_blocks(manifest)):
         return False
-    items: int = sum(exposed[block] for block in seasons)
+    sizes = {block["id"]: block["n"] for block in manifest["blocks"]}
+    items = sum(sizes[season] for season in seasons)
     return unique(seasons) and bool(manifest["cap"] == items)
 
 
@@ -487,16 +519,20 @@ def stages_fit(manifest: Json) -> bool:
 
 def kind_fits(manifest: Json) -> bool:
     """Return True where the manifest names a known kind of items, from version 4 on."""
-    return manifest.get("kind") in (KINDS if manifest.get("version", 2) >= 4 else {None})
+    known = KINDS if manifest.get("version", 2) >= 4 else {None}
+    return manifest.get("kind") in known
 
 
 def signers_fit(manifest: Json) -> bool:
     """Return True where parties have different names and keys, and enough are maintainers."""
     parties = manifest["maintainers"] + manifest["witnesses"]
-    apart = unique([p["name"] for p in parties]) and unique([p["public"] for p in parties])
+    names = [party["name"] for party in parties]
+    keys = [party["public"] for party in parties]
+    if not (unique(names) and unique(keys)):
+        return False
     maintainers = len(manifest["maintainers"])
     least = 1 if maintainers else 0
-    return apart and bool(least <= manifest["quorum"] <= maintainers)
+    return bool(least <= manifest["quorum"] <= maintainers)
 
 
 class Grant(NamedTuple):
@@ -557,11 +593,12 @@ class Visit:
 
     def need(self, holds: object, code: str, **details: object) -> bool:
         """Add the finding unless it holds; return True where it does."""
-        if not holds:
-            sentence = FINDINGS[code].format(**details)
-            printable = "".join(c if c.isprintable() else "?" for c in sentence)
-            self.findings.append((code, printable))
-        return bool(holds)
+        if holds:
+            return True
+        sentence = FINDINGS[code].format(**details)
+        printable = "".join(c if c.isprintable() else "?" for c in sentence)
+        self.findings.append((code, printable))
+        return False
 
     def read(self, name: str) -> Any:
         """Return the value of an answer."""
@@ -576,7 +613,8 @@ class Visit:
         self.facts[f"key {log}"] = public
         self.need(not listed["flagged"], "evaluator_flagged", log=log)
         *lines, rest = self.files[f"ledger/{log}/lines.jsonl"].split(b"\n")
-        self.need(not rest and len(lines) >= listed["lines"], "lines_missing", log=log)
+        whole = not rest and len(lines) >= listed["lines"]
+        self.need(whole, "lines_missing", log=log)
         hashes = self.check_lines(log, lines)
         heads = self.read(f"ledger/{log}/heads.json")["heads"]
         root_at = roots(hashes, {head["size"] for head in heads})
@@ -605,30 +643,40 @@ class Visit:
         return hashes
 
     def check_line(self, log: str, index: int, previous: str, raw: bytes, known: bool) -> bool:
-        """Check that a line is canonical, follows the one before and is signed; then file it."""
+        """Check that a line is canonical, follows the one before and is signed; file it."""
         line = json.loads(raw)
         at = f"line {index} of {log}"
         exact = canonical(line) == raw
         if exact and line["kind"] == "exposure":
             exact = ones(bitmap(line["items"])) == line["count"]
         good = self.need(exact, "line_malformed", at=at)
-        follows = (line["evaluator"], line["index"], line["previous"]) == (log, index, previous)
-        good &= self.need(follows, "chain_broken", at=at)
+        place = (line["evaluator"], line["index"], line["previous"])
+        good &= self.need(place == (log, index, previous), "chain_broken", at=at)
         message = b"holdfast/log/v2\n" + without(line, "signature")
         genuine = known or signed(self.keys[log], message, line["signature"])
         good &= self.need(genuine, "line_unsigned", at=at)
-        if line["kind"] not in ("enrolment", "drill"):
-            of_run = "run" in line
-            lines = self.lines[line["run"], line["set"]] if of_run else self.openings[line["set"]]
-            lines.append((log, line))
+        self.file_line(log, line)
         return good
+
+    def file_line(self, log: str, line: Json) -> None:
+        """Sort a line under its run and set, or an opening under its set."""
+        if line["kind"] in ("enrolment", "drill"):
+            return
+        name = line["set"]
+        if "run" in line:
+            self.lines[line["run"], name].append((log, line))
+        else:
+            self.openings[name].append((log, line))
 
     def check_head(self, log: str, head: Json, root_at: dict[int, str]) -> None:
         """Check that a head is signed, the only one of its size, and over the lines served."""
-        size, root = head["size"], head["root"]
-        signed_head = read_note(head["note"], {log: (self.keys[log], ED25519)})
-        expected = (Head(f"holdfast/log/{log}", size, root, []), {log: True})
-        self.need(signed_head == expected, "head_unsigned", log=log, size=size)
+        size = head["size"]
+        root = head["root"]
+        key = (self.keys[log], ED25519)
+        stated, verified = read_note(head["note"], {log: key})
+        expected = Head(f"holdfast/log/{log}", size, root, [])
+        good = stated == expected and verified == {log: True}
+        self.need(good, "head_unsigned", log=log, size=size)
         first = self.facts.setdefault(f"head {log} {size}", root)
         self.need(first == root, "log_forked", log=log, size=size)
         self.need(size in root_at, "head_without_lines", log=log, size=size)
@@ -655,13 +703,17 @@ class Visit:
 
     def check_manifest(self, slug: str, pair: Json, manifest: Json, raw: bytes) -> None:
         """Check a manifest against the registered set, its leaves, itself, and the pair's terms."""
-        name, root, n = manifest["name"], manifest["root"], manifest["n"]
-        registered = pair["private"]["digest"] == root and raw == canonical(manifest) + b"\n"
-        self.need(registered, "manifest_differs", slug=slug)
+        name = manifest["name"]
+        root = manifest["root"]
+        n = manifest["n"]
+        registered = pair["private"]["digest"] == root
+        exact = registered and raw == canonical(manifest) + b"\n"
+        self.need(exact, "manifest_differs", slug=slug)
         leaves = manifest["leaves"]
-        self.need(len(leaves) == n and roots(leaves, {n})[n] == root, "leaves_differ", name=name)
-        fits = blocks_cover(manifest) and seasons_fit(manifest) and stages_fit(manifest)
-        fits = fits and signers_fit(manifest) and kind_fits(manifest)
+        over_leaves = len(leaves) == n and roots(leaves, {n})[n] == root
+        self.need(over_leaves, "leaves_differ", name=name)
+        rules = (blocks_cover, seasons_fit, stages_fit, signers_fit, kind_fits)
+        fits = all(rule(manifest) for rule in rules)
         self.need(fits, "manifest_invalid", name=name)
         terms = manifest["terms"] or pair
         as_committed = all(terms[field] == pair[field] for field in ("protocol", "grader"))
@@ -707,15 +759,17 @@ class Visit:
         origin = f"holdfast/set/{sealed.name}"
         expected = Head(origin, manifest["n"], manifest["root"], [sealed.digest])
         by_maintainer = set(verified) & set(sealed.maintainers)
-        good = head == expected and by_maintainer and all(verified.values())
-        self.need(good, "set_head_invalid", name=sealed.name)
+        all_verified = by_maintainer and all(verified.values())
+        self.need(head == expected and all_verified, "set_head_invalid", name=sealed.name)
 
     def check_notices(self, sealed: SealedSet) -> None:
         """Check that notices are signed, chained and not backdated; retire the items they name."""
-        name, manifest = sealed.name, sealed.manifest
+        name = sealed.name
+        root = sealed.manifest["root"]
         hashes = self.facts.setdefault(f"notices {name}", [])
         known = len(self.known.get(f"notices {name}", []))
-        previous, last = GENESIS, seconds_of(manifest["created"])
+        previous = GENESIS
+        last = seconds_of(sealed.manifest["created"])
         for place, published in enumerate(sealed.pair["notices"]):
             notice = published["notice"]
             at = f"notice {place} on {name}"
@@ -723,15 +777,17 @@ class Visit:
             hashed = leaf_hash(canonical(notice))
             message = b"holdfast/notice/v1\n" + without(notice, "signature")
             public = sealed.maintainers.get(notice["maintainer"], "")
-            self.need(signed(public, message, notice["signature"]), "notice_unsigned", at=at)
+            genuine = signed(public, message, notice["signature"])
+            self.need(genuine, "notice_unsigned", at=at)
             about = (notice["set"], notice["root"], notice["index"], notice["previous"])
-            follows = about == (name, manifest["root"], place, previous)
+            follows = about == (name, root, place, previous)
             self.need(follows and published["hash"] == hashed, "notice_broken", at=at)
             in_time = place < known or moment > self.visited - 7 * DAY
             self.need(moment >= last and in_time, "notice_backdated", at=at)
             sealed.retire(sealed.named_by(notice))
             hashes.append(hashed)
-            previous, last = hashed, moment
+            previous = hashed
+            last = moment
 
     # --- 3. Grants
 
@@ -751,21 +807,27 @@ class Visit:
 
     def check_grant(self, grant: Json) -> None:
         """Check that a grant has its hash. Before its first exposure only the hash is published."""
-        run, token = grant["run"], grant["token"]
+        run = grant["run"]
+        token = grant["token"]
         key = f"grant {run} {token}"
         later: Json = {field: grant[field] for field in ("salt", "plan") if field in grant}
         fields = {"kind": "grant", "version": 1 + len(later), **later}
-        fields.update({field: grant[field] for field in ("run", "token", "recipient", "sets")})
-        hashed = grant["hash"] if grant["recipient"] is None else leaf_hash(canonical(fields))
+        for field in ("run", "token", "recipient", "sets"):
+            fields[field] = grant[field]
+        hashed = grant["hash"]
+        if grant["recipient"] is not None:
+            hashed = leaf_hash(canonical(fields))
         self.need(hashed == grant["hash"], "grant_hash_wrong", grant=key)
         first = self.facts.setdefault(key, hashed)
         self.need(first == hashed, "grant_twice", grant=key)
         self.check_named_plan(key, grant)
-        items = {(part["name"], part["digest"]): bitmap(part["items"]) for part in grant["sets"]}
-        self.grants[run, token] = Grant(grant["recipient"], items)
+        items = {}
         for part in grant["sets"]:
-            if part["name"] in self.sets:
-                self.select_items(run, self.sets[part["name"]], part)
+            items[part["name"], part["digest"]] = bitmap(part["items"])
+            sealed = self.sets.get(part["name"])
+            if sealed is not None:
+                self.select_items(run, sealed, part)
+        self.grants[run, token] = Grant(grant["recipient"], items)
 
     def select_items(self, run: str, sealed: SealedSet, part: Json) -> None:
         """Note the items that a run is scored on: all items of the blocks of its first grant.
@@ -774,30 +836,34 @@ class Visit:
         an adaptive run it is all that was granted.
         """
         key = (run, sealed.name)
+        granted = bitmap(part["items"])
         if run in self.plans:
-            self.selections[key] = self.selections.get(key, 0) | bitmap(part["items"])
+            self.selections[key] = self.selections.get(key, 0) | granted
             return
-        of_blocks = sum(sealed.blocks[block] for block in part["blocks"] or sealed.blocks)
-        selected = of_blocks & (~sealed.retired[-1] | bitmap(part["items"]))
-        self.selections.setdefault(key, selected)
+        blocks = part["blocks"] or sealed.blocks
+        of_blocks = sum(sealed.blocks[block] for block in blocks)
+        self.selections.setdefault(key, of_blocks & (~sealed.retired[-1] | granted))
 
     def check_named_plan(self, at: str, line: Json) -> None:
         """Check that a grant or an exposure names the plan of its run, if that has one.
 
         What is granted and shown to our own jail, to grade answers again, follows no plan.
         """
-        planned = line["run"] in self.plans and line["recipient"] != JAIL
-        digest = self.plans[line["run"]]["digest"] if planned else ""
+        plan = self.plans.get(line["run"])
+        digest = ""
+        if plan is not None and line["recipient"] != JAIL:
+            digest = plan["digest"]
         self.need(line.get("plan", "") == digest, "plan_differs", at=at)
 
     def check_plan(self, run: str, published: Json) -> None:
         """Check that a published plan has its digest, and is about this run and a known set."""
         plan = published["plan"]
         message = b"holdfast/plan/v1\n" + canonical(plan)
+        good = hashlib.sha256(message).hexdigest() == published["digest"]
         sealed = self.sets.get(plan["set"])
-        about = sealed is not None and plan["root"] == sealed.manifest["root"]
-        right = hashlib.sha256(message).hexdigest() == published["digest"]
-        self.need(right and about and plan["run"] == run, "plan_hash_wrong", run=run)
+        of_set = sealed is not None and plan["root"] == sealed.manifest["root"]
+        of_run = plan["run"] == run
+        self.need(good and of_set and of_run, "plan_hash_wrong", run=run)
         self.plans[run] = published
         self.facts[f"plan {run}"] = published["digest"]
         self.counts["plans of adaptive runs"] += 1
@@ -807,11 +873,12 @@ class Visit:
         plan = self.plans[run]["plan"]
         key = (plan["set"], plan["root"])
         granted = 0
-        for attempt in sorted(self.grants):
-            if attempt[0] == run:
-                granted |= self.grants[attempt].items.get(key, 0)
-                good = ones(granted) in (0, *plan["looks"])
-                self.need(good, "plan_exceeded", run=run)
+        for (of_run, _), grant in sorted(self.grants.items(), key=lambda entry: entry[0]):
+            if of_run != run:
+                continue
+            granted |= grant.items.get(key, 0)
+            good = ones(granted) in (0, *plan["looks"])
+            self.need(good, "plan_exceeded", run=run)
 
     # --- 4. Exposures and closings
 
@@ -825,31 +892,38 @@ class Visit:
         closed: set[tuple[str, int]] = set()
         for log, line in self.lines[run, name]:
             at = f"line {line['index']} of {log}"
-            self.need(line["root"] == sealed.manifest["root"], "root_differs", at=at, name=name)
-            self.need((log, line["token"]) not in closed, "attempt_closed", at=at)
+            attempt = (log, line["token"])
+            same_root = line["root"] == sealed.manifest["root"]
+            self.need(same_root, "root_differs", at=at, name=name)
+            self.need(attempt not in closed, "attempt_closed", at=at)
             if line["kind"] == "exposure":
                 self.check_exposure(at, log, line, sealed)
                 exposed[log] |= bitmap(line["items"])
             else:
-                self.need(line["count"] <= ones(exposed[log]), "closing_unexposed", at=at)
-                closed.add((log, line["token"]))
+                shown = ones(exposed[log])
+                self.need(line["count"] <= shown, "closing_unexposed", at=at)
+                closed.add(attempt)
             self.counts[f"{line['kind']}s, by grant and order"] += 1
 
     def check_exposure(self, at: str, log: str, line: Json, sealed: SealedSet) -> None:
         """Check that an exposure was granted: to this recipient, and at least these items."""
-        items, tier, recipient = bitmap(line["items"]), line["tier"], line["recipient"]
+        items = bitmap(line["items"])
+        tier = line["tier"]
+        recipient = line["recipient"]
         grant = self.grants.get((line["run"], line["token"]))
         if grant is None:
             self.need(False, "exposure_not_granted", at=at)
         else:
             granted = grant.items.get((line["set"], line["root"]), 0)
-            within = grant.recipient == recipient and not items & ~granted
+            beyond = items & ~granted
+            within = grant.recipient == recipient and not beyond
             self.need(within, "exposure_beyond_grant", at=at)
         self.check_named_plan(at, line)
-        known_tier = tier in BLOCKS_OF_TIER and (tier == "T0") == (recipient == JAIL)
+        fits_recipient = (tier == "T0") == (recipient == JAIL)
+        known_tier = tier in BLOCKS_OF_TIER and fits_recipient
         self.need(known_tier, "tier_wrong", at=at, recipient=recipient, tier=tier)
-        index = line["index"]
-        released = any(of == log and one["index"] < index for of, one in self.openings[sealed.name])
+        openings = [opening["index"] for of, opening in self.openings[sealed.name] if of == log]
+        released = any(index < line["index"] for index in openings)
         self.check_blocks(at, tier, items, sealed, released)
 
     def check_blocks(
@@ -857,9 +931,12 @@ class Visit:
     ) -> None:
         """Check that the items lie in blocks that the tier may be shown."""
         allowed = BLOCKS_OF_TIER.get(tier, ("exposed",))
-        self.need(released or not items & sealed.spare, "spare_item_exposed", at=at)
-        self.need("local" in allowed or not items & sealed.local, "local_item_exposed", at=at)
-        self.need("exposed" in allowed or not items & ~sealed.season, "season_exceeded", at=at)
+        spare = items & sealed.spare
+        local = items & sealed.local
+        out_of_season = items & ~sealed.season
+        self.need(released or not spare, "spare_item_exposed", at=at)
+        self.need("local" in allowed or not local, "local_item_exposed", at=at)
+        self.need("exposed" in allowed or not out_of_season, "season_exceeded", at=at)
         if tier == "T2":
             sealed.shown_to_t2 |= items
 
@@ -870,18 +947,23 @@ class Visit:
 
         While a release is proposed, an opening of the last seven days may wait for it.
         """
-        pair, name = sealed.pair, sealed.name
-        state, release, published = pair["set_state"], pair["release"], None
+        name = sealed.name
+        state = sealed.pair["set_state"]
+        release = sealed.pair["release"]
+        published = None
         if state == "released" and self.need(release, "release_without_statement", name=name):
             published = self.check_statement(sealed, release["statement"])
+        week_ago = self.now - 7 * DAY
         for _, line in self.openings[name]:
-            waits = state == "proposed" and seconds_of(line["moment"]) > self.now - 7 * DAY
+            waits = state == "proposed" and seconds_of(line["moment"]) > week_ago
             good = waits or line["statement"] == published
             self.need(good, "opening_without_release", name=name)
 
     def check_statement(self, sealed: SealedSet, release: Json) -> str:
         """Check a statement's subject, its signatures and its opening; return its hash."""
-        statement, votes, name = release["statement"], release["votes"], sealed.name
+        name = sealed.name
+        votes = release["votes"]
+        statement = release["statement"]
         opener = statement["evaluator"]
         message = b"holdfast/release/v1\n" + canonical(statement)
         hashed = leaf_hash(message)
@@ -905,18 +987,23 @@ class Visit:
         self.need(enough, "release_without_quorum", name=name)
         openings = [(log, line["statement"]) for log, line in self.openings[name]]
         opened = (opener["name"], hashed) in openings
-        good = opened and self.keys.get(opener["name"]) == opener["report_pub"]
-        self.need(good, "release_without_opening", name=name)
+        same_key = self.keys.get(opener["name"]) == opener["report_pub"]
+        self.need(opened and same_key, "release_without_opening", name=name)
         return hashed
 
     # --- 6. Boards
 
     def check_withdrawn(self, slug: str, on_board: set[str]) -> None:
         """Check that a withdrawn pair has no result, and had none at any earlier visit."""
-        of_pair = {run for run, facts in self.runs.items() if facts["pair"] == slug}
-        ranked = {run for run in of_pair if self.runs[run]["state"] == "ranked"}
-        scored = {key.split(" ")[1] for key in self.known if key.startswith("score ")}
-        ranked |= {run for run in scored if self.known.get(f"run {run}") == slug} | on_board
+        ranked = set(on_board)
+        for run, facts in self.runs.items():
+            if facts["pair"] == slug and facts["state"] == "ranked":
+                ranked.add(run)
+        for key in self.known:
+            kind, _, rest = key.partition(" ")
+            run = rest.split(" ")[0]
+            if kind == "score" and self.known.get(f"run {run}") == slug:
+                ranked.add(run)
         self.need(not ranked, "withdrawn_ranked", slug=slug)
         self.counts["pairs that were withdrawn, without a result"] += not ranked
 
@@ -941,18 +1028,23 @@ class Visit:
         facts = self.runs[run]
         if facts["state"] != "ranked" or facts["retracted"] or facts["post_release"]:
             return
-        queued = {row["model"]: self.runs.get(row["run"], facts)["queued_at"] for row in rows}
-        on_board = queued.get(facts["model"], "")
+        on_board = ""
+        for row in rows:
+            if row["model"] == facts["model"]:
+                on_board = self.runs.get(row["run"], facts)["queued_at"]
         replaced = on_board is None or on_board > facts["queued_at"]
-        counts = self.selections.get((run, sealed.name), 0) & ~sealed.retired[-1]
-        self.need(replaced or not counts, "run_withheld", run=run)
+        selected = self.selections.get((run, sealed.name), 0)
+        counting = selected & ~sealed.retired[-1]
+        self.need(replaced or not counting, "run_withheld", run=run)
 
     def check_ended(self, run: str, sealed: SealedSet, rows: list[Json], result: Result) -> None:
         """Check that a run that is complete on a log has ended, or waits for a close or a day."""
         facts = self.runs.get(run)
         items = ones(self.selections.get((run, sealed.name), 0))
-        complete = bool(result.closings) and result.count - result.not_counted >= items
-        if not complete or (facts and facts["state"] in ("ranked", "failed", "cancelled")):
+        counted = result.count - result.not_counted
+        if not result.closings or counted < items:
+            return
+        if facts and facts["state"] in ("ranked", "failed", "cancelled"):
             return
         moment = max(closing["moment"] for closing in result.closings)
         closes = [(row.get("judged") or {}).get("closed", "") for row in rows]
@@ -963,12 +1055,14 @@ class Visit:
 
     def check_row(self, slug: str, sealed: SealedSet, row: Json, result: Result) -> None:
         """Check one row of a board: its run, its version, its items, its counts and its tier."""
-        run, private = row["run"], row["private"]
+        run = row["run"]
+        private = row["private"]
         selected = self.selections.get((run, sealed.name), 0)
         total = self.check_tallies(run, sealed, result)
         self.check_run_of_row(slug, row)
         self.check_version(slug, sealed, row)
-        n = ones(selected & ~sealed.retired[: row["version"] + 1][-1])
+        retired = sealed.retired[: row["version"] + 1][-1]
+        n = ones(selected & ~retired)
         same_public = row["public"]["n"] == self.pairs[slug]["public"]["n"]
         self.need(0 < n == private["n"] and same_public, "form_differs", run=run)
         self.check_counts(run, row, result, total)
@@ -991,7 +1085,8 @@ class Visit:
         self-declared endpoint (T2) keeps all, since its score is published in steps.
         """
         total = Counter(dict.fromkeys((*OUTCOMES, "unopened"), 0))
-        published = {tally["line"]: tally for tally in self.runs.get(run, {}).get("tallies", [])}
+        tallies = self.runs.get(run, {}).get("tallies", [])
+        published = {tally["line"]: tally for tally in tallies}
         sizes = [closing["count"] - closing["not_counted"] for closing in result.closings]
         small = any(size < sealed.cell for size in sizes)
         in_steps = not published and any(line["tier"] == "T2" for line in result.exposures)
@@ -1018,16 +1113,18 @@ class Visit:
             barred = facts["retracted"] or facts["post_release"]
             ended = facts["state"] in ("failed", "cancelled")
             same_model = facts["model"] in (None, row["model"])
-            good = not ended and not barred and facts["pair"] == slug and same_model
+            same_pair = facts["pair"] == slug
+            good = same_pair and same_model and not (ended or barred)
         self.need(good, "row_unknown", run=row["run"])
 
     def check_version(self, slug: str, sealed: SealedSet, row: Json) -> None:
         """Check that the row is counted by existing notices, all but those of the last day."""
         version = row["version"]
-        left_out = [published["notice"] for published in self.pairs[slug]["notices"][version:]]
         good = version < len(sealed.retired)
-        for notice in left_out:
-            good = good and seconds_of(notice["moment"]) > self.now - DAY
+        day_ago = self.now - DAY
+        for left_out in self.pairs[slug]["notices"][version:]:
+            notice = left_out["notice"]
+            good = good and seconds_of(notice["moment"]) > day_ago
         self.need(good, "row_stale", run=row["run"])
 
     def check_counts(self, run: str, board: Json, result: Result, total: Counter[str]) -> None:
@@ -1044,12 +1141,14 @@ class Visit:
         linked = bool(board.get("adaptive")) and run in self.plans
         samples = row.get("samples", 1)
         right = row["right"] if samples == 1 else row["samples_right"]
-        exact = linked or abs(row["accuracy"] * row["n"] * samples - right) < 1e-6
+        off_by = abs(row["accuracy"] * row["n"] * samples - right)
+        exact = linked or off_by < 1e-6
         good = exact and missing >= 0
         good = good and self.is_mean_of(samples, right, missing, total)
         good = good and sum(row[outcome] for outcome in OUTCOMES) == row["n"]
         for outcome in OUTCOMES:
-            least, most = total[outcome] - missing, total[outcome] + total["unopened"]
+            least = total[outcome] - missing
+            most = total[outcome] + total["unopened"]
             good = good and least <= row[outcome] <= most
         if self.need(result.count, "row_without_closing", run=run):
             self.need(good, "score_differs", run=run)
@@ -1070,9 +1169,12 @@ class Visit:
         for key, old in known.items():
             kind = key.split(" ")[0]
             new = self.facts.get(key)
-            beginning = new[: len(old)] if isinstance(old, list) and new is not None else new
-            shortened = isinstance(old, list) and new != old and new == old[: len(new or [])]
-            if new is None or shortened:
+            beginning = new
+            is_shorter = False
+            if isinstance(old, list) and new is not None:
+                beginning = new[: len(old)]
+                is_shorter = new != old and new == old[: len(new)]
+            if new is None or is_shorter:
                 self.need(kind in PASSING, f"{kind}_gone", key=key)
             elif self.need(beginning == old, f"{kind}_changed", key=key):
                 known[key] = new
@@ -1089,10 +1191,11 @@ class Result:
         self.not_counted: int = sum(closing["not_counted"] for closing in self.closings)
         # After its last closing, a run is shown to the jail again only to grade its answers again.
         end = max((closing["token"] for closing in self.closings), default=float("inf"))
-        exposures = [line for _, line in ordered if line["kind"] == "exposure"]
-        self.exposures = [
-            line for line in exposures if line["token"] <= end or line["recipient"] != JAIL
-        ]
+        self.exposures = []
+        for _, line in ordered:
+            regrades = line["token"] > end and line["recipient"] == JAIL
+            if line["kind"] == "exposure" and not regrades:
+                self.exposures.append(line)
 
 
 # --- The command

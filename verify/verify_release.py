@@ -40,7 +40,6 @@ from collections import Counter
 from datetime import datetime, timezone
 from fractions import Fraction
 from hashlib import sha256, sha512
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -173,7 +172,10 @@ def add(p: Point, q: Point) -> Point:
     b = (p[1] + p[0]) * (q[1] + q[0]) % P
     c = 2 * p[3] * q[3] * D % P
     d = 2 * p[2] * q[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
+    e = b - a
+    f = d - c
+    g = d + c
+    h = b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
@@ -184,7 +186,10 @@ def decode_point(raw: bytes) -> Point | None:
     x = pow(square, (P + 3) // 8, P)
     if x * x % P != square:
         x = x * pow(2, (P - 1) // 4, P) % P
-    if y >= P or x * x % P != square or (x == 0 and sign):
+    is_square = x * x % P == square
+    if y >= P or not is_square:
+        return None
+    if x == 0 and sign:
         return None
     if x & 1 != sign:
         x = P - x
@@ -204,9 +209,9 @@ def multiply(scalar: int, point: Point) -> Point:
 
 def equal(p: Point, q: Point) -> bool:
     """Return True for the same point: X/Z and Y/Z agree."""
-    x_differs = (p[0] * q[2] - q[0] * p[2]) % P
-    y_differs = (p[1] * q[2] - q[1] * p[2]) % P
-    return x_differs == 0 and y_differs == 0
+    x_difference = p[0] * q[2] - q[0] * p[2]
+    y_difference = p[1] * q[2] - q[1] * p[2]
+    return x_difference % P == 0 and y_difference % P == 0
 
 
 BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
@@ -222,12 +227,17 @@ def signed(public: bytes, message: bytes, signature: bytes) -> bool:
     """
     if len(public) != 32 or len(signature) != 64:
         return False
-    key, commitment = decode_point(public), decode_point(signature[:32])
+    key = decode_point(public)
+    commitment = decode_point(signature[:32])
     s = int.from_bytes(signature[32:], "little")
-    if key is None or commitment is None or s >= Q or multiply(8, key)[0] == 0:
+    if key is None or commitment is None:
         return False
-    k = int.from_bytes(sha512(signature[:32] + public + message).digest(), "little") % Q
-    return equal(multiply(s, BASE), add(commitment, multiply(k, key)))
+    if s >= Q or multiply(8, key)[0] == 0:
+        return False
+    challenge = sha512(signature[:32] + public + message).digest()
+    k = int.from_bytes(challenge, "little") % Q
+    right_side = add(commitment, multiply(k, key))
+    return equal(multiply(s, BASE), right_side)
 
 
 # --- Canonical JSON, hashes, trees and notes
@@ -235,28 +245,37 @@ def signed(public: bytes, message: bytes, signature: bytes) -> bool:
 
 def canonical(value: object) -> bytes:
     """Return JSON in its canonical form: keys sorted, no spaces, UTF-8, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    return text.encode()
 
 
 def without(fields: Json, name: str) -> bytes:
     """Return the canonical JSON of an object without one of its fields."""
-    return canonical({key: value for key, value in fields.items() if key != name})
+    others = dict(fields)
+    others.pop(name, None)
+    return canonical(others)
 
 
 def parse(name: str, data: bytes) -> Any:
     """Return the value of a file of canonical JSON; of ``.jsonl``, a list of its lines' values."""
-    lines = data.splitlines(keepends=True) if name.endswith(".jsonl") else [data]
+    of_lines = name.endswith(".jsonl")
+    lines = data.splitlines(keepends=True) if of_lines else [data]
     values = [json.loads(line) for line in lines]
-    exact = [canonical(value) + b"\n" for value in values] == lines
-    need(exact, "not_canonical", file=name)
-    return values if name.endswith(".jsonl") else values[0]
+    exact = [canonical(value) + b"\n" for value in values]
+    need(exact == lines, "not_canonical", file=name)
+    return values if of_lines else values[0]
 
 
 def unhex(text: str, size: int, what: str) -> bytes:
     """Return so many bytes from lower-case hexadecimal."""
-    exact = re.fullmatch("[0-9a-f]*", text) and len(text) == 2 * size
+    hexadecimal = re.fullmatch("[0-9a-f]*", text)
+    exact = hexadecimal and len(text) == 2 * size
     need(exact, "not_hexadecimal", what=what, size=size)
     return bytes.fromhex(text)
 
@@ -284,9 +303,12 @@ def tree_root(leaves: Iterable[bytes]) -> str:
     """
     level = list(leaves) or [sha256(b"").digest()]
     while len(level) > 1:
-        pairs = zip(level[::2], level[1::2])
-        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
-        level = above + level[len(above) * 2 :]
+        above = []
+        for left, right in zip(level[::2], level[1::2]):
+            node = sha256(b"\x01" + left + right)
+            above.append(node.digest())
+        last = level[len(above) * 2 :]
+        level = above + last
     return level[0].hex()
 
 
@@ -325,16 +347,18 @@ def read_note(data: bytes, file: str) -> Note:
     body, blank, below = data.decode().rpartition("\n\n")
     lines = body.split("\n")
     whole = blank and len(lines) >= 3 and below.endswith("\n")
-    need(whole and re.fullmatch("0|[1-9][0-9]*", lines[1]), "note_malformed", file=file)
+    need(whole, "note_malformed", file=file)
     origin, size, root, *extensions = lines
+    need(re.fullmatch("0|[1-9][0-9]*", size), "note_malformed", file=file)
     matches = [SIGNATURE_LINE.fullmatch(line) for line in below[:-1].split("\n")]
     need(all(matches), "note_line_malformed", file=file)
-    head = Head(origin, int(size), decode_base64(root, file).hex(), extensions)
+    root_hex = decode_base64(root, file).hex()
     signatures = []
-    for name, encoded in (match.groups() for match in matches if match):
-        raw = decode_base64(encoded, file)
-        signatures.append(NoteSignature(name, raw[:4], raw[4:]))
-    return Note(head, (body + "\n").encode(), signatures)
+    for match in filter(None, matches):
+        raw = decode_base64(match[2], file)
+        signatures.append(NoteSignature(match[1], raw[:4], raw[4:]))
+    text = body + "\n"
+    return Note(Head(origin, int(size), root_hex, extensions), text.encode(), signatures)
 
 
 def decode_base64(text: str, file: str) -> bytes:
@@ -347,16 +371,23 @@ def decode_base64(text: str, file: str) -> bytes:
 def signed_note(note: Note, line: NoteSignature, public: bytes, kind: bytes = ED25519) -> bool:
     """Return True where the key made this signature; a cosignature has its own time."""
     key_id = sha256(line.name.encode() + b"\n" + kind + public).digest()[:4]
-    message, signature = note.body, line.data
+    if line.key_id != key_id:
+        return False
+    message = note.body
+    signature = line.data
     if kind == COSIGNATURE:
         seconds = int.from_bytes(signature[:8], "big")
-        message, signature = b"cosignature/v1\ntime %d\n" % seconds + message, signature[8:]
-    return line.key_id == key_id and signed(public, message, signature)
+        message = b"cosignature/v1\ntime %d\n" % seconds + message
+        signature = signature[8:]
+    return signed(public, message, signature)
 
 
 def keys_of(parties: list[Json]) -> dict[str, bytes]:
     """Return the public keys of maintainers or witnesses, by name."""
-    return {party["name"]: unhex(party["public"], 32, "a key") for party in parties}
+    keys = {}
+    for party in parties:
+        keys[party["name"]] = unhex(party["public"], 32, "a key")
+    return keys
 
 
 # --- 1. Contents
@@ -367,15 +398,19 @@ def check_contents(folder: Path) -> dict[str, bytes]:
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        plain = path.is_file() or (path.is_dir() and name == "completions")
-        need(plain and not path.is_symlink(), "not_a_plain_file", file=path.name)
+        is_folder = path.is_dir() and name == "completions"
+        plain = (path.is_file() or is_folder) and not path.is_symlink()
+        need(plain, "not_a_plain_file", file=path.name)
         if path.is_file():
             files[name] = path.read_bytes()
     optional = {name for name in files if OPTIONAL.fullmatch(name)}
     need(REQUIRED <= set(files) <= REQUIRED | optional, "files_differ")
-    listed = [name for name in files if not name.startswith("contents.")]
-    digests = {name: sha256(files[name]).hexdigest() for name in listed}
-    need(parse("contents.json", files["contents.json"]) == digests, "contents_differ")
+    digests = {}
+    for name, data in files.items():
+        if not name.startswith("contents."):
+            digests[name] = sha256(data).hexdigest()
+    contents = parse("contents.json", files["contents.json"])
+    need(contents == digests, "contents_differ")
     return files
 
 
@@ -385,7 +420,8 @@ def check_contents_signature(raw: dict[str, bytes], statement: Json) -> None:
     text = raw["contents.sig"].decode()
     signature = unhex(text[:-1], 64, "contents.sig")
     message = b"holdfast/contents/v1\n" + raw["contents.json"]
-    need(text.endswith("\n") and signed(public, message, signature), "contents_unsigned")
+    good = text.endswith("\n") and signed(public, message, signature)
+    need(good, "contents_unsigned")
 
 
 # --- 2. Manifest
@@ -408,11 +444,15 @@ def check_manifest(manifest: Json) -> str:
 def check_blocks(manifest: Json) -> None:
     """Check that blocks of different names and known strata cover the set in order."""
     blocks = manifest["blocks"]
-    ends = [0, *accumulate(block["n"] for block in blocks)]
-    covered = [block["start"] for block in blocks] == ends[:-1] and ends[-1] == manifest["n"]
-    need(covered and all(block["n"] >= 1 for block in blocks), "blocks_uncovered")
-    need(len({block["id"] for block in blocks}) == len(blocks), "block_twice")
-    need({block["stratum"] for block in blocks} <= STRATA, "stratum_unknown")
+    end = 0
+    for block in blocks:
+        need(block["start"] == end and block["n"] >= 1, "blocks_uncovered")
+        end += block["n"]
+    need(end == manifest["n"], "blocks_uncovered")
+    ids = {block["id"] for block in blocks}
+    need(len(ids) == len(blocks), "block_twice")
+    strata = {block["stratum"] for block in blocks}
+    need(strata <= STRATA, "stratum_unknown")
 
 
 def check_seasons(manifest: Json) -> None:
@@ -420,11 +460,17 @@ def check_seasons(manifest: Json) -> None:
 
     The stages, if there are any, divide the exposed blocks among them.
     """
-    blocks, seasons = manifest["blocks"], manifest["seasons"]
-    exposed = {block["id"]: block["n"] for block in blocks if block["stratum"] == "exposed"}
-    fit = len(set(seasons)) == len(seasons) and set(seasons) <= set(exposed)
-    need(fit and manifest["cap"] == sum(exposed[block] for block in seasons), "seasons_misfit")
-    staged = [block for stage in manifest.get("stages", [list(exposed)]) for block in stage]
+    exposed = {}
+    for block in manifest["blocks"]:
+        if block["stratum"] == "exposed":
+            exposed[block["id"]] = block["n"]
+    seasons = manifest["seasons"]
+    once = len(set(seasons)) == len(seasons)
+    need(once and set(seasons) <= set(exposed), "seasons_misfit")
+    items = sum(exposed[season] for season in seasons)
+    need(manifest["cap"] == items, "seasons_misfit")
+    stages = manifest.get("stages", [list(exposed)])
+    staged = [block for stage in stages for block in stage]
     need(sorted(staged) == sorted(exposed), "stages_misfit")
 
 
@@ -432,8 +478,10 @@ def check_parties(manifest: Json) -> None:
     """Check that parties have different names and keys, and that the quorum can be reached."""
     parties = manifest["maintainers"] + manifest["witnesses"]
     for field in ("name", "public"):
-        need(len({party[field] for party in parties}) == len(parties), "party_twice")
-    need(1 <= manifest["quorum"] <= len(manifest["maintainers"]), "quorum_unreachable")
+        values = {party[field] for party in parties}
+        need(len(values) == len(parties), "party_twice")
+    reachable = 1 <= manifest["quorum"] <= len(manifest["maintainers"])
+    need(reachable, "quorum_unreachable")
 
 
 # --- 3. Notices
@@ -459,7 +507,10 @@ def check_notices(notices: list[Json], manifest: Json) -> set[int]:
 
 def items_named(notice: Json, manifest: Json) -> set[int]:
     """Return the indices that a notice is about: a block, an item, or the whole set."""
-    blocks = {b["id"]: range(b["start"], b["start"] + b["n"]) for b in manifest["blocks"]}
+    blocks = {}
+    for block in manifest["blocks"]:
+        start = block["start"]
+        blocks[block["id"]] = range(start, start + block["n"])
     named: dict[str, Any] = {
         "retire_block": blocks.get(notice["block"]),
         "erratum": [notice["item"]],
@@ -475,7 +526,8 @@ def retired(manifest: Json, named: list[set[int]]) -> set[int]:
     until they are all that is left of it, or a cell of items that leaves at least another cell.
     Then they are retired.
     """
-    seasons, cell = manifest["seasons"], manifest.get("cell", USUAL_CELL)
+    seasons = manifest["seasons"]
+    cell = manifest.get("cell", USUAL_CELL)
     part_of: dict[int, object] = {}
     for number, stage in enumerate(manifest.get("stages", [])):
         part_of.update(dict.fromkeys(stage, ("stage", number)))
@@ -491,7 +543,8 @@ def retired(manifest: Json, named: list[set[int]]) -> set[int]:
         waiting: set[int] = set()
         for items in named:
             waiting |= left & items
-            if waiting == left or cell <= len(waiting) <= len(left) - cell:
+            both_are_cells = cell <= len(waiting) <= len(left) - cell
+            if waiting == left or both_are_cells:
                 gone |= waiting
                 left -= waiting
                 waiting = set()
@@ -506,11 +559,13 @@ def check_head(note: Note, manifest: Json, hashed: str) -> None:
     origin = f"holdfast/set/{manifest['name']}"
     expected = Head(origin, manifest["n"], manifest["root"], [hashed])
     need(note.head == expected, "head_differs")
-    maintainers, witnesses = keys_of(manifest["maintainers"]), keys_of(manifest["witnesses"])
+    maintainers = keys_of(manifest["maintainers"])
+    witnesses = keys_of(manifest["witnesses"])
     names = [line.name for line in note.signatures]
     need(set(names) & set(maintainers), "head_without_maintainer")
     once = len(set(names)) == len(names)
-    need(once and set(names) <= {*maintainers, *witnesses}, "head_signer_unknown")
+    known = set(names) <= {*maintainers, *witnesses}
+    need(once and known, "head_signer_unknown")
     for line in note.signatures:
         if line.name in maintainers:
             good = signed_note(note, line, maintainers[line.name])
@@ -550,20 +605,29 @@ def check_deal(items: list[Json], blocks: list[Json], seed: bytes) -> None:
     for item in items:
         key = hmac.digest(seed, record_of(item), "sha256")
         deck.append((class_of(item), key, item["index"]))
+    deck.sort()
     places = []
     for block in blocks:
         n = block["n"]
-        places += [(Fraction(2 * k + 1, 2 * n), block["id"]) for k in range(n)]
+        for k in range(n):
+            fraction = Fraction(2 * k + 1, 2 * n)
+            places.append((fraction, block["id"]))
+    places.sort()
     dealt: dict[int, list[tuple[bytes, int]]] = {block["id"]: [] for block in blocks}
-    for (_, key, index), (_, block_id) in zip(sorted(deck), sorted(places)):
+    for (_, key, index), (_, block_id) in zip(deck, places):
         dealt[block_id].append((key, index))
-    order = [index for block in blocks for _, index in sorted(dealt[block["id"]])]
+    order = []
+    for block in blocks:
+        order += [index for _, index in sorted(dealt[block["id"]])]
     need(order == list(range(len(items))), "deal_differs")
 
 
 def record_of(item: Json) -> bytes:
     """Return the canonical JSON of an item without index and salt, which its leaf commits to."""
-    return canonical({name: item[name] for name in item if name not in ("index", "salt")})
+    record = dict(item)
+    for name in ("index", "salt"):
+        record.pop(name, None)
+    return canonical(record)
 
 
 def class_of(item: Json) -> tuple[int, int]:
@@ -612,10 +676,13 @@ def check_statement(
 def check_votes(votes: list[Json], manifest: Json, message: bytes) -> None:
     """Check that a quorum of maintainers signed the statement, each once."""
     keys = keys_of(manifest["maintainers"])
-    need(len({vote["maintainer"] for vote in votes}) == len(votes), "vote_twice")
+    voters = {vote["maintainer"] for vote in votes}
+    need(len(voters) == len(votes), "vote_twice")
     for vote in votes:
-        name, signature = vote["maintainer"], unhex(vote["signature"], 64, "a vote")
-        good = len(vote) == 2 and signed(keys.get(name, b""), message, signature)
+        name = vote["maintainer"]
+        signature = unhex(vote["signature"], 64, "a vote")
+        key = keys.get(name, b"")
+        good = len(vote) == 2 and signed(key, message, signature)
         need(good, "vote_unsigned", name=name)
     enough = len(votes) >= manifest["quorum"]
     need(enough, "quorum_missed", votes=len(votes), quorum=manifest["quorum"])
@@ -627,7 +694,8 @@ def check_votes(votes: list[Json], manifest: Json, message: bytes) -> None:
 def check_rule(rule: Json, evidence: Json, moment: str) -> None:
     """Check that the evidence meets a clause of the rule: enough models, or a date in the past."""
     runs = evidence["runs"]
-    need(len({run["run"] for run in runs}) == len(runs), "run_twice")
+    names = {run["run"] for run in runs}
+    need(len(names) == len(runs), "run_twice")
     clauses = rule["any_of"]
     dates = [moment_of(clause["moment"]) for clause in clauses if clause["kind"] == "date"]
     ancestors = ancestors_of(evidence["lineages"])
@@ -636,7 +704,8 @@ def check_rule(rule: Json, evidence: Json, moment: str) -> None:
         if clause["kind"] == "lineages" and not met:
             qualifying = qualifying_runs(clause, runs, ancestors)
             met = enough_apart(qualifying, clause["models"], ancestors)
-    need(met or any(moment_of(moment) >= date for date in dates), "rule_unmet")
+    reached = met or any(moment_of(moment) >= date for date in dates)
+    need(reached, "rule_unmet")
 
 
 def ancestors_of(lineages: list[Json]) -> dict[str, set[str]]:
@@ -667,11 +736,11 @@ def qualifying_runs(clause: Json, runs: list[Json], ancestors: dict[str, set[str
     lineages = Counter(weights for weights, _ in recorded)
     qualifying = []
     for run in runs:
-        whole, fair = is_whole(run), is_fair(run)
         enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
         is_open = run["open_weights"] or not clause["open_weights"]
         one_lineage = run["lineage"] in ancestors and lineages[weights_of(run)] == 1
-        if whole and fair and enough and is_open and one_lineage:
+        sound = is_whole(run) and one_lineage
+        if is_fair(run) and sound and enough and is_open:
             qualifying.append(run)
     return qualifying
 
@@ -698,22 +767,33 @@ def same_weights(run: Json, peer: Json) -> bool:
     They are of the same where their files are, or where tensors that both list hold more than a
     tenth of the bytes of the smaller. Weights without a list of tensors may be any.
     """
-    mine, theirs = (of.get("weights") or {"tensors": []} for of in (run, peer))
-    if not mine["tensors"] or not theirs["tensors"]:
+    own = tensors_of(run)
+    others = tensors_of(peer)
+    if not own or not others:
         return True
     if run["artefact"] == peer["artefact"] != "":
         return True
-    sizes, others = dict(mine["tensors"]), dict(theirs["tensors"])
-    shared = sum(size for tensor, size in sizes.items() if tensor in others)
-    return bool(shared * 10 > min(sum(sizes.values()), sum(others.values())))
+    shared = sum(size for tensor, size in own.items() if tensor in others)
+    smaller = min(sum(own.values()), sum(others.values()))
+    return shared * 10 > smaller
+
+
+def tensors_of(run: Json) -> dict[str, int]:
+    """Return the bytes of each tensor of a run's weights, by digest; empty if none is listed."""
+    weights = run.get("weights") or {"tensors": []}
+    return dict(weights["tensors"])
 
 
 def count_as_one(run: Json, peer: Json, ancestors: dict[str, set[str]]) -> bool:
     """Return True for runs of one model, a common ancestor, one base model, or the same weights."""
-    related = ancestors[run["lineage"]] & ancestors[peer["lineage"]]
+    if run["model"] == peer["model"]:
+        return True
+    if ancestors[run["lineage"]] & ancestors[peer["lineage"]]:
+        return True
     base = run.get("base_model")
-    same_base = base is not None and base == peer.get("base_model")
-    return run["model"] == peer["model"] or bool(related) or same_base or same_weights(run, peer)
+    if base is not None and base == peer.get("base_model"):
+        return True
+    return same_weights(run, peer)
 
 
 def enough_apart(runs: list[Json], wanted: int, ancestors: dict[str, set[str]]) -> bool:
@@ -723,8 +803,11 @@ def enough_apart(runs: list[Json], wanted: int, ancestors: dict[str, set[str]]) 
     """
     conflicts = []
     for place, run in enumerate(runs):
-        others = [at for at, peer in enumerate(runs) if count_as_one(run, peer, ancestors)]
-        conflicts.append({place, *others})
+        conflicting = {place}
+        for at, peer in enumerate(runs):
+            if count_as_one(run, peer, ancestors):
+                conflicting.add(at)
+        conflicts.append(conflicting)
     least: list[int] = []
     for place in sorted(range(len(runs)), key=lambda place: len(conflicts[place])):
         if not any(conflicts[other] <= conflicts[place] for other in least):
@@ -750,8 +833,8 @@ def check_log(lines: list[Json], note: Note, statement: Json, hashed: str) -> di
     name = statement["evaluator"]["name"]
     public = unhex(statement["evaluator"]["report_pub"], 32, "a key")
     own = [line for line in note.signatures if line.name == name]
-    good = own and all(signed_note(note, line, public) for line in own)
-    need(good, "log_head_unsigned", name=name)
+    all_good = own and all(signed_note(note, line, public) for line in own)
+    need(all_good, "log_head_unsigned", name=name)
     previous = GENESIS
     log = {}
     for place, line in enumerate(lines):
@@ -760,10 +843,16 @@ def check_log(lines: list[Json], note: Note, statement: Json, hashed: str) -> di
         previous = leaf_hash(canonical(line)).hex()
         log[previous] = line
     root = tree_root(bytes.fromhex(line_hash) for line_hash in log)
-    need(note.head == Head(f"holdfast/log/{name}", len(log), root, []), "log_head_differs")
-    opening = {"kind": "opening", "set": statement["set"], "root": statement["root"]}
-    opening["statement"] = hashed
-    need(opening.items() <= log.get(previous, {}).items(), "opening_missing")
+    expected = Head(f"holdfast/log/{name}", len(log), root, [])
+    need(note.head == expected, "log_head_differs")
+    opening = {
+        "kind": "opening",
+        "set": statement["set"],
+        "root": statement["root"],
+        "statement": hashed,
+    }
+    last = log.get(previous, {})
+    need(opening.items() <= last.items(), "opening_missing")
     return log
 
 
@@ -793,9 +882,10 @@ def last_closings(log: dict[str, Json], evidence: Json, facts: dict[str, Json]) 
     subject = (evidence["set"], evidence["root"])
     closings = {}
     for line_hash, line in log.items():
-        of_set = line["kind"] == "closing" and (line["set"], line["root"]) == subject
-        if of_set and line["run"] in facts:
-            run = line["run"]
+        if line["kind"] != "closing" or (line["set"], line["root"]) != subject:
+            continue
+        run = line["run"]
+        if run in facts:
             need(line_hash in facts[run]["closings"], "closing_missing", run=run)
             closings[run] = line
     return closings
@@ -812,12 +902,14 @@ def check_completions(rows: list[Json], closing: Json, run: str) -> dict[int, in
         text = json.loads(row["text"])
         exact = len(row) == 4 and json.dumps(text) == row["text"]
         need(exact, "answer_not_canonical", run=run)
-        salted = unhex(row["salt"], 32, "a salt") + text.encode("utf-8", "surrogatepass")
-        answer = sha256(salted).hexdigest()
+        salt = unhex(row["salt"], 32, "a salt")
+        encoded = text.encode("utf-8", "surrogatepass")
+        answer = sha256(salt + encoded).hexdigest()
         leaf = canonical([row["index"], answer, row["outcome"]])
         leaves.append(leaf_hash(b"holdfast/outcome/v1\n" + leaf))
         outcomes[row["index"]] = row["outcome"]
-    need([row["index"] for row in rows] == sorted(outcomes), "answers_out_of_order", run=run)
+    indices = [row["index"] for row in rows]
+    need(indices == sorted(outcomes), "answers_out_of_order", run=run)
     need(tree_root(leaves) == closing["outcomes"], "answers_differ", run=run)
     not_counted = list(outcomes.values()).count(NOT_COUNTED)
     counts = {"count": len(rows), "not_counted": not_counted}
@@ -838,9 +930,10 @@ def check_score(fact: Json, counting: list[int]) -> None:
 
     Where fewer items are here than the evidence counts, another evaluator asked the rest.
     """
-    partial = len(counting) < fact["n"]
+    if len(counting) < fact["n"]:
+        return
     same = len(counting) == fact["n"] and counting.count(RIGHT) == fact["right"]
-    need(partial or same, "score_differs", run=fact["run"])
+    need(same, "score_differs", run=fact["run"])
 
 
 # --- The command
@@ -854,9 +947,12 @@ def verify(folder: Path, root: str | None = None, published: bytes | None = None
     raw = check_contents(folder)
     json_names = [name for name in raw if name.endswith((".json", ".jsonl"))]
     files = {name: parse(name, raw[name]) for name in json_names}
-    manifest, evidence, seed = files["manifest.json"], files["evidence.json"], files["seed.json"]
+    manifest = files["manifest.json"]
+    evidence = files["evidence.json"]
+    seed = files["seed.json"]
     release = files["statement.json"]
-    need(set(release) == {"statement", "votes"} and set(seed) == {"seed"}, "fields_differ")
+    need(set(release) == {"statement", "votes"}, "fields_differ")
+    need(set(seed) == {"seed"}, "fields_differ")
     statement = release["statement"]
     check_contents_signature(raw, statement)
     need(root in (None, manifest["root"]), "root_not_given")
@@ -870,12 +966,14 @@ def verify(folder: Path, root: str | None = None, published: bytes | None = None
     log_head = read_note(raw["log.head.txt"], "log.head.txt")
     log = check_log(files["log.jsonl"], log_head, statement, statement_hash)
     check_runs(files, log, evidence, gone)
-    named = {line_hash for run in evidence["runs"] for line_hash in run["closings"]}
-    total = sum(len(run["closings"]) for run in evidence["runs"])
-    here = (
-        f"{len(named & set(log))} of the {total} closings that its evidence names are in this log"
+    named: list[str] = []
+    for run in evidence["runs"]:
+        named += run["closings"]
+    here = len(set(named) & set(log))
+    return (
+        f"{manifest['n']} items of {manifest['name']}, root {manifest['root']};"
+        f" {here} of the {len(named)} closings that its evidence names are in this log"
     )
-    return f"{manifest['n']} items of {manifest['name']}, root {manifest['root']}; {here}"
 
 
 def main(arguments: list[str] | None = None) -> int:
