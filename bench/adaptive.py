@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import binom
 
 from bench import recorded
-from bench.worlds import Floats, Sample, World, draw
+from bench.worlds import Sample, World, draw
 from leaderboard.evidence.statistics import adaptive
 from leaderboard.evidence.statistics.adaptive import SHARES
 from leaderboard.evidence.vocabulary import LEVELS as LEVELS_IN_FORCE
@@ -45,9 +45,9 @@ WORLDS: tuple[Halves | World, ...] = (
     Halves("real, equal halves, +5 pp", memorised=0.05),
     Halves("real, private 6.5 pp harder, clean", harder=0.065),
     Halves("real, private 6.5 pp harder, +5 pp", harder=0.065, memorised=0.05),
-    World("simulated, clean", harder=0.3),
-    World("simulated, 5.2 pp", harder=0.3, overfit=0.35),
-    World("simulated, 8 pp", harder=0.3, overfit=0.54),
+    World("simulated, clean", harder=0.3, private_n=1250),
+    World("simulated, 5.2 pp", harder=0.3, private_n=1250, overfit=0.35),
+    World("simulated, 8 pp", harder=0.3, private_n=1250, overfit=0.54),
 )
 SURELY = 0.001
 """Chance of so many false findings, at their level, below which the bench fails."""
@@ -101,19 +101,21 @@ def measure(world: Halves | World, sims: int, seed: int, data: Path) -> list[Fin
     if isinstance(world, World):
         return [judge(draw(world, rng)) for _ in range(sims)]
     outcomes = recorded.outcomes(data)
-    return [judge(_dealt(world, outcomes, rng)) for _ in range(sims)]
-
-
-def _dealt(world: Halves, outcomes: Floats, rng: np.random.Generator) -> Sample:
-    return recorded.draw(outcomes, rng, harder=world.harder, memorised=world.memorised)
+    findings = []
+    for _ in range(sims):
+        sample = recorded.draw(outcomes, rng, harder=world.harder, memorised=world.memorised)
+        findings.append(judge(sample))
+    return findings
 
 
 def row(findings: list[Finding], place: int) -> str:
     """Return the figures of one level as a line."""
-    full = float(np.mean([finding.full[place] for finding in findings]))
-    found = float(np.mean([finding.adaptive[place] for finding in findings]))
+    by_full = np.array([finding.full[place] for finding in findings])
+    by_adaptive = np.array([finding.adaptive[place] for finding in findings])
+    full = float(by_full.mean())
+    found = float(by_adaptive.mean())
+    same = float((by_full == by_adaptive).mean())
     shown = float(np.mean([finding.shown[place] for finding in findings]))
-    same = float(np.mean([f.full[place] == f.adaptive[place] for f in findings]))
     error = 2 * sqrt(found * (1 - found) / len(findings))
     name = f"{(*LEVELS, *PLAN)[place]:>6}"
     name += " as run" if place >= len(LEVELS) else "       "

@@ -31,7 +31,9 @@ from pathlib import Path
 from bench.peers.setting import CONCURRENCY, DATA, N, commands
 from tests.evaluator.endpoints import Steady, steady_endpoints
 
-LIMIT, REFUSED, WAIT = 1.7, 0.2, 1.0
+LIMIT = 1.7
+REFUSED = 0.2
+WAIT = 1.0
 HANG = "300"
 """The number of the request that is never answered."""
 
@@ -46,7 +48,10 @@ def floor(latency: float, ways: int = 101) -> float:
 def _least(latency: float, chance: random.Random) -> float:
     """One way: a place is free again at once where a question is refused, and what was refused goes
     first."""
-    places, waiting, fresh, end = [0.0] * CONCURRENCY, list[float](), N, 0.0
+    places = [0.0] * CONCURRENCY
+    waiting: list[float] = []
+    fresh = N
+    end = 0.0
     while fresh or waiting:
         now = heapq.heappop(places)
         if waiting and (waiting[0] <= now or not fresh):
@@ -75,7 +80,8 @@ def indices(folder: Path) -> list[int]:
     """Return the index of each outcome on disk, a torn last line left out."""
     path = folder / "out" / "outcomes.jsonl"
     data = path.read_bytes() if path.exists() else b""
-    return [json.loads(line)["index"] for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    whole = data[: data.rfind(b"\n") + 1]
+    return [json.loads(line)["index"] for line in whole.splitlines()]
 
 
 def run(latency: float, timeout: float, *, killed: bool) -> bool:

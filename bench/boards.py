@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from uuid import UUID
 
 from evaluator.contract import OutcomeCounts
@@ -20,9 +19,13 @@ from leaderboard.evidence.vocabulary import LEVELS as IN_FORCE
 from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Model, Run, Submission
 
-PUBLIC, PRIVATE = 1319, 1205
-FAMILIES, ORGANISATIONS = 400, 150
+PUBLIC = 1319
+PRIVATE = 1205
+FAMILIES = 400
+ORGANISATIONS = 150
 WAITING = 30
+BATCH = 5000
+"""Models written by one statement."""
 SIZES = (0.5, 1.5, 3, 7, 8, 13, 14, 32, 70, None)
 LEVELS: Sequence[Evidence] = (
     (Evidence.NO_EVIDENCE,) * 70
@@ -51,10 +54,8 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
         protocol="gsm8k-8shot",
         grader="numeric-1",
     )
-    pooled = families(
-        [_entry(number, _source(seed, number)) for number in range(min(models, 2000))],
-        compared=False,
-    )
+    first = [_entry(number, _source(seed, number)) for number in range(min(models, 2000))]
+    pooled = families(first, compared=False)
     _write_runs(pair, [row.model for row in rows])
     Snapshot.objects.write(
         rows,
@@ -72,9 +73,12 @@ KINDS = ("base", "chat", "instruct", "math")
 
 
 def _entry(number: int, rng: random.Random) -> Entry:
-    skill, gap = rng.betavariate(4, 3), rng.gauss(0.01, 0.02)
-    public, private = (min(max(share, 0.0), 1.0) for share in (skill + gap, skill))
-    family, size = f"Family {number % FAMILIES}", rng.choice(SIZES)
+    skill = rng.betavariate(4, 3)
+    gap = rng.gauss(0.01, 0.02)
+    public = min(max(skill + gap, 0.0), 1.0)
+    private = min(max(skill, 0.0), 1.0)
+    family = f"Family {number % FAMILIES}"
+    size = rng.choice(SIZES)
     weights = rng.random() < 0.7
     return Entry(
         model=f"model-{number:06d}-{size or 'x'}b-{rng.choice(KINDS)}",
@@ -97,32 +101,38 @@ def _entry(number: int, rng: random.Random) -> Entry:
 
 def _judged(level: Evidence, p: float) -> Judged:
     return Judged(
-        evidence=level, basis="twins", p=p, visible=0.04,
-        visible_overfit=0.05, adjusted=None, cut=False, fewest=None, levels=IN_FORCE,
-        closed="2026-01-31", method=EVIDENCE_METHOD,
-    )  # fmt: skip
+        evidence=level,
+        basis="twins",
+        p=p,
+        visible=0.04,
+        visible_overfit=0.05,
+        adjusted=None,
+        cut=False,
+        fewest=None,
+        levels=IN_FORCE,
+        closed="2026-01-31",
+        method=EVIDENCE_METHOD,
+    )
 
 
 def _likelihoods(mean: float) -> Likelihoods:
-    public, private = (
-        Likely(per_character=at, standard_error=0.01, n=1200) for at in (mean, mean - 0.01)
+    return Likelihoods(
+        definition="characters-1",
+        public=Likely(per_character=mean, standard_error=0.01, n=1200),
+        private=Likely(per_character=mean - 0.01, standard_error=0.01, n=1200),
     )
-    return Likelihoods(definition="characters-1", public=public, private=private)
 
 
-def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
+def _write_runs(pair: SetPair, ranked: Sequence[str]) -> None:
     """Write what the site itself would hold: a run for each model, of which some are waiting."""
-    owner, user = (
-        Organisation.objects.create(name="Laboratory"),
-        User.objects.create(username="submitter"),
-    )
-    for first in range(0, len(names) + WAITING, 5000):
-        batch = list(
-            islice(
-                [*names, *(f"waiting-{number}" for number in range(WAITING))], first, first + 5000
-            )
+    owner = Organisation.objects.create(name="Laboratory")
+    user = User.objects.create(username="submitter")
+    waiting = [f"waiting-{number}" for number in range(WAITING)]
+    names = [*ranked, *waiting]
+    for first in range(0, len(names), BATCH):
+        models = Model.objects.bulk_create(
+            Model(name=name, organisation=owner) for name in names[first : first + BATCH]
         )
-        models = Model.objects.bulk_create(Model(name=name, organisation=owner) for name in batch)
         submissions = Submission.objects.bulk_create(
             Submission(
                 model=model,
@@ -135,18 +145,18 @@ def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
             )
             for model in models
         )
-        Run.objects.bulk_create(
-            _run(one, waits=one.model.name.startswith("waiting-")) for one in submissions
-        )
-
-
-def _run(submission: Submission, *, waits: bool) -> Run:
-    return Run(
-        submission=submission,
-        pool="default",
-        state="queued" if waits else "ranked",
-        queued_at=START,
-        deadline=START + timedelta(days=3650),
-        total=PUBLIC + PRIVATE,
-        ended_at=None if waits else START,
-    )
+        runs = []
+        for submission in submissions:
+            waits = submission.model.name in waiting
+            run = Run(
+                submission=submission,
+                organisation=submission.model.organisation,
+                pool="default",
+                state="queued" if waits else "ranked",
+                queued_at=START,
+                deadline=START + timedelta(days=3650),
+                total=PUBLIC + PRIVATE,
+                ended_at=None if waits else START,
+            )
+            runs.append(run)
+        Run.objects.bulk_create(runs)

@@ -270,9 +270,8 @@ def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
             remarks += _compared(line, size, power)
         if name == "ConStat":
             remarks += _remarks_on(size, power, *found["B"])
-        yield f"{line.name if name == 'raw' else '':32}{name:9}{cells[0]:21}{cells[1]:21}" + (
-            "; ".join(remarks)
-        )
+        world = line.name if name == "raw" else ""
+        yield f"{world:32}{name:9}{cells[0]:21}{cells[1]:21}{'; '.join(remarks)}"
 
 
 def _compared(line: Line | RealLine, size: Shares, power: Shares) -> list[str]:

@@ -2,7 +2,7 @@
 
 A simulated clock drives the site's own order of runs (``fair_share``). Organisations submit by
 Zipf's law and in bursts, lengths have a heavy tail and are estimated with an error, evaluators fail
-and come back. Printed, beside first come first served and greedy best fit:
+and come back. Printed, next to first come first served and greedy best fit:
 
 - *utilisation*: the GPUs that runs need over the most that any assignment of the unfinished runs to
   the evaluators in service could need at each moment. Goal: 95%.
@@ -95,7 +95,9 @@ class Plain:
         return min(able, key=self._key, default=None)
 
     def _key(self, run: Waiting) -> tuple[float, float]:
-        memory = (run.needs.model.weights if run.needs.model else 0) if self._largest else 0
+        memory = 0
+        if self._largest and run.needs.model:
+            memory = run.needs.model.weights
         return (-memory, run.queued_at)
 
 

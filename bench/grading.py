@@ -65,6 +65,13 @@ class Disagreement:
     verdict: str
     reason: str
 
+    def __str__(self) -> str:
+        label = "right" if self.label else "wrong"
+        return (
+            f"{self.verdict or 'UNREAD':9}  {self.system} {self.item}: gold {self.gold},"
+            f" we read {self.extracted}, label {label}; {self.reason or self.sha256}"
+        )
+
 
 def answers(outputs: Path) -> dict[str, list[Answer]]:
     """All recorded answers to GSM8K below ``outputs``, by system."""
@@ -72,17 +79,24 @@ def answers(outputs: Path) -> dict[str, list[Answer]]:
     for path in sorted((outputs / "rho1").glob("*__gsm8k.jsonl.gz")):
         system = path.name.partition("__")[0]
         found[system] = [
-            Answer(system, r["idx"], r["response"], str(r["gold"]), r["correct"])
-            for r in _rows(path)
+            Answer(
+                system=system,
+                item=row["idx"],
+                response=row["response"],
+                gold=str(row["gold"]),
+                label=row["correct"],
+            )
+            for row in _rows(path)
         ]
     for path in sorted((outputs / "openai").glob("*.jsonl.gz")):
         for item, row in enumerate(_rows(path)):
             gold = row["ground_truth"].rpartition("A: ")[2]
-            for name in (name for name, value in row.items() if isinstance(value, dict)):
-                answer = Answer(
-                    f"openai-{name}", item, row[name]["solution"], gold, row[name]["is_correct"]
-                )
-                found.setdefault(answer.system, []).append(answer)
+            for name, value in row.items():
+                if not isinstance(value, dict):
+                    continue
+                system = f"openai-{name}"
+                answer = Answer(system, item, value["solution"], gold, value["is_correct"])
+                found.setdefault(system, []).append(answer)
     return found
 
 
@@ -95,10 +109,10 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def adjudicated() -> dict[tuple[str, int, str], tuple[str, str]]:
     """Class and reason of each disagreement that a person has read."""
     with TABLE.open(newline="", encoding="utf-8") as file:
-        rows = {
-            (r["system"], int(r["item"]), r["sha256"]): (r["class"], r["reason"])
-            for r in csv.DictReader(file, strict=True)
-        }
+        rows = {}
+        for row in csv.DictReader(file, strict=True):
+            key = (row["system"], int(row["item"]), row["sha256"])
+            rows[key] = (row["class"], row["reason"])
     for verdict, reason in rows.values():
         assert verdict in CLASSES and reason, TABLE  # noqa: S101
     return rows
@@ -116,10 +130,21 @@ def disagreements(recorded: Sequence[Answer]) -> list[Disagreement]:
     found = []
     for answer in recorded:
         right, extracted = is_right(HEADLINE, answer)
-        if right is not answer.label:
-            verdict, reason = table.get(answer.key, ("", ""))
-            about = (*answer.key, answer.gold, extracted, answer.label, verdict, reason)
-            found.append(Disagreement(*about))
+        if right is answer.label:
+            continue
+        system, item, sha256 = answer.key
+        verdict, reason = table.get(answer.key, ("", ""))
+        disagreement = Disagreement(
+            system=system,
+            item=item,
+            sha256=sha256,
+            gold=answer.gold,
+            extracted=extracted,
+            label=answer.label,
+            verdict=verdict,
+            reason=reason,
+        )
+        found.append(disagreement)
     return found
 
 
@@ -134,11 +159,10 @@ def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
         begin = time.perf_counter()
         rights = [is_right(grader, answer)[0] for answer in recorded]
         seconds = time.perf_counter() - begin
+        agrees = [right is answer.label for right, answer in zip(rights, recorded, strict=True)]
         record[grader] = {
             "right": sum(rights),
-            "agrees": sum(
-                right is answer.label for right, answer in zip(rights, recorded, strict=True)
-            ),
+            "agrees": sum(agrees),
             "answers_per_second": round(len(recorded) / seconds),
         }
     classes = Counter(found.verdict or "unread" for found in disagreements(recorded))
@@ -163,31 +187,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = [one for given in recorded.values() for one in disagreements(given)]
     _print_table(records)
     for one in found:
-        print(_disagreement_line(one))
+        print(one)
     if args.json:
         classes = Counter(one.verdict or "unread" for one in found)
         print(json.dumps({"systems": records, "classes": dict(classes)}))
     return int(any(one.verdict in ("ours", "") for one in found))
 
 
-def _disagreement_line(found: Disagreement) -> str:
-    label = "right" if found.label else "wrong"
-    return (
-        f"{found.verdict or 'UNREAD':9}  {found.system} {found.item}: gold {found.gold},"
-        f" we read {found.extracted}, label {label}; {found.reason or found.sha256}"
-    )
-
-
 def _print_table(records: Sequence[dict[str, Any]]) -> None:
     """One line for each system: n, and of each grader how often it agrees with the label and how
     fast it is."""
-    columns = "".join(f"{grader:>30}" for grader in grading.alternatives(grading.HEADLINE))
+    graders = grading.alternatives(grading.HEADLINE)
+    columns = "".join(f"{grader:>30}" for grader in graders)
     print(f"{'system':30}{'n':>6}{columns}   theirs/ours/ambiguous/unread")
     for record in records:
-        cells = "".join(
-            f"{c['agrees']:>10} {c['agrees'] / record['n']:6.1%} {c['answers_per_second']:>7}/s  "
-            for c in (record[grader] for grader in grading.alternatives(grading.HEADLINE))
-        )
+        cells = ""
+        for grader in graders:
+            agrees = record[grader]["agrees"]
+            speed = record[grader]["answers_per_second"]
+            cells += f"{agrees:>10} {agrees / record['n']:6.1%} {speed:>7}/s  "
         classes = "/".join(str(count) for count in record["disagreements"].values())
         print(f"{record['system']:30}{record['n']:>6}{cells}   {classes}")
 

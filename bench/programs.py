@@ -194,13 +194,21 @@ def _compare_with_labels(
         rates = [pass_at_k(len(one), sum(one), k) for one in outcomes]
         value = round(100 * sum(rates) / len(rates), 2)
         check.figure(f"pass@{k}", value, FIGURES[f"pass@{k}"])
-    chosen = [_chosen(row["codet_score"], one) for row, one in zip(rows, outcomes, strict=True)]
-    check.figure("selection", round(100 * sum(chosen) / len(chosen), 2), FIGURES["selection"])
+    chances = []
+    for row, one in zip(rows, outcomes, strict=True):
+        # Programs with the best score are drawn by lot.
+        scores = row["codet_score"]
+        best = max(scores)
+        tied = [right for score, right in zip(scores, one, strict=True) if score == best]
+        chances.append(sum(tied) / len(tied))
+    selection = round(100 * sum(chances) / len(chances), 2)
+    check.figure("selection", selection, FIGURES["selection"])
 
 
 def cut(sample: str) -> str:
     """Return a sample up to where CodeT cuts it off."""
-    return sample[: min((at for stop in _STOPS if (at := sample.find(stop)) >= 0), default=None)]
+    places = [sample.find(stop) for stop in _STOPS]
+    return sample[: min((place for place in places if place >= 0), default=None)]
 
 
 PARTS = {"humaneval": humaneval, "mbpp": mbpp, "tinygsm": tinygsm, "pot": pot, "codet": codet}
@@ -251,14 +259,10 @@ def _humaneval_job(problem: dict[str, Any], source: str) -> UnitTested:
 def _entry(source: str, tests: str) -> str:
     """Return the program's function that the tests call: it may be named as one of Python's."""
     called = {node.id for node in ast.walk(_parsed(tests)) if isinstance(node, ast.Name)}
-    defined = [node.name for node in _parsed(source).body if isinstance(node, ast.FunctionDef)]
-    return next((name for name in defined if name in called), "")
-
-
-def _chosen(scores: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Return how likely the best-scored program is right, ties drawn by lot."""
-    tied = [right for score, right in zip(scores, outcomes, strict=True) if score == max(scores)]
-    return sum(tied) / len(tied)
+    for node in _parsed(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name in called:
+            return node.name
+    return ""
 
 
 def _is_close(value: object, gold: float) -> bool:
@@ -269,7 +273,8 @@ def _is_equal_rounded(value: object, gold: float) -> bool:
     """Return the Program-of-Thoughts paper's verdict: equal at the fewer decimals of the two."""
     if not isinstance(value, int | float):
         return False
-    digits = min(len(str(float(one)).partition(".")[2]) for one in (value, gold))
+    decimals = [str(float(number)).partition(".")[2] for number in (value, gold)]
+    digits = min(map(len, decimals))
     return round(value, digits) == round(gold, digits)
 
 

@@ -66,14 +66,14 @@ def known_contamination(data: Path, *, blind: bool) -> Known:
     """Judge the 65 models against the 47 that are not contaminated, or against all (``blind``)."""
     rows = _read(data, KNOWN)
     bad = [row["contaminated_by_design"] == "1" for row in rows]
-    clean = [place for place, is_bad in enumerate(bad) if not is_bad]
-    found = _judged([row["model"] for row in rows], _sides(rows), () if blind else clean)
+    clean = [place for place, contaminated in enumerate(bad) if not contaminated]
+    models = [row["model"] for row in rows]
+    found = _judged(models, _sides(rows), () if blind else clean)
     p = np.array(found.p)
-    counts = [
-        tuple(int((p[np.array(bad) == group] <= level).sum()) for level in LEVELS)
-        for group in (True, False)
-    ]
-    return Known(*counts)
+    is_bad = np.array(bad)
+    contaminated = tuple(int((p[is_bad] <= level).sum()) for level in LEVELS)
+    others = tuple(int((p[~is_bad] <= level).sum()) for level in LEVELS)
+    return Known(contaminated, others)
 
 
 def live_code_bench(data: Path) -> Judgement:
@@ -111,7 +111,8 @@ def _sides(rows: Sequence[dict[str, str]]) -> list[Sides]:
 
 def _judged(models: Sequence[str], sides: Sequence[Sides], known: Sequence[int] = ()) -> Judgement:
     """Judge each model as one of its own lineage."""
-    return _with_p(models, peers(sides, [str(place) for place in range(len(sides))], known))
+    lineages = [str(place) for place in range(len(sides))]
+    return _with_p(models, peers(sides, lineages, known))
 
 
 def _with_p(models: Sequence[str], compared: Peers) -> Judgement:

@@ -18,21 +18,28 @@ from leaderboard.evidence.statistics import Sides
 
 BOARD_LIMIT = 10.0
 PUBLIC_SHARE = 0.52
-REFERENCES, FAMILIES, DRAWS = 20, 400, 800
+REFERENCES = 20
+FAMILIES = 400
+DRAWS = 800
 
 
 def outcomes(models: int, items: int, seed: int) -> Floats:
     """Models by items of 0 and 1, from a one-parameter world."""
     rng = np.random.default_rng(seed)
-    skill, difficulty = rng.normal(0.5, 1, (models, 1)), rng.normal(0, 1.4, items)
-    return (rng.random((models, items)) < 1 / (1 + np.exp(difficulty - skill))).astype(float)
+    skill = rng.normal(0.5, 1, (models, 1))
+    difficulty = rng.normal(0, 1.4, items)
+    chance = 1 / (1 + np.exp(difficulty - skill))
+    right = rng.random((models, items)) < chance
+    return right.astype(float)
 
 
 def sides(matrix: Floats, public: int) -> list[Sides]:
     """The counts of each model, the first ``public`` items being the public set."""
-    left, right = matrix[:, :public].sum(axis=1), matrix[:, public:].sum(axis=1)
+    on_public = matrix[:, :public].sum(axis=1)
+    on_private = matrix[:, public:].sum(axis=1)
     n = matrix.shape[1] - public
-    return [Sides(int(a), public, int(b), n) for a, b in zip(left, right, strict=True)]
+    counts = zip(on_public, on_private, strict=True)
+    return [Sides(int(first), public, int(second), n) for first, second in counts]
 
 
 def associated(counts: list[Sides]) -> None:

@@ -124,7 +124,7 @@ def attempt(
     )
     sent: list[dict[str, Any]] = []
     context, spool = open_context(
-        config, sent.append, leases=GrantedLeases(), stopping=lambda: False
+        config, sent.extend, leases=GrantedLeases(), stopping=lambda: False
     )
     spool.start()
     watched = Watched(context.vault, ready)

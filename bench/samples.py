@@ -77,9 +77,13 @@ def raw(public: Floats, private: Floats) -> Visible:
 
     With one sample: the mean of the four errors.
     """
-    one = [_raw_error(public[:, [sample]], private[:, [sample]]) ** 2 for sample in range(SAMPLES)]
-    errors = (float(np.sqrt(np.mean(one))), _raw_error(public, private))
-    return Visible(*(visible(error, LEVELS.watch) for error in errors))
+    squares = []
+    for sample in range(SAMPLES):
+        error = _raw_error(public[:, [sample]], private[:, [sample]])
+        squares.append(error**2)
+    one = float(np.sqrt(np.mean(squares)))
+    four = _raw_error(public, private)
+    return Visible(visible(one, LEVELS.watch), visible(four, LEVELS.watch))
 
 
 def _raw_error(public: Floats, private: Floats) -> float:
@@ -90,7 +94,8 @@ def _raw_error(public: Floats, private: Floats) -> float:
 def adjusted(panel: statistics.ItemPanel, public: Floats, private: Floats) -> Visible:
     """Return the visible adjusted gap against a panel, as :func:`raw`."""
     one = [_visible(panel, public[:, sample], private[:, sample]) for sample in range(SAMPLES)]
-    return Visible(float(np.mean(one)), _visible(panel, public.mean(axis=1), private.mean(axis=1)))
+    four = _visible(panel, public.mean(axis=1), private.mean(axis=1))
+    return Visible(float(np.mean(one)), four)
 
 
 def _visible(panel: statistics.ItemPanel, public: Floats, private: Floats) -> float:
@@ -100,15 +105,13 @@ def _visible(panel: statistics.ItemPanel, public: Floats, private: Floats) -> fl
 
 def panel_without(name: str) -> statistics.ItemPanel:
     """Return the panel of the zoo's honest models of other families."""
+    own_family = family(name)
     models = [
-        model
-        for model in load().models
-        if model.kind is Kind.HONEST and model.family != family(name)
+        model for model in load().models if model.kind is Kind.HONEST and model.family != own_family
     ]
-    sides = [
-        np.array([getattr(model, side).marks for model in models]) for side in ("public", "private")
-    ]
-    return statistics.item_panel(sides[0], sides[1], [model.family for model in models])
+    public = np.array([model.public.marks for model in models])
+    private = np.array([model.private.marks for model in models])
+    return statistics.item_panel(public, private, [model.family for model in models])
 
 
 def asked(checkpoint: Path, name: str, work: Path) -> Floats:

@@ -37,7 +37,8 @@ def sources() -> list[str]:
     if not data:
         return [_SMALL]
     [path] = (Path(data) / "outputs/tinygsm_eval").glob("*.jsonl.gz")
-    rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    lines = gzip.decompress(path.read_bytes()).splitlines()
+    rows = [json.loads(line) for line in lines]
     return [row["extracted_code"] for row in rows if row["status"] == "CORRECT"]
 
 
@@ -56,7 +57,8 @@ def in_sandbox(jobs: Iterable[Job], count: int, workers: int) -> float:
     with Sandbox(_LIMITS, workers=workers) as sandbox:
         for number, _ in enumerate(sandbox.run(itertools.islice(jobs, count)), start=1):
             if number in (count // 10, count):
-                print(f"  memory after {number}: {_memory() / 1e6:.1f} MB in all its processes")
+                memory = sum(map(_memory_of, _family(os.getpid())))
+                print(f"  memory after {number}: {memory / 1e6:.1f} MB in all its processes")
         return _computing() - before
 
 
@@ -65,7 +67,8 @@ def in_processes(programs: Sequence[str], count: int, *, jailed: bool) -> float:
 
     They are seconds of computing, but wall time with jails: bubblewrap does not count its child's.
     """
-    before, begin = _computing(), time.perf_counter()
+    before = _computing()
+    begin = time.perf_counter()
     for source in itertools.islice(itertools.cycle(programs), count):
         command = [sys.executable, "-I", "-S", "-c", source]
         if jailed:
@@ -93,7 +96,9 @@ def main() -> int:
     parser.add_argument("--inspect", metavar="PYTHON", help="one that has bench/peers/inspect.txt")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    programs, others, workers = sources(), args.others, args.workers
+    programs = sources()
+    others = args.others
+    workers = args.workers
     jobs = map(Program, itertools.cycle(programs))
     tests = itertools.repeat(_TESTED)
     own = measured("sandbox", args.programs, lambda: in_sandbox(jobs, args.programs, workers))
@@ -123,11 +128,6 @@ def _computing() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _memory() -> int:
-    """Return the bytes of this process and its descendants, shared pages counted once."""
-    return sum(map(_share, _family(os.getpid())))
-
-
 def _family(parent: int) -> Iterator[int]:
     """Return a process and its descendants; programs end while they are listed."""
     yield parent
@@ -139,12 +139,14 @@ def _family(parent: int) -> Iterator[int]:
         yield from _family(int(child))
 
 
-def _share(process: int) -> int:
+def _memory_of(process: int) -> int:
+    """Return the bytes of a process, its share of the pages that it shares."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("Pss:")]
+    return sum(kilobytes) * 1024
 
 
 if __name__ == "__main__":

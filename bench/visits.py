@@ -64,13 +64,9 @@ def drive(
                 return
             start = perf_counter()
             answer = _exchange(port, request)
-            found.append(
-                (
-                    perf_counter() - start,
-                    int(answer[9:12]),
-                    len(answer) - answer.index(b"\r\n\r\n") - 4,
-                )
-            )
+            took = perf_counter() - start
+            head, _, body = answer.partition(b"\r\n\r\n")
+            found.append((took, int(head[9:12]), len(body)))
 
     threads = [Thread(target=visitor) for _ in range(VISITORS)]
     for thread in threads:
@@ -78,8 +74,10 @@ def drive(
     for thread in threads:
         thread.join()
     took = perf_counter() - begin
-    times, sizes = sorted(one[0] for one in found), sorted(one[2] for one in found)
-    middle, last = len(times) // 2, min(len(times) - 1, int(0.99 * len(times)))
+    times = sorted(one[0] for one in found)
+    sizes = sorted(one[2] for one in found)
+    middle = len(times) // 2
+    last = min(len(times) - 1, int(0.99 * len(times)))
     return Visits(
         frozenset(one[1] for one in found),
         len(found),
@@ -91,14 +89,11 @@ def drive(
 
 
 def _request(path: str, tag: str) -> bytes:
-    lines = (
-        f"GET {path} HTTP/1.1",
-        "Host: localhost",
-        "Accept-Encoding: gzip",
-        *([f"If-None-Match: {tag}"] if tag else []),
-        "Connection: close",
-    )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Accept-Encoding: gzip"]
+    if tag:
+        lines.append(f"If-None-Match: {tag}")
+    lines += ["Connection: close", ""]
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def _exchange(port: int, request: bytes) -> bytes:

@@ -22,7 +22,8 @@ from pathlib import Path
 from bench.visits import Visits, ask, drive
 from demo.services import EmbeddedPostgres, start, stop, wait_until
 
-FIRST_RATE, FIRST_LATE = 100.0, 0.250
+FIRST_RATE = 100.0
+FIRST_LATE = 0.250
 AGAIN_RATE = 600.0
 HEAVY = 60_000
 """Limits for 10,000 models: requests a second, seconds (p99), bytes of a first view compressed."""
@@ -40,7 +41,11 @@ SORTS = (
 def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
     """Return the kinds of queries by name: each gives the query of one page, another one each time
     as far as there are more."""
-    sorts = {f"sort={name}": _paged(f"sort={name}", min(pages, 40)) for name in SORTS}
+
+    def paged(query: str) -> Callable[[random.Random], str]:
+        return lambda rng: f"{query}&page={rng.randint(1, min(pages, 40))}"
+
+    sorts = {f"sort={name}": paged(f"sort={name}") for name in SORTS}
     return {
         "any page": lambda rng: f"page={rng.randint(1, pages)}&sort={rng.choice(SORTS)}",
         "deep page": lambda rng: f"page={rng.randint(max(1, pages * 9 // 10), pages)}",
@@ -56,10 +61,6 @@ def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
             f"&page={rng.randint(1, 9)}"
         ),
     }
-
-
-def _paged(query: str, pages: int) -> Callable[[random.Random], str]:
-    return lambda rng: f"{query}&page={rng.randint(1, pages)}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,7 +85,8 @@ def one(models: int, seconds: float, seed: int) -> int:
 
 def _measured(models: int, seconds: float, seed: int) -> int:
     cores = sorted(os.sched_getaffinity(0))
-    site_core, other = {cores[0]}, {cores[-1]}
+    site_core = {cores[0]}
+    other = {cores[-1]}
     os.sched_setaffinity(0, other)
     with tempfile.TemporaryDirectory(prefix="holdfast-web-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", throwaway=True)
@@ -104,29 +106,17 @@ def _measured(models: int, seconds: float, seed: int) -> int:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
             os.sched_setaffinity(0, site_core)
-            gunicorn = [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "leaderboard.wsgi",
-                "--bind",
-                f"127.0.0.1:{port}",
-                "--threads",
-                "4",
-            ]
-            site = start(
-                [*gunicorn, "--no-control-socket"],
-                env=os.environ,
-                log=Path(folder) / "site",
-                folder=ROOT,
-            )
+            command = [sys.executable, "-m", "gunicorn", "leaderboard.wsgi"]
+            command += ["--bind", f"127.0.0.1:{port}", "--threads", "4", "--no-control-socket"]
+            site = start(command, env=os.environ, log=Path(folder) / "site", folder=ROOT)
             os.sched_setaffinity(0, other)
             wait_until(lambda: _answers(port), seconds=60, what="the site", process=site)
             try:
                 (database,) = (Path(folder) / "postgres").rglob("postmaster.pid")
-                programs = (site.pid, int(database.read_text().split()[0]))
+                first_word = database.read_text().split()[0]
                 rng = random.Random(seed)  # noqa: S311
-                return 0 if _report(port, programs, models, seconds, rng) else 1
+                good = _report(port, (site.pid, int(first_word)), models, seconds, rng)
+                return 0 if good else 1
             finally:
                 stop([site])
         finally:
@@ -169,10 +159,10 @@ def _report(
     def line(way: str, name: str, paths: list[str], *, tag: str = "", once: bool = False) -> bool:
         before = [_processor_seconds(pid) for pid in programs]
         visits = drive(port, paths, seconds=seconds, tag=tag, once=once)
-        used = [
-            (_processor_seconds(pid) - start) / visits.requests
-            for pid, start in zip(programs, before, strict=True)
-        ]
+        used = []
+        for pid, seconds_before in zip(programs, before, strict=True):
+            seconds_used = _processor_seconds(pid) - seconds_before
+            used.append(seconds_used / visits.requests)
         return print_line(way, name, visits, used)
 
     print(f"; load {os.getloadavg()[0]:.1f}")
@@ -185,11 +175,8 @@ def _report(
     good &= line("304", "first page", [BOARD], tag=tag)
     asked: set[str] = set()
     for name, query in kinds(models, -(-models // ROWS)).items():
-        queries = [
-            one
-            for one in dict.fromkeys(query(rng) for _ in range(int(seconds * 400)))
-            if one not in asked
-        ]
+        drawn = dict.fromkeys(query(rng) for _ in range(int(seconds * 400)))
+        queries = [one for one in drawn if one not in asked]
         asked.update(queries)
         paths = [f"{BOARD}?{one}" for one in queries]
         good &= line("first", name, paths, once=True)
@@ -203,7 +190,8 @@ def _processor_seconds(pid: int) -> float:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     ticks = 0
     for one in (str(pid), *children):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        stat = Path(f"/proc/{one}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -212,9 +200,11 @@ def _weight(port: int, page: int) -> bool:
     """The bytes of a first view, each part compressed."""
     parts = {"page": page}
     for name in ("holdfast.css", "holdfast.js", "holdfast.svg"):
-        parts[name] = len(gzip.compress(ask(port, f"/static/{name}").text.encode()))
-    print(f"first view: {sum(parts.values()):,} bytes compressed ({parts}), limit {HEAVY:,}")
-    return sum(parts.values()) <= HEAVY
+        file = ask(port, f"/static/{name}")
+        parts[name] = len(gzip.compress(file.text.encode()))
+    total = sum(parts.values())
+    print(f"first view: {total:,} bytes compressed ({parts}), limit {HEAVY:,}")
+    return total <= HEAVY
 
 
 def print_line(way: str, name: str, found: Visits, used: Sequence[float]) -> bool:
@@ -224,7 +214,8 @@ def print_line(way: str, name: str, found: Visits, used: Sequence[float]) -> boo
     """
     statuses = ",".join(map(str, sorted(found.statuses)))
     needed = FIRST_RATE if way == "first" else AGAIN_RATE
-    good = found.per_second >= needed and (way != "first" or found.p99 <= FIRST_LATE)
+    in_time = way != "first" or found.p99 <= FIRST_LATE
+    good = found.per_second >= needed and in_time
     print(
         f"{name:20} {way:6} {found.per_second:7.0f}/s "
         f"({found.per_second / needed:4.1f} x the limit)"

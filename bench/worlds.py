@@ -1,4 +1,9 @@
-"""Simulated worlds of known truth: a two-parameter item model, a panel, one model to judge."""
+"""Simulated worlds of known truth: a two-parameter item model, a panel, one model to judge.
+
+``logit P(right) = s a_i (θ - b_i) + ahead``, with a model's ability θ and slope s, an item's
+discrimination a and difficulty b. A harder set has a larger b. Added outside the product, the
+same shift would be a bent of each model with a slope of its own.
+"""
 
 from dataclasses import dataclass
 
@@ -119,8 +124,10 @@ def draw(world: World, rng: np.random.Generator) -> Sample:
         discrimination = np.exp(world.discrimination * rng.standard_normal(n))
         if not is_public:
             discrimination *= world.steeper
+            difficulty += world.harder
         logit = sharpness[:, None] * discrimination * (ability[:, None] - difficulty)
-        logit += ahead[:, None] if is_public else -world.harder
+        if is_public:
+            logit += ahead[:, None]
         logit += _luck(world, n, rng)
         if world.lineage_items:
             effects = rng.standard_normal((world.lineages + 1, n))

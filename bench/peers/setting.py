@@ -28,127 +28,102 @@ def bench_folder() -> Path:
 def prepare(runners: Sequence[str]) -> None:
     """Make what the runners need: prompts, an environment for Inspect, a task file and a data cache
     for lm-eval."""
-    bench_folder().mkdir(exist_ok=True)
-    write_prompts(bench_folder() / "prompts.jsonl")
+    folder = bench_folder()
+    folder.mkdir(exist_ok=True)
+    write_prompts(folder / "prompts.jsonl")
     for name in {"inspect", "lm-eval"} & set(runners):
         _install(name)
-    if "lm-eval" in runners:
-        _write_task(bench_folder() / "tasks")
-        if not (
-            bench_folder() / "huggingface"
-        ).exists():  # or the first run would be the only one to convert the data
-            command, environ = _lm_eval("http://127.0.0.1:9/v1", bench_folder())
-            subprocess.run(
-                [*command, "--limit", "1"],
-                env=os.environ | environ,
-                capture_output=True,
-                check=False,
-            )
+    if "lm-eval" not in runners:
+        return
+    _write_task(folder / "tasks")
+    if not (folder / "huggingface").exists():
+        # Else the first run would be the only one to convert the data.
+        command, variables = _lm_eval("http://127.0.0.1:9/v1", folder)
+        subprocess.run(
+            [*command, "--limit", "1"],
+            env=os.environ | variables,
+            capture_output=True,
+            check=False,
+        )
 
 
 def _install(name: str) -> None:
     """An environment of its own, from pins with hashes; made once."""
-    python, done = _python(name), bench_folder() / name / "installed"
+    folder = bench_folder() / name
+    done = folder / "installed"
     if done.exists():
         return
-    uv = shutil.which(
-        "uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    )
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    uv = shutil.which("uv", path=os.pathsep.join(folders))
     if uv is None:
         raise SystemExit("uv is not installed: make test installs it")
-    subprocess.run(
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, bench_folder() / name],
-        check=True,
-    )
-    install = [
-        uv,
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        python,
-        "--require-hashes",
-        "--compile-bytecode",
-    ]
-    subprocess.run([*install, "-r", _HERE / f"{name}.txt"], check=True)
+    venv = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]
+    subprocess.run(venv, check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", _python(name)]
+    install += ["--require-hashes", "--compile-bytecode", "-r", _HERE / f"{name}.txt"]
+    subprocess.run(install, check=True)
     done.touch()
 
 
 def write_prompts(path: Path) -> None:
     """Every prompt of GSM8K's test set with its answer, as our own protocol asks."""
     protocol = protocols.get("gsm8k-cot-5shot")
-    items, shots = load_items(DATA / "test.jsonl"), load_items(DATA / "train.jsonl")
-    draws = protocol.draws(len(items), len(shots))
-    rows = (
-        {"prompt": protocol.prompt(item, [shots[shot] for shot in drawn]), "target": item.gold}
-        for item, drawn in zip(items, draws, strict=True)
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = load_items(DATA / "test.jsonl")
+    shots = load_items(DATA / "train.jsonl")
+    lines = []
+    for item, drawn in zip(items, protocol.draws(len(items), len(shots)), strict=True):
+        prompt = protocol.prompt(item, [shots[shot] for shot in drawn])
+        lines.append(json.dumps({"prompt": prompt, "target": item.gold}) + "\n")
+    path.write_text("".join(lines))
 
 
-def commands() -> dict[str, Callable[[str, Path], tuple[list[str], dict[str, str]]]]:
+Start = tuple[list[str], dict[str, str]]
+"""Command line of a runner, and variables of its environment."""
+
+
+def commands() -> dict[str, Callable[[str, Path], Start]]:
     """By runner: from an endpoint's URL and an empty folder to a command line and variables."""
     return {"ours": _ours, "lm-eval": _lm_eval, "inspect": _inspect, "bare": _bare}
 
 
-def _ours(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    asked = ["--model", url, "--set", str(DATA / "test.jsonl"), "--protocol", "gsm8k-cot-5shot"]
-    return [
-        *(sys.executable, "-m", "evaluator", "run", *asked),
-        *("--concurrency", str(CONCURRENCY), "--out", str(folder / "out"), "--json"),
-    ], {}
+def _ours(url: str, folder: Path) -> Start:
+    command = [sys.executable, "-m", "evaluator", "run", "--model", url]
+    command += ["--set", str(DATA / "test.jsonl"), "--protocol", "gsm8k-cot-5shot"]
+    command += ["--concurrency", str(CONCURRENCY), "--out", str(folder / "out"), "--json"]
+    return command, {}
 
 
-def _bare(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+def _bare(url: str, folder: Path) -> Start:
     prompts = str(bench_folder() / "prompts.jsonl")
     return [sys.executable, str(_HERE / "bare.py"), url, prompts, str(CONCURRENCY)], {}
 
 
-def _inspect(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    prompts = str(bench_folder() / "prompts.jsonl")
-    script = str(_HERE / "inspect_gsm8k.py")
-    return [
-        str(_python("inspect")),
-        script,
-        url,
-        prompts,
-        str(CONCURRENCY),
-        str(folder / "logs"),
-    ], {}
+def _inspect(url: str, folder: Path) -> Start:
+    command = [str(_python("inspect")), str(_HERE / "inspect_gsm8k.py"), url]
+    command += [str(bench_folder() / "prompts.jsonl"), str(CONCURRENCY), str(folder / "logs")]
+    return command, {}
 
 
 def _python(name: str) -> Path:
     return bench_folder() / name / "bin" / "python"
 
 
-def _lm_eval(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+def _lm_eval(url: str, folder: Path) -> Start:
     server = (
         f"model=stub,base_url={url}/chat/completions,num_concurrent={CONCURRENCY},max_retries=3"
     )
-    return [
-        *(
-            str(_python("lm-eval")),
-            "-m",
-            "lm_eval",
-            "--model",
-            "local-chat-completions",
-            "--model_args",
-            server,
-        ),
-        *(
-            "--tasks",
-            "gsm8k_local",
-            "--include_path",
-            str(bench_folder() / "tasks"),
-            "--apply_chat_template",
-        ),
-        *("--output_path", str(folder / "lm-eval"), "--log_samples"),
-    ], {
+    command = [str(_python("lm-eval")), "-m", "lm_eval"]
+    command += ["--model", "local-chat-completions", "--model_args", server]
+    command += ["--tasks", "gsm8k_local", "--include_path", str(bench_folder() / "tasks")]
+    command += ["--apply_chat_template"]
+    command += ["--output_path", str(folder / "lm-eval"), "--log_samples"]
+    variables = {
         "HF_HOME": str(bench_folder() / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
         "OPENAI_API_KEY": "none",
     }
+    return command, variables
 
 
 def _write_task(folder: Path) -> None:
@@ -159,10 +134,10 @@ def _write_task(folder: Path) -> None:
         text=True,
         check=True,
     )
-    task = yaml.safe_load((Path(found.stdout.strip()) / "gsm8k" / "gsm8k.yaml").read_text())
+    own = Path(found.stdout.strip()) / "gsm8k" / "gsm8k.yaml"
+    task = yaml.safe_load(own.read_text())
     task |= {"task": "gsm8k_local", "dataset_path": "json", "dataset_name": None}
-    task["dataset_kwargs"] = {
-        "data_files": {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}
-    }
+    files = {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}
+    task["dataset_kwargs"] = {"data_files": files}
     folder.mkdir(exist_ok=True)
     (folder / "gsm8k_local.yaml").write_text(yaml.safe_dump(task))
