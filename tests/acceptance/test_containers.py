@@ -13,15 +13,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.acceptance.test_deploy import DEPLOY, UNITS, unit
+from tests.acceptance.test_deploy import DEPLOY, UNITS, WORKERS, unit
 
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 COMPOSE = DEPLOY / "containers" / "compose.yaml"
 CONTAINERFILE = DEPLOY / "containers" / "Containerfile"
 ROOT = DEPLOY.parent
 RELEASE = "1.34"
-RECORDING = ("recorder", "notifications")
-"""Programs whose user of the broker reads queues."""
 
 
 def objects() -> Iterator[dict[str, Any]]:
@@ -63,7 +61,7 @@ def test_kubernetes_takes_every_object() -> None:
     for one in objects():
         kubernetes_validate.validate(one, RELEASE, strict=True)
         kinds.append(one["kind"])
-    assert kinds.count("Deployment") == 4 and "StatefulSet" in kinds and "NetworkPolicy" in kinds
+    assert kinds.count("Deployment") == 6 and "StatefulSet" in kinds and "NetworkPolicy" in kinds
 
 
 def test_every_pod_is_confined() -> None:
@@ -87,17 +85,17 @@ def test_no_evaluator_sees_what_is_the_sites() -> None:
     for name, service in services().items():
         evaluates = name.startswith("evaluator")
         assert ("database" in service["networks"]) is (
-            name in ("postgres", "migrate", "site", "recorder", "notifications", "beat")
+            name in ("postgres", "migrate", "site", *WORKERS, "beat")
         )
         if evaluates:
             assert service["env_file"] == ["evaluator.env"]
         else:
-            reads = ["site.env"] + ["recorder.env"] * (name in RECORDING)
+            reads = ["site.env"] + ["recorder.env"] * (name in WORKERS)
             assert service.get("env_file", ["site.env"]) == reads
             assert "keys" not in str(service.get("volumes"))
     for _, container in containers():
         names = [one["secretRef"]["name"] for one in container.get("envFrom", [])]
-        reads = ["site"] + ["recorder"] * (container["name"] in RECORDING)
+        reads = ["site"] + ["recorder"] * (container["name"] in WORKERS)
         assert names == ([] if "evaluator" in container["image"] else reads)
 
 

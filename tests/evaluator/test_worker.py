@@ -215,11 +215,11 @@ def test_a_worker_that_is_to_stop_finishes_the_short_run_and_empties_its_spool(
     start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
-    endpoint = start_steady(place.all_rows(), 0.2)
+    endpoint = start_steady(place.all_rows(), 0.8)
     worker = start_worker(
         place.allowing(endpoint.url, model="steady", api="completions"), own_redis
     )
-    worker.broker.send(place.job(endpoint.system) | {"lease_seconds": 45.0})
+    worker.broker.send(place.job(endpoint.system) | {"lease_seconds": 30.0})
     worker.wait(has_some)
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(timeout=30) == 0

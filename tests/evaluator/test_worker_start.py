@@ -27,7 +27,7 @@ def test_it_refuses_to_start_without_a_setting(name: str, tmp_path: Path) -> Non
     assert_refuses(environ, name)
 
 
-def test_it_refuses_another_pool(tmp_path: Path) -> None:
+def test_w19_it_refuses_another_pool(tmp_path: Path) -> None:
     """Prefork is Celery's default, and yields to our setting by itself."""
     assert_refuses(
         install(tmp_path / "e").environ("memory://"), "--pool must be solo", pool="threads"

@@ -25,6 +25,7 @@ from evaluator.contract import (
     evaluate_queue,
     lease_queue,
 )
+from evaluator.ledger.envelopes import unpack_envelopes
 from tests.evaluator.installed import Installed, outcomes
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,14 @@ class Broker:
         self.envelopes: list[Any] = []
         self.grants = True
 
-    def send(self, *args: Any, task: str = EVALUATE_TASK, **kwargs: Any) -> None:
+    def send(
+        self,
+        *args: Any,
+        task: str = EVALUATE_TASK,
+        queue: str = evaluate_queue("default"),
+        expires: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         body = [
             list(args),
             kwargs,
@@ -55,27 +63,26 @@ class Broker:
             "id": os.urandom(8).hex(),
             "argsrepr": "",
             "kwargsrepr": "",
+            "expires": expires,
         }
         with self.connection.Producer() as producer:
             producer.publish(
                 body,
                 headers=headers,
-                routing_key=evaluate_queue("default"),
-                declare=[self._queue("default")],
+                routing_key=queue,
+                declare=[Queue(queue, routing_key=queue)],
             )
-
-    def _queue(self, pool: str) -> Any:
-        return Queue(evaluate_queue(pool), routing_key=evaluate_queue(pool))
 
     def drain(self) -> list[Any]:
         queue = self.connection.SimpleQueue(Queue(RECORD_QUEUE, routing_key=RECORD_QUEUE))
         with contextlib.suppress(queue.Empty):
             while True:
                 message = queue.get(block=False)
-                self.envelopes.append(message.payload[0][0])
+                envelopes: list[Any] = unpack_envelopes(message.payload[0][0])
+                self.envelopes += envelopes
                 message.ack()
-                if self.grants:
-                    self.answer(message.payload[0][0]["report"])
+                for envelope in envelopes if self.grants else ():
+                    self.answer(envelope["report"])
         queue.close()
         return self.envelopes
 

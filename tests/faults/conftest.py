@@ -6,6 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.fleet import Fleet, open_fleet
+from tests.faults.invariants import INVARIANTS, broken
+from tests.faults.observing import Observer
+from tests.faults.results import BROKEN, CHECKED, Results
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Results(config))
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +23,22 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield ready
 
 
+@pytest.fixture
+def checked() -> tuple[str, ...]:
+    """Identifiers of the invariants that are checked after each fault."""
+    return tuple(INVARIANTS)
+
+
 @pytest.fixture(autouse=True)
-def nothing_shown_twice(fleet: Fleet) -> Iterator[None]:
-    """After each fault no attempt at any run has been shown a sealed item a second time."""
+def invariants_hold(
+    fleet: Fleet, checked: tuple[str, ...], request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """After each fault the invariants hold, and the board was read all the time."""
+    fleet.begin_all()
+    observer = Observer(fleet)
     yield
-    assert fleet.exposures(), "the journals are read"
-    assert fleet.shown_twice() == 0
+    facts = observer.facts()
+    assert facts.journal and observer.poller.answers, "something was observed"
+    found = broken(facts, *checked)
+    request.node.user_properties += [(CHECKED, len(checked)), (BROKEN, " ".join(found))]
+    assert found == {}

@@ -3,10 +3,13 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,20 +17,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 
 from demo import prepare
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, Process, free_port
 from demo.services import EmbeddedPostgres, start_redis, stop
-from tests.acceptance.conftest import ONE_BLOCK, PAIR, UNBOUNDED, Endpoint, House
+from evaluator.contract import endpoint_queue, evaluate_queue
+from tests.acceptance.conftest import ONE_BLOCK, PAIR, UNBOUNDED, Endpoint, House, run_client
 from tests.evaluator.processes import alive, cmdline, descendants
+from tests.faults import audit
+from tests.faults.failpoints import copy_source
+from tests.planting import Fault
 
 ROWS = (public_set()[:60], private_set()[:60])
 TOTAL = 120
 IN_FLIGHT = 4
 LATENCY = 0.2
 EVALUATORS = ("evaluator", "second")
+REDISPATCH_SECONDS = 6
+ENDPOINT_RUNS = 2
+"""Endpoints that an evaluator carries at once: few, so that runs have to wait for a place."""
+JOB_QUEUES = (evaluate_queue("default"), endpoint_queue("first"), endpoint_queue("second"))
+"""Queues to the evaluators: weights of the pool, and the endpoints of each."""
+
+
+UNDER_WAY = ("queued", "leased", "running")
+
+
+class NobodyBusy(Exception):
+    """A fault was to strike a busy evaluator, and every run has ended meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,11 @@ class Fleet:
     broker: Process
     endpoint: Endpoint
     gold: Path
+    source: Path
+    temporary: Path
+    """Folder of the programs' temporary files, which is theirs alone."""
     undisturbed: dict[str, bytes] = field(default_factory=dict)
+    undisturbed_run: str = ""
 
     # --- programs
 
@@ -71,13 +95,36 @@ class Fleet:
         return self.house.processes[name].pid
 
     def busy(self) -> str:
-        """The evaluator that has a model server running."""
-        return wait_for(lambda: next((name for name in EVALUATORS if self.servers(name)), None))
+        """The evaluator that has a model server running.
+
+        Raises `NobodyBusy` where no run is under way.
+        """
+
+        def found() -> str | None:
+            if name := next((name for name in EVALUATORS if self.servers(name)), None):
+                return name
+            if not self.house.query(f"SELECT 1 FROM submissions_run WHERE state IN {UNDER_WAY}"):
+                raise NobodyBusy
+            return None
+
+        return wait_for(found)
 
     def servers(self, name: str) -> list[int]:
         """The processes of model servers below an evaluator."""
         children = descendants(self.pid(name))
         return [pid for pid, _ in children if "evaluator.hosts" in cmdline(pid) and alive(pid)]
+
+    @contextmanager
+    def held(self, *names: str) -> Iterator[None]:
+        """Hold programs while a block runs: messages to them wait in their queues."""
+        pids = [self.pid(name) for name in names]
+        for pid in pids:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.killpg(pid, signal.SIGCONT)
 
     def restart_broker(self) -> None:
         self.broker, _ = start_redis(self.folder / "redis")
@@ -88,12 +135,34 @@ class Fleet:
 
     def stop_database(self) -> None:
         """Stop PostgreSQL as its ``immediate`` mode does: no checkpoint, every connection is cut."""
-        pid = int((self.postgres.folder / "postmaster.pid").read_text().split()[0])
+        pid = self.database_pid()
         os.kill(pid, signal.SIGQUIT)
         wait_for(lambda: not alive(pid))
 
+    def database_pid(self) -> int:
+        return int((self.postgres.folder / "postmaster.pid").read_text().split()[0])
+
     def start_database(self) -> None:
         self.postgres.start()
+
+    def copy_database(self) -> Path:
+        """Return a physical copy of the database's folder, as a replica has it at this moment."""
+        copy = self.folder / f"replica-{uuid.uuid4().hex[:8]}"
+        command = ["pg_basebackup", "--dbname", self.postgres.url, "--pgdata", str(copy)]
+        run_client(*command, "--wal-method=stream", "--checkpoint=fast")
+        for lock in copy.glob(".s.PGSQL.*"):  # it names a process that is about to end
+            lock.unlink()
+        owner = self.postgres.folder.stat()
+        for path in (copy, *copy.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        return copy
+
+    def fail_over(self, copy: Path) -> None:
+        """Lose the database's folder, and start what was copied in its place."""
+        self.stop_database()
+        shutil.rmtree(self.postgres.folder)
+        copy.rename(self.postgres.folder)
+        self.start_database()
 
     def start_endpoint(self) -> None:
         port = self.endpoint.url.split(":")[2].split("/")[0]
@@ -195,9 +264,20 @@ def start_endpoint(gold: Path, *, port: str = "0") -> Endpoint:
 
 
 @contextmanager
-def open_fleet(folder: Path, *, source: Path = ROOT) -> Iterator[Fleet]:
-    """A fleet with everything running, and one run on it that met no fault."""
+def open_fleet(folder: Path, *faults: Fault) -> Iterator[Fleet]:
+    """A fleet with everything running, and one run on it that met no fault.
+
+    Its source has failpoints, and ``faults`` where a build is to be broken on purpose.
+    """
+    source = copy_source(folder / "source", *faults)
+    # A socket's path may have 107 characters, and the folder of a test has many.
+    temporary = Path(tempfile.mkdtemp(prefix="hf-"))
+    os.environ["TMPDIR"] = str(temporary)
     postgres = EmbeddedPostgres(folder / "postgres")
+    postgres.settings |= {"max_wal_size": "'96MB'"}
+    postgres.start()
+    postgres.stop()
+    mounts = small_log_disk(postgres)
     url = postgres.start()
     broker, broker_url = start_redis(folder / "redis")
     place = Installation(
@@ -211,25 +291,59 @@ def open_fleet(folder: Path, *, source: Path = ROOT) -> Iterator[Fleet]:
             "HOLDFAST_PRIVATE_ENDPOINTS": "1",
             "HOLDFAST_COHORT_SECONDS": "0.001",
             "HOLDFAST_CONCURRENCY": str(IN_FLIGHT),
-            "HOLDFAST_REDISPATCH_SECONDS": "6",
+            "HOLDFAST_REDISPATCH_SECONDS": str(REDISPATCH_SECONDS),
+            "HOLDFAST_ENDPOINT_RUNS": str(ENDPOINT_RUNS),
         },
     )
     gold = folder / "gold.jsonl"
     prepare.write_rows(gold, [row for rows in ROWS for row in rows])
+    mounts += small_disks(place)
     prepare_place(place)
+    with psycopg.connect(url, autocommit=True) as connection:
+        audit.install(connection.execute)  # type: ignore[arg-type]
     endpoint = start_endpoint(gold)
     place.allow_endpoints([(endpoint.url, "steady")])
-    fleet = Fleet(folder, postgres, House(place), broker, endpoint, gold)
+    fleet = Fleet(folder, postgres, House(place), broker, endpoint, gold, source, temporary)
     try:
         fleet.begin_all()
         run = fleet.submit("undisturbed")
         fleet.house.ranked(run)
         fleet.undisturbed = fleet.outcomes(run)
+        fleet.undisturbed_run = run
         yield fleet
     finally:
         fleet.house.end()
         stop([fleet.broker, fleet.endpoint.process])
         postgres.stop()
+        for disk in mounts:
+            subprocess.run(["umount", "--lazy", str(disk)], check=False)
+        del os.environ["TMPDIR"]
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def small_disks(place: Installation) -> list[Path]:
+    """Give each evaluator a disk of its own for its state, where this machine lets us; return them."""
+    return [home for home in map(place.home_of, EVALUATORS) if mount_small(home, "64m")]
+
+
+def mount_small(folder: Path, size: str) -> bool:
+    """Mount a disk of this size; False where this machine does not let us."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def small_log_disk(postgres: EmbeddedPostgres) -> list[Path]:
+    """Give a PostgreSQL that is stopped a small disk for its write-ahead log; return it."""
+    disk, log = postgres.folder.parent / "wal", postgres.folder / "pg_wal"
+    if not mount_small(disk, "192m"):
+        return []
+    subprocess.run(["cp", "-a", f"{log}/.", str(disk)], check=True)
+    owner = postgres.folder.stat()
+    os.chown(disk, owner.st_uid, owner.st_gid)
+    shutil.rmtree(log)
+    log.symlink_to(disk)
+    return [disk]
 
 
 def prepare_place(place: Installation) -> None:

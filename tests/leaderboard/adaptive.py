@@ -102,6 +102,7 @@ def _reference(pair: SetPair, name: str, public: Any, private: Any) -> Run:
     queued = datetime(2026, 1, 1, tzinfo=UTC)
     run = Run.objects.create(
         submission=submission,
+        organisation=submission.model.organisation,
         pool="default",
         state=RunState.GRADED,
         queued_at=queued,

@@ -104,7 +104,7 @@ class Offline:
         )
         evaluator = Evaluator.objects.get(name=self.keys.name)
         Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
-        store_log(evaluator=evaluator, lines=journal.entries(), note="")
+        store_log(evaluator=evaluator, lines=journal.entries())
         journal.close()
 
     def bundle(self, evidence: object, out: Path) -> Path:

@@ -154,6 +154,12 @@ class FakeEvaluator:
         return sign_head(over, name=self.name, private_key=self.key)
 
 
+def _asked(ask: dict[str, Any]) -> frozenset[int]:
+    """The item selection that a job names for a set."""
+    every = MANIFEST.indices(ask["blocks"]) if ask["blocks"] else frozenset(range(ask["n"]))
+    return every - unpack_bits(ask["without"], ask["n"])
+
+
 @dataclass
 class FakeAttempt:
     """One attempt: ``report(body)`` is a signed envelope as JSON data, numbered in order."""
@@ -191,10 +197,7 @@ class FakeAttempt:
         return [
             (ask["name"], index)
             for ask in self.spec["sets"]
-            for index in (
-                sorted(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else range(ask["n"])
-            )
-            if index not in unpack_bits(ask["done"], ask["n"])
+            for index in sorted(_asked(ask) - unpack_bits(ask["done"], ask["n"]))
         ]
 
     def graded(
@@ -219,8 +222,7 @@ class FakeAttempt:
         for ask in self.spec["sets"]:
             found = [truth(name, index) for name, index in self.open_items() if name == ask["name"]]
             counts = {outcome.name.lower(): found.count(outcome) for outcome in Outcome}
-            assigned = len(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else ask["n"]
-            claims.append(SetCounts(name=ask["name"], n=assigned, **counts))
+            claims.append(SetCounts(name=ask["name"], n=len(_asked(ask)), **counts))
         return tuple(claims)
 
     def finished(self, sets: tuple[SetCounts, ...] | None = None, **told: Any) -> dict[str, Any]:
@@ -247,6 +249,12 @@ class FakeAttempt:
             *self.graded(),
             self.finished(),
         ]
+
+
+@pytest.fixture(autouse=True)
+def _empty_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a broker of its own: what another test sent would fill its queues."""
+    monkeypatch.setattr("kombu.transport.memory.Channel.queues", {})
 
 
 @pytest.fixture
@@ -284,13 +292,22 @@ def user(db: None) -> Any:
 
 @pytest.fixture
 def bell(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any], dict[str, Any]]]:
-    """Everything that was sent to the broker, in place of a broker."""
-    from leaderboard.celery import app
+    """Everything that was sent to the broker, in place of a broker.
+
+    Runs that are due are dispatched at once, as by a housekeeping that has nothing else to do.
+    """
+    from leaderboard.celery import DISPATCH_TASK, app
+    from leaderboard.submissions import tasks
 
     sent: list[tuple[str, list[Any], dict[str, Any]]] = []
-    monkeypatch.setattr(
-        app, "send_task", lambda name, args=(), **options: sent.append((name, list(args), options))
-    )
+
+    def send(name: str, args: Any = (), **options: Any) -> None:
+        if name == DISPATCH_TASK:
+            tasks.dispatch()
+        else:
+            sent.append((name, list(args), options))
+
+    monkeypatch.setattr(app, "send_task", send)
     return sent
 
 

@@ -186,6 +186,7 @@ def grade(
     retracted = changes.pop("retracted", False)
     run = Run.objects.create(
         submission=submission,
+        organisation=submission.model.organisation,
         pool="default",
         deadline=seconds_from_now(3600),
         total=total,
@@ -226,7 +227,7 @@ def close(by: FakeEvaluator, run: Run, outcomes: Sequence[Outcome]) -> None:
     private = run.submission.pair.private
     weights = {"artefact": run.artefact, "weights": run.weights}
     line = by.close(outcomes, run=str(run.pk), set=private.name, root=private.digest, **weights)
-    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[line], note="")
+    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[line])
 
 
 def _now() -> datetime:

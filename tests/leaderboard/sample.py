@@ -50,7 +50,7 @@ def make_run(
     )  # fmt: skip
     queued = START + timedelta(minutes=number)
     run = Run.objects.create(
-        submission=submission, pool="default", state=state, queued_at=queued, deadline=queued + timedelta(days=1),
+        submission=submission, organisation=known.organisation, pool="default", state=state, queued_at=queued, deadline=queued + timedelta(days=1),
         total=pair.public.n + pair.private.n, code="lost" if fault else "", fault=fault,
         lease_expires=queued if state in LIVE else None,
         ended_at=None if state in (RunState.QUEUED, *LIVE) else queued + timedelta(minutes=5),

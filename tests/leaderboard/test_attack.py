@@ -7,6 +7,8 @@ learnt. Each attack succeeds where its guard is taken away.
 import uuid
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -23,7 +25,8 @@ from leaderboard.board.models import Snapshot
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions import artefacts, bounds, fair_order, quotas
+from leaderboard.submissions.actions import artefacts, bounds, quotas
+from leaderboard.submissions.actions.fair_order import Due, FairOrder
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import QuotaEntry, Run, RunOutcomes, Submission
 from leaderboard.submissions.models.messages import OutboxQuerySet
@@ -155,12 +158,26 @@ def test_one_organisation_has_ten_runs_at_a_time_at_most(
     assert place_of_another(held) == 2
 
 
+def without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take all runs as those of one organisation."""
+    oldest, read = FairOrder._oldest, FairOrder._read
+
+    def of_one(order: FairOrder, attempts: Any, each: int) -> dict[int, list[int]]:
+        return {0: sorted(chain.from_iterable(oldest(order, attempts, PRACTISED).values()))}
+
+    def owned_by_one(order: FairOrder, attempts: Any, **options: Any) -> list[Due]:
+        return [replace(due, organisation=0) for due in read(order, attempts, **options)]
+
+    monkeypatch.setattr(FairOrder, "_oldest", of_one)
+    monkeypatch.setattr(FairOrder, "_read", owned_by_one)
+
+
 def test_without_bounds_others_wait_for_all_of_them(
     held: Site, accounts: Sequence[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "decide_bounds", lambda _: None)
     monkeypatch.setattr(throttle, "SUBMISSIONS", Limit("submissions", 1000, 1))
-    monkeypatch.setattr(fair_order, "_ORGANISATION", "run__pool")
+    without_turns(monkeypatch)
     assert flood(accounts, 100) == {"queued": 100}
     assert place_of_another(held) == 101
 
@@ -254,5 +271,5 @@ def test_where_practice_counts_it_takes_official_runs_and_places(
     practise(held, accounts, 20)
     assert QuotaEntry.objects.filter(pair__practice=True).count() == ACCOUNTS
     monkeypatch.setattr(OutboxQuerySet, "official", lambda rows: rows.all())
-    monkeypatch.setattr(fair_order, "_ORGANISATION", "run__pool")
+    without_turns(monkeypatch)
     assert place_of_another(held) == ACCOUNTS + 1

@@ -36,6 +36,8 @@ BODIES = {
     "/api/v1/runs/<run_id>/reply": {"text": "as we said"},
     "/api/v1/runs/<run_id>/reply/hidden": {"why": "off topic"},
     "/api/v1/closes": {"pair": "pair", "at": f"{datetime.now(UTC) + timedelta(days=9):%FT%TZ}"},
+    "/api/v1/watches/<watch>/end": {"why": "enough"},
+    "/api/v1/watches": {"model": "Model-1", "pair": "pair", "day": 9},
     "/api/v1/uploads/<upload_id>/files/<name>/addresses": {"numbers": [0]},
     "/api/v1/overlaps": {"corpus": "Pile", "report": {}},
     "/api/v1/quotas": {"runs": 9, "reason": "as agreed"},

@@ -141,8 +141,9 @@ def members(*names: str) -> list[User]:
 def test_the_same_new_model_by_two_organisations(
     pair: Any, bell: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Members of one organisation go one after the other: one of each meet, six times."""
     people = members("one", "two")
-    meet_before(monkeypatch, taking, "decide", 12)
+    meet_before(monkeypatch, taking, "decide", 2)
     names = ["Case-Model", "case-model", "CASE-MODEL"]
     results = at_once(
         *(
@@ -173,7 +174,7 @@ def test_the_same_model_with_other_facts(
     pair: Any, bell: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = members("one")
-    meet_before(monkeypatch, taking, "decide", 6)
+    meet_before(monkeypatch, taking.throttle, "charge_submission", 6)
     orders = [ask(open_weights=bool(number % 2)) for number in range(6)]
     results = at_once(
         *(

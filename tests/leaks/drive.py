@@ -497,6 +497,7 @@ FIXED: dict[str, Sequence[object]] = {
     "plan": [1],
     "provider_id": ["huggingface"],
     "transfer": [1],
+    "watch": [1],
     "number": [0],
     "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
     "slug:evaluator": ["demo"],

@@ -5,7 +5,8 @@
 
 Prints its address, ending in /v1, on the first line. ``GET /received`` tells how often each question was
 asked; ``POST /lie?times=N`` makes the next N answers wrong, as if the host had been swapped meanwhile;
-``POST /fail?seconds=S&kind=K`` answers every question of the next S seconds with the status K, with the error page
+``GET /log?after=N`` lists the questions from the Nth on, each with its moment; ``POST /poison?question=N`` answers
+the Nth question of the file with nothing, for ever; ``POST /fail?seconds=S&kind=K`` answers every question of the next S seconds with the status K, with the error page
 of a proxy (``html``), with nothing (``drop``), or not at all until the time is over (``freeze``).
 
 With ``--refuse`` it refuses that share at once, with 429 and ``Retry-After: 1``; with ``--hang`` it never answers
@@ -20,6 +21,7 @@ import hashlib
 import json
 import random
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -39,6 +41,8 @@ class Steady:
         self.latency = latency
         self.wrong_share = wrong_share
         self.received: collections.Counter[str] = collections.Counter()
+        self.log: list[tuple[str, str]] = []
+        self.poison = ""
         self.lies = 0
         self.refuse, self.hang = refuse, hang
         self.chance = random.Random(5)
@@ -68,6 +72,10 @@ class Steady:
 
     async def fault(self, prompt: str, request: web.Request) -> web.Response | None:
         """The fault that this request meets; waits for ever where it hangs."""
+        self.log.append((question_of(prompt), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")))
+        if question_of(prompt) == self.poison and request.transport is not None:
+            request.transport.abort()
+            return web.Response()
         if outage := await self.outage(request):
             return outage
         question = question_of(prompt)
@@ -122,6 +130,14 @@ class Steady:
     async def counts(self, request: web.Request) -> web.Response:
         return web.json_response(self.received)
 
+    async def since(self, request: web.Request) -> web.Response:
+        return web.json_response(self.log[int(request.query["after"]) :])
+
+    async def poisoned(self, request: web.Request) -> web.Response:
+        questions = ["", *self.answers]
+        self.poison = questions[int(request.query["question"])]
+        return web.json_response({})
+
     async def tell(self, request: web.Request) -> web.Response:
         return web.json_response({**self.faults, "answered": self.answered})
 
@@ -168,6 +184,8 @@ async def serve(options: argparse.Namespace) -> None:
     app.router.add_post("/v1/chat/completions", steady.chat)
     app.router.add_get("/received", steady.counts)
     app.router.add_get("/faults", steady.tell)
+    app.router.add_get("/log", steady.since)
+    app.router.add_post("/poison", steady.poisoned)
     app.router.add_post("/lie", steady.lie)
     app.router.add_post("/fail", steady.fail)
     runner = web.AppRunner(app, access_log=None)

@@ -140,7 +140,7 @@ def test_a_fraud_that_is_only_noticed_later_passes_at_first(
 
 
 MUTANTS = {
-    "withheld_run": ("self.need(replaced or not counts,", "self.need(True,"),
+    "withheld_run": ("self.need(replaced or not counting,", "self.need(True,"),
     "better_score_than_on_the_log": ("good and least <= row[outcome] <= most", "good"),
     "smaller_n_on_the_board": ('0 < n == private["n"] and ', ""),
     "unsigned_notice": ('signed(public, message, notice["signature"])', "True"),
@@ -153,9 +153,9 @@ MUTANTS = {
         'self.need(False, "exposure_not_granted", at=at)',
         "pass",
     ),
-    "spare_item_revealed": ("released or not items & sealed.spare", "True"),
-    "next_season_too_early": ('"exposed" in allowed or not items & ~sealed.season', "True"),
-    "asked_again_after_the_end": ('(log, line["token"]) not in closed', "True"),
+    "spare_item_revealed": ("released or not spare", "True"),
+    "next_season_too_early": ('"exposed" in allowed or not out_of_season', "True"),
+    "asked_again_after_the_end": ("attempt not in closed", "True"),
     "changed_rule": ("self.need(beginning == old,", "self.need(True,"),
     "one_maintainer_votes_twice": ("len(signers) == len(votes) >=", "len(votes) >="),
     "raised_cap": ('bool(manifest["cap"] == items)', "True"),

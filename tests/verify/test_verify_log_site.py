@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from pytest_django.live_server_helper import LiveServer
 
 from evaluator import grading, protocols
 from evaluator.contract import Outcome, pack_bits, unpack_bits
+from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.manifests import Manifest, Party, Terms
 from evaluator.ledger.notes import cosign, sign_head
 from evaluator.ledger.notices import sign_notice
@@ -23,6 +25,7 @@ from leaderboard.benchmarks.actions import post_notices, register_pair, register
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.celery import app
+from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Entry, Evaluator, Grant
 from leaderboard.submissions import actions
@@ -248,12 +251,12 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(
         "run": str(run.pk),
     }
     line = site.evaluator.expose(**seen, token=order.exposure_token, recipient="jail", tier="T0")
-    store_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
+    store_log(evaluator=Evaluator.objects.get(), lines=[line], notes=[site.evaluator.head()])
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
     assert told["verified"]["exposures, by grant and order"] == 2
     again = site.evaluator.expose(**seen, token=run.token, recipient="jail", tier="T0")
-    store_log(evaluator=Evaluator.objects.get(), lines=[again], note=site.evaluator.head())
+    store_log(evaluator=Evaluator.objects.get(), lines=[again], notes=[site.evaluator.head()])
     assert "attempt_closed" in codes(visit()[1]), "under the token of the run itself"
 
 
@@ -263,3 +266,50 @@ def test_a_run_that_the_log_does_not_know(
     site.evaluate(site.submit("Alpha"), closed=False)
     publish(pair=site.pair)
     assert codes(visit()[1]) == {"row_without_closing"}
+
+
+def test_o03_a_host_with_new_keys_and_the_log_of_its_old_ones(
+    site: Site, visit: Callable[..., tuple[int, Any]]
+) -> None:
+    """New keys begin a log of their own. The old one stays as it is, with its key, and verifies."""
+    site.evaluate(site.submit("Alpha"))
+    publish(pair=site.pair)
+    assert visit()[0] == 0
+    old, site.evaluator = site.evaluator, FakeEvaluator(name="evaluator-2")
+    site.evaluator.register()
+    site.evaluate(site.submit("Beta", checkpoint="other"))
+    publish(pair=site.pair)
+    for observer in ("state", "new-observer"):
+        code, told = visit(observer)
+        assert (code, told["findings"]) == (0, [])
+        for name in ("evaluator-1", "evaluator-2"):
+            assert told["verified"][f"{name}: lines, signed and chained"] == 2
+    listed = Client().get("/api/v1/evaluators").json()["evaluators"]
+    keys = {one["name"]: one["report_pub"] for one in listed}
+    assert keys == {one.name: public_hex(one.key) for one in (old, site.evaluator)}
+
+
+def test_o03_new_keys_under_the_old_name_are_refused_and_no_line_of_them_is_taken(
+    site: Site, visit: Callable[..., tuple[int, Any]]
+) -> None:
+    site.evaluate(site.submit("Alpha"))
+    impostor = FakeEvaluator(name=site.evaluator.name)
+    with pytest.raises(SiteError) as refused:
+        impostor.register()
+    assert refused.value.code is Refusal.ALREADY_REGISTERED
+    with pytest.raises(EvaluatorError) as forged:
+        store_log(evaluator=Evaluator.objects.get(), lines=[impostor.expose()])
+    assert forged.value.code is Code.BAD_MESSAGE
+    publish(pair=site.pair)
+    assert visit()[0] == 0
+
+
+def test_o03_a_site_that_changes_the_key_of_a_log_is_found(
+    site: Site, visit: Callable[..., tuple[int, Any]]
+) -> None:
+    site.evaluate(site.submit("Alpha"))
+    publish(pair=site.pair)
+    assert visit()[0] == 0
+    Evaluator.objects.update(public_key=public_hex(FakeEvaluator().key))
+    code, told = visit()
+    assert code == 2 and told["findings"]

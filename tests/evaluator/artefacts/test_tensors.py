@@ -118,7 +118,7 @@ def test_a_file_that_shrinks_between_check_and_reading(plain: Path) -> None:
     assert caught.value.code is Code.CHECKPOINT_TRUNCATED
 
 
-def test_a_header_that_is_swapped_between_check_and_reading(plain: Path) -> None:
+def test_s01_a_header_that_is_swapped_between_check_and_reading(plain: Path) -> None:
     path = plain / "model.safetensors"
     path.write_bytes((9).to_bytes(8, "little") + b'{"a": 1} ')
     with pytest.raises(EvaluatorError) as caught:

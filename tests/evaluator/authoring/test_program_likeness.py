@@ -85,3 +85,9 @@ def test_functions_in_classes_and_code_blocks_are_found() -> None:
 )
 def test_what_is_not_python_has_no_programs(text: str) -> None:
     assert programs(text) == []
+
+
+@pytest.mark.parametrize("number", ["2⁶⁴", "⁶⁴", "፩፪"])
+def test_digits_that_are_no_decimals_are_words(number: str) -> None:
+    [program] = programs(f'def f():\n    """Return {number} bytes."""\n')
+    assert "byte" in program.words

@@ -30,7 +30,7 @@ def test_what_is_written_is_read_back(path: Path) -> None:
     rows = [{"item": str(number), "question": text} for number, text in enumerate(TEXTS, start=1)]
     sheets.write_rows(path, COLUMNS, rows)
     assert sheets.read_rows(path, COLUMNS) == rows
-    assert sheets.numbered(path, rows, "item").keys() == set(range(1, len(TEXTS) + 1))
+    assert sheets.read_numbered(path, COLUMNS).keys() == set(range(1, len(TEXTS) + 1))
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -113,8 +113,9 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["", "x", "-1", "1.0", "²", "١", "1"])
 def test_a_number_that_is_none_or_comes_twice(path: Path, number: str) -> None:
     rows = [{"item": "1", "question": "a"}, {"item": number, "question": "b"}]
+    sheets.write_rows(path, COLUMNS, rows)
     with pytest.raises(EvaluatorError) as caught:
-        sheets.numbered(path, rows, "item")
+        sheets.read_numbered(path, COLUMNS)
     assert (caught.value.code, caught.value.detail) == (
         Code.SHEET_UNREADABLE,
         "sheet.csv row 2: item",

@@ -102,7 +102,7 @@ def test_the_environment_of_vllm() -> None:
         (b"ValueError: a shape does not match", False, 0, False),
     ],
 )
-def test_out_of_memory_is_recognised(
+def test_w06_out_of_memory_is_recognised(
     words: bytes, killed: bool, kills: int, expected: bool
 ) -> None:
     assert engines.ran_out_of_memory(words, killed=killed, kills=kills) is expected

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_pass_counts_until_something_is_another(
     assert served[0]["jailed"] == jail.available()
     for name, value in {
         "reference_digest": lambda: "another",
-        "_torch_version": lambda: "9.9",
+        "metadata": SimpleNamespace(version=lambda package: "9.9"),
         "hardware": lambda gpus: "another processor",
     }.items():
         before = len(served)

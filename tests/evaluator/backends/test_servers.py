@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,7 @@ def test_a_server_that_stops_responding_is_found(
     assert not model_servers()
 
 
-def test_a_watch_finds_a_hang_within_a_minute() -> None:
+def test_e01_a_watch_finds_a_hang_within_a_minute() -> None:
     assert health.PROBE_SECONDS + health.LIMIT_SECONDS < 60
 
 
@@ -296,8 +296,11 @@ def test_a_missing_package_is_named_with_its_requirements(
     assert (Path(__file__).parents[3] / "requirements/hosts.txt").is_file()
 
 
-def test_a_gateway_that_is_killed_is_ours(tmp_path: Path) -> None:
-    target = EndpointTarget("http://127.0.0.1:9", "m")
+def test_n06_a_gateway_that_is_killed_is_ours_and_nothing_goes_past_it(
+    tmp_path: Path, start_stub: Callable[[str], Any]
+) -> None:
+    stub = start_stub("ok")
+    target = EndpointTarget(stub.url, "m")
 
     async def run() -> None:
         with start_gateway(tmp_path) as gateway:
@@ -309,12 +312,14 @@ def test_a_gateway_that_is_killed_is_ours(tmp_path: Path) -> None:
                 "gateway": gateway,
             }
             async with serve_endpoint(target, **about) as backend:  # type: ignore[arg-type]
+                await backend.complete("Question:", Sampling(5))
                 gateway.process.kill()
                 await backend.complete("Question:", Sampling(5))
 
     with pytest.raises(EvaluatorError) as caught:
         asyncio.run(run())
     assert caught.value.code is Code.HOST_DIED
+    assert len(stub.requests()) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator import addresses
 from evaluator.addresses import Target
 from evaluator.errors import Code
 from evaluator.hosts.gateway.plain import (
@@ -18,6 +19,8 @@ from evaluator.hosts.gateway.plain import (
     read_answer,
     valid_key,
 )
+from tests.planting import planted
+from tests.servers.repeating import answer_twice
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
@@ -139,3 +142,34 @@ def test_another_host_than_the_pinned_one_is_unknown() -> None:
     assert [answer["host"] for answer in found] == ["8.8.8.8", "2606:4700::1111"]
     with pytest.raises(OSError, match="pinned"):
         asyncio.run(resolver.resolve("metadata.google.internal", 80))
+
+
+# --- an endpoint that answers twice
+
+QUESTIONS = ("one", "two", "three")
+
+
+def answers() -> list[str]:
+    """The texts of three questions, one after the other."""
+
+    async def run() -> list[str]:
+        server = await asyncio.start_server(answer_twice, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        target = addresses.check(address, allow_private=True)
+        async with server, open_session(target, ["127.0.0.1"], key="", seconds=30) as session:
+            found = [
+                await ask_once(session, target, "completions", {"prompt": one}) for one in QUESTIONS
+            ]
+        return [one["choices"][0]["text"] for one in found]
+
+    return asyncio.run(run())
+
+
+def test_n04_an_answer_to_an_earlier_question_is_not_taken() -> None:
+    assert answers() == [f"answer to {one}" for one in QUESTIONS]
+
+
+def test_n04_a_build_that_uses_connections_again_is_noticed() -> None:
+    again = ("evaluator/hosts/gateway/plain.py", "force_close=True", "force_close=False")
+    with planted(again):
+        assert answers() == ["answer to one", "answer to one", "answer to three"]

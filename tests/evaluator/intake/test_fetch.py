@@ -60,7 +60,7 @@ def test_the_same_weights_are_fetched_once(
     assert not [path for path in hub.log.paths[asked:] if "tokenizer.json" in path]
 
 
-def test_a_connection_that_breaks_once_is_taken_up_where_it_broke(
+def test_s02_a_connection_that_breaks_once_is_taken_up_where_it_broke(
     look: Callable[..., HubFacts], fetch: Callable[..., Path], hub: FaultyServer
 ) -> None:
     model = look().model
@@ -126,7 +126,7 @@ def test_a_file_that_ends_early_is_no_file(
     ("fault", "code"),
     [("404", Code.HUB_NOT_FOUND), ("500", Code.HUB_UNREACHABLE), ("403", Code.HUB_GATED)],
 )
-def test_statuses_of_a_file(
+def test_s03_statuses_of_a_file(
     look: Callable[..., HubFacts],
     fetch: Callable[..., Path],
     hub: FaultyServer,
@@ -138,7 +138,7 @@ def test_statuses_of_a_file(
     assert refused(fetch, model).code is code
 
 
-def test_a_moved_branch_changes_nothing_and_a_commit_that_is_gone_says_so(
+def test_s04_a_moved_branch_changes_nothing_and_a_commit_that_is_gone_says_so(
     look: Callable[..., HubFacts],
     fetch: Callable[..., Path],
     hub: FaultyServer,

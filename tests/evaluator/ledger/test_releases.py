@@ -63,7 +63,7 @@ def code_of(
 
 
 @pytest.mark.parametrize("size", range(6))
-def test_all_subsets_of_five_with_a_quorum_of_three(size: int) -> None:
+def test_o02_all_subsets_of_five_with_a_quorum_of_three(size: int) -> None:
     subsets = list(combinations(NAMES, size))
     assert len(subsets) == [1, 5, 10, 10, 5, 1][size]
     for names in subsets:

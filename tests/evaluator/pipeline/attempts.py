@@ -74,7 +74,7 @@ class Bench:
         """A newly started process on the same folders."""
         config = Config.from_env(self.place.environ("memory://"))
         context, spool = open_context(
-            config, self.envelopes.append, leases=GrantedLeases(), stopping=lambda: self.stopping
+            config, self.envelopes.extend, leases=GrantedLeases(), stopping=lambda: self.stopping
         )
         self.spool = spool
         spool.start()

@@ -12,6 +12,7 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
 from evaluator.pipeline.ask import Result, ask_items
 from evaluator.pipeline.plan import Policy, PublicSource
+from tests.planting import planted
 
 N = 50
 ITEMS = tuple(
@@ -95,11 +96,37 @@ def test_every_item_gets_its_own_outcome() -> None:
     assert memory.steps[-1] == (N, N)
 
 
-def test_the_order_of_answers_does_not_matter() -> None:
+def test_a_part_of_a_public_set_is_asked_alone() -> None:
+    memory = Memory()
+    without = frozenset(range(0, N, 2))
+    evaluate(FakeBackend(answer), memory, without=without)
+    assert memory.outcomes == {("set", i): expected(i) for i in range(N) if i not in without}
+    assert memory.steps[-1] == (N - len(without), N - len(without))
+
+
+def outcomes_of_any_order() -> dict[tuple[str, int], Outcome]:
+    """The outcomes where the answers arrive in another order than the questions were asked."""
     chance = random.Random(5)
     memory = Memory()
     evaluate(Backend(lambda prompt, _: answer(prompt), lambda: chance.random() / 50), memory)
-    assert memory.outcomes == {("set", i): expected(i) for i in range(N)}
+    return memory.outcomes
+
+
+IN_ORDER = {("set", i): expected(i) for i in range(N)}
+
+
+def test_e02_the_order_of_answers_does_not_matter() -> None:
+    assert outcomes_of_any_order() == IN_ORDER
+
+
+def test_e02_a_build_that_counts_answers_by_their_place_is_noticed() -> None:
+    by_place = (
+        "evaluator/pipeline/ask.py",
+        "            question.index, graded.outcome, graded.extracted, completion",
+        "            self.outcomes.answered - 1, graded.outcome, graded.extracted, completion",
+    )
+    with planted(by_place):
+        assert outcomes_of_any_order() != IN_ORDER
 
 
 def test_no_more_than_the_given_number_is_in_flight_and_all_of_it_is_used() -> None:

@@ -275,7 +275,7 @@ def test_a_broken_journal_does_not_keep_failed_from_being_said(
 def test_a_full_disk_under_the_spool_does_not_end_the_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise error(Code.DISK_FULL)
 
     monkeypatch.setattr(bench.context.__class__, "put", property(lambda self: full), raising=False)

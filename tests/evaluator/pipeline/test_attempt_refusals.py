@@ -12,6 +12,7 @@ from evaluator.sealing.allocation import Shares
 from evaluator.sealing.seal import seal_secret
 from tests.evaluator.installed import NAME, install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Bench, exposures, last_code
+from tests.planting import planted
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,33 @@ def test_a_hostile_job_is_declined(bench: Bench, change: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, "3", None])
-def test_a_job_of_another_release_is_declined_and_not_dropped(
+def test_w14_a_job_of_another_release_is_declined_and_not_dropped(
     bench: Bench, version: object
 ) -> None:
+    assert_declined(bench, version)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (
+            "    _decline(code, context, context.reporter",
+            "    (lambda *_: 0)(code, context, context.reporter",
+        ),
+        ("else Code.UNKNOWN_VERSION", "else Code.BAD_MESSAGE"),
+    ],
+    ids=["dropped", "taken for a forgery"],
+)
+def test_w14_a_build_that_does_not_say_so_is_noticed(bench: Bench, fault: tuple[str, str]) -> None:
+    passage, replacement = fault
+    with (
+        planted(("evaluator/pipeline/attempt.py", passage, replacement)),
+        pytest.raises((AssertionError, ValueError)),
+    ):
+        assert_declined(bench, 1)
+
+
+def assert_declined(bench: Bench, version: object) -> None:
     job = bench.place.job(CHECKPOINT) | {"version": version, "something": "new"}
     [report] = bench.run(job)
     assert (report.run, report.token, report.body) == (
@@ -95,11 +120,30 @@ def test_a_second_job_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
     assert bench.finish() == []
 
 
-def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:
+def older_and_newer(bench: Bench) -> list[Any]:
+    """The reports of an attempt that is older than one that this host has made, and of a newer one."""
     job = bench.place.job(CHECKPOINT)
     for token in (2, 1, 3):
         run_job(job | {"token": token}, bench.context)
-    assert {report.token for report in bench.finish()} == {2, 3}
+    return bench.finish()
+
+
+def test_d10_an_older_attempt_is_reported_as_lost_and_a_newer_one_done(bench: Bench) -> None:
+    """A site whose database was restored sends the older one, and has to learn that it is over."""
+    reports = older_and_newer(bench)
+    assert [report.body for report in reports if report.token == 1] == [Failed(code=Code.LOST)]
+    assert {report.token for report in reports if isinstance(report.body, Finished)} == {2, 3}
+    assert len(bench.served) == 2
+
+
+def test_d10_a_build_that_drops_it_is_noticed(bench: Bench) -> None:
+    silent = (
+        "evaluator/pipeline/attempt.py",
+        "    if standing is Standing.HELD:",
+        "    if standing in (Standing.HELD, Standing.OLDER):",
+    )
+    with planted(silent):
+        assert all(report.token != 1 for report in older_and_newer(bench))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from evaluator.backends import servers
-from evaluator.contract import MIN_CELL_SIZE, Finished, Outcome, Progress, Reasons
+from evaluator.contract import MIN_CELL_SIZE, Finished, Outcome, Progress, Reasons, pack_bits
 from evaluator.errors import Code
 from evaluator.pipeline import parts
 from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.pipeline.attempts import ENDPOINT, Bench, last_code
 
 N = 24
+RUN = "00000000-0000-4000-8000-000000000001"
 Made = Callable[..., tuple[Bench, Any, dict[str, Any]]]
 
 
@@ -85,6 +86,23 @@ def test_an_attempt_that_follows_asks_the_refused_item_alone(begin: Made) -> Non
 
 def without(bench: Bench, number: int) -> list[int]:
     return [index for index in range(N) if index != bench.place.index("open", number)]
+
+
+def test_a_part_of_the_public_set_is_asked_alone(begin: Made) -> None:
+    """As the watch list asks its control items: nothing sealed, and no other public item."""
+    bench, _, job = begin("forbidden403", "item:20", tier="T3")
+    ask = job["sets"][0] | {"without": pack_bits(range(4, N), N)}
+    reports = bench.run(job | {"sets": [ask]})
+    assert isinstance(reports[-1].body, Finished), reports[-1].body
+    assert set(outcomes(reports)) == {("open", index) for index in range(4)}
+    assert [(one.name, one.n) for one in reports[-1].body.sets] == [("open", 4)]
+    assert CANARY not in str(reports)
+
+
+def test_a_part_of_the_public_set_has_no_answer_outside_itself(begin: Made) -> None:
+    bench, _, job = begin("forbidden403", "item:20", tier="T3")
+    odd = job["sets"][0] | {"without": pack_bits(range(4, N), N), "done": pack_bits([5], N)}
+    assert last_code(bench.run(job | {"run": RUN, "sets": [odd]})) is Code.BAD_MESSAGE
 
 
 def test_a_silent_endpoint_is_reported_as_waited_for(

@@ -25,6 +25,7 @@ from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline import attempt, leases, parts
 from evaluator.pipeline.leases import AnsweredLeases, GrantedLeases, Lease
 from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.spool import Heartbeat
 from tests.evaluator.installed import install
 from tests.evaluator.pipeline.attempts import (
     CHECKPOINT,
@@ -36,6 +37,7 @@ from tests.evaluator.pipeline.attempts import (
     right,
 )
 from tests.evaluator.pipeline.test_reading import Weights
+from tests.planting import planted
 
 RUN = "12345678-1234-1234-1234-123456789012"
 WORKER = "ab" * 16
@@ -99,6 +101,68 @@ def test_a_lease_that_lapsed_never_comes_back(lease: Lease, clock: Clock) -> Non
     assert not lease.is_valid()
 
 
+def test_a_report_that_the_broker_took_renews_a_granted_lease(lease: Lease, clock: Clock) -> None:
+    """Its recorder may lag by many leases: the site judges the lease behind that report."""
+    lease.sent(1)
+    lease.take(answer(1))
+    for sequence in range(2, 12):
+        clock.time += 9
+        lease.sent(sequence)
+        lease.accepted(sequence)
+        assert lease.is_valid()
+    clock.time += 9.9
+    assert lease.is_valid()
+    clock.time += 0.2
+    assert not lease.is_valid()
+
+
+def test_a_report_that_the_broker_took_begins_no_lease(lease: Lease) -> None:
+    lease.sent(1)
+    lease.accepted(1)
+    assert not lease.is_valid()
+    assert not lease.wait_for([1], 0)
+
+
+def test_a_late_grant_counts_from_what_the_broker_took_since(lease: Lease, clock: Clock) -> None:
+    lease.sent(1)
+    lease.accepted(1)
+    clock.time += 30
+    lease.sent(2)
+    lease.accepted(2)
+    clock.time += 3
+    lease.sent(3)
+    lease.take(answer(1))
+    assert lease.wait_for([1], 0)
+    clock.time += 6.9
+    assert lease.is_valid()
+    clock.time += 0.2
+    assert not lease.is_valid(), "the third is still on this host"
+
+
+def test_a_refusal_ends_a_lease_whose_reports_the_broker_takes(lease: Lease) -> None:
+    lease.sent(1)
+    lease.take(answer(1))
+    lease.take(answer(0, LeaseRefusal.REPLACED))
+    lease.sent(2)
+    lease.accepted(2)
+    assert not lease.is_valid()
+
+
+@pytest.mark.parametrize("change", [{"run": RUN[:-1] + "9"}, {"token": 2}, {"worker": "cd" * 16}])
+def test_reports_of_another_attempt_renew_nothing(clock: Clock, change: dict[str, Any]) -> None:
+    held = AnsweredLeases(0, now=clock)
+    with held.hold(run=RUN, token=1, worker=WORKER, seconds=10) as lease:
+        lease.sent(1)
+        held.deliver(answer(1).to_dict())
+        clock.time += 8
+        lease.sent(2)
+        about = {"run": RUN, "token": 1, "worker": WORKER, "sequence": 2}
+        for envelope in ({}, {"report": 3}, {"report": about | change}):
+            held.accepted(envelope)
+        clock.time += 3
+        assert not lease.is_valid()
+
+
 @pytest.mark.parametrize(
     "change", [{"run": RUN[:-1] + "9"}, {"token": 2}, {"worker": "cd" * 16}, {"sequence": 9}]
 )
@@ -140,7 +204,7 @@ def test_both_kinds_of_leases_keep_one_contract(make: Callable[[], Any]) -> None
         lease.sent(1)
         if isinstance(held, AnsweredLeases):
             held.deliver(answer(1).to_dict())
-        assert lease.wait(1)
+        assert lease.wait_for([1], 1)
         assert lease.is_valid()
         lease.check()
         held.check(run=RUN, token=1)
@@ -175,6 +239,7 @@ class Site:
         self.bench = bench
         self.leases = AnsweredLeases(0)
         self.rule: Callable[[dict[str, Any]], Any] = lambda report: None
+        self.broker_takes = False
         self.asked: list[str] = []
         self.worker = ""
         vault = bench.context.vault
@@ -185,10 +250,12 @@ class Site:
         bench.context = self.context
         self._spooled = bench.spool.put
 
-    def put(self, envelope: dict[str, Any]) -> None:
-        self._spooled(envelope)
+    def put(self, envelope: dict[str, Any], patience: float = 0.0, /) -> None:
+        self._spooled(envelope, patience)
         report = envelope["report"]
         self.worker = report["worker"]
+        if self.broker_takes:
+            self.leases.accepted(envelope)
         if report["body"]["kind"] not in ("started", "identified", "progress"):
             return
         said = self.rule(report)
@@ -227,10 +294,37 @@ def test_a_granted_attempt_does_its_work(site: Site) -> None:
     assert len(site.asked) == 60
 
 
+def reports_once(heartbeat: Heartbeat) -> None:
+    """The thread of a heartbeat ends after its first report, as by an error that nobody expects."""
+    heartbeat._reporter.send(heartbeat._progress)
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["this-build", "lease-without-end"])
+def test_w18_an_attempt_whose_heartbeat_has_died_stops_with_its_lease(
+    site: Site, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """Its outcomes reach the broker meanwhile, and renew nothing."""
+    without_end = (
+        "evaluator/pipeline/leases.py",
+        "is_over = self._now() >= self._renewed + self.seconds",
+        "is_over = False",
+    )
+    monkeypatch.setattr(Heartbeat, "_run", reports_once)
+    site.broker_takes = True
+    site.model(latency=0.3)
+    with planted(*[without_end] * broken):
+        reports = site.bench.run(job(site.bench))
+    ended = Finished if broken else Failed
+    assert isinstance(reports[-1].body, ended)
+    if not broken:
+        assert reports[-1].body.code is Code.LEASE_LOST
+        assert 0 < len(site.asked) < 60
+
+
 def test_without_an_answer_nothing_is_revealed_asked_or_started(site: Site) -> None:
     site.rule = lambda report: site.silence
     reports = site.bench.run(job(site.bench))
-    assert kinds(reports) == [Started] * attempt.BEGIN_TRIES + [Failed]
+    assert kinds(reports) == [Started] * leases.ANSWER_TRIES + [Failed]
     assert reports[-1].body.code is Code.LEASE_LOST
     assert (site.bench.served, site.asked, exposures(reports)) == ([], [], [])
 
@@ -282,6 +376,39 @@ def revealed_after(site: Site, rule: Callable[[dict[str, Any]], Any]) -> list[An
 def test_a_lease_that_is_not_renewed_stops_the_attempt_and_its_server(site: Site) -> None:
     reports = revealed_after(site, lambda report: site.silence)
     assert reports[-1].body == Failed(code=Code.LEASE_LOST)
+
+
+def test_an_attempt_whose_reports_the_broker_takes_goes_on(site: Site) -> None:
+    """No answer comes for several leases, since the recorder lags."""
+    site.broker_takes = True
+    site.model(latency=0.3)
+    site.rule = lambda report: site.silence if site.asked else None
+    begun = time.monotonic()
+    reports = site.bench.run(job(site.bench))
+    assert time.monotonic() - begun > 2 * 1.5
+    assert isinstance(reports[-1].body, Finished)
+    assert len(site.asked) == 60
+
+
+@pytest.mark.parametrize("kind", ["started", "identified"])
+def test_an_answer_may_be_late_while_the_broker_takes_the_reports(site: Site, kind: str) -> None:
+    """The answer is to the first report of the kind, and comes two leases after it."""
+    site.broker_takes = True
+    first: list[tuple[int, float]] = []
+
+    def rule(report: dict[str, Any]) -> Any:
+        if report["body"]["kind"] != kind:
+            return None
+        if not first:
+            first.append((report["sequence"], time.monotonic()))
+            late = {name: report[name] for name in ("run", "token", "worker", "sequence")}
+            threading.Timer(3, site.leases.deliver, [LeaseAnswer(**late).to_dict()]).start()
+        return site.silence
+
+    site.rule = rule
+    reports = site.bench.run(job(site.bench))
+    assert time.monotonic() - first[0][1] > 3
+    assert isinstance(reports[-1].body, Finished)
 
 
 def test_a_refusal_in_the_middle_stops_it_and_what_was_graded_is_reported(site: Site) -> None:

@@ -14,7 +14,7 @@ PROBE = Path(__file__).with_name("order_probe.py")
 
 # file, what stands there, what stands there instead in the broken build
 MUTANTS = {
-    "decrypts before the journal": (
+    "M5-decrypts-before-the-journal": (
         "sealing/vault.py",
         "        entry = self._journal.record(",
         "        self._decrypt(self._load(set_name), indices)\n        entry = self._journal.record(",

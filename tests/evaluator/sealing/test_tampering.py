@@ -91,7 +91,7 @@ def test_items_cannot_change_places(host: Host, set_folder: Path) -> None:
         assert refusal(host, set_folder) is Code.SEAL_BROKEN
 
 
-def test_another_set_under_the_name_is_refused(
+def test_o05_another_set_under_the_name_is_refused(
     host: Host, set_folder: Path, tmp_path: Path
 ) -> None:
     """O05: the items of one set cannot stand under the root of another, even by a writer of the folder."""

@@ -22,6 +22,7 @@ from tests.leaderboard import sealed
 from tests.leaderboard.published.fixtures import small
 
 RECORDED = {
+    "watch",
     "overlap",
     "reference",
     "lineage",

@@ -72,7 +72,7 @@ def test_no_count_of_a_sealed_set_stands_anywhere(
 ) -> None:
     """The whole surface, with the exact result in place of the coarse one as the counter-test."""
     assert not counts_shown(client)
-    monkeypatch.setattr(comparison, "_coarse", comparison._exact)
+    monkeypatch.setattr(comparison.SetComparison, "coarse", comparison.SetComparison.exact)
     assert counts_shown(client)
 
 

@@ -91,8 +91,16 @@ def test_a_published_table(client: Client) -> None:
     page = text_of(client, "/published/small/")
     assert P_VALUE in page
     assert "which was not published" not in page
-    assert "there chance plays a smaller part than the tests assume" in page
+    assert "same problems" not in page
     assert "by more than chance explains, is evidence" in page
     peers = text_of(client, "/published/small/?basis=peers")
     assert "by more than other models and chance explain, is evidence" in peers
     assert "models are compared with." not in peers
+
+
+def test_a_published_table_of_two_judgements(client: Client) -> None:
+    imported(equally_hard="", same_problems=True)
+    page = text_of(client, "/published/small/")
+    assert P_VALUE not in page
+    assert "is evidence of overfitting" not in page
+    assert "So no gap is tested, and every model has the level “cannot tell”." in page

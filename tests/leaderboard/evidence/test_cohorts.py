@@ -168,7 +168,7 @@ def crowd(pair: SetPair, size: int) -> None:
     old = Run.objects.filter(ended_at__isnull=False).first()
     assert old is not None
     runs = Run.objects.bulk_create(
-        Run(submission=one, pool="default", state=RunState.GRADED, queued_at=old.queued_at, deadline=old.deadline,
+        Run(submission=one, organisation=owner, pool="default", state=RunState.GRADED, queued_at=old.queued_at, deadline=old.deadline,
             total=old.total, ended_at=old.ended_at)
         for one in submissions
     )  # fmt: skip

@@ -78,8 +78,8 @@ def test_heads_come_in_pages_as_they_came(
         if number == 2:
             later = (line, evaluator.head())
         else:
-            store_log(evaluator=known, lines=[line], note=evaluator.head())
-    store_log(evaluator=known, lines=[later[0]], note=later[1])  # type: ignore[index]
+            store_log(evaluator=known, lines=[line], notes=[evaluator.head()])
+    store_log(evaluator=known, lines=[later[0]], notes=[later[1]])  # type: ignore[index]
     told = all_pages(client, "/api/v1/ledger/evaluator-1/heads", "heads", 2)
     assert [one["size"] for one in told] == [1, 2, 4, 5, 3]
     assert all(one["agrees"] for one in told)

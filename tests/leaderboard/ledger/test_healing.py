@@ -47,7 +47,7 @@ class Wire:
         """A process of the evaluator on its folders."""
         host, self._spool = open_context(
             Config.from_env(self.place.environ("memory://")),
-            self.sent.append,
+            self.sent.extend,
             leases=GrantedLeases(),
             stopping=lambda: False,
         )

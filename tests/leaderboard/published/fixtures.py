@@ -50,7 +50,11 @@ def small() -> bytes:
 
 
 def imported(
-    data: bytes | None = None, *, slug: str = "small", equally_hard: str = EQUALLY_HARD
+    data: bytes | None = None,
+    *,
+    slug: str = "small",
+    equally_hard: str = EQUALLY_HARD,
+    same_problems: bool = False,
 ) -> PublishedTable:
     return actions.import_published(
         table=tables.read(small() if data is None else data),
@@ -59,6 +63,7 @@ def imported(
         source=SOURCE,
         url="https://papers.example/1",
         equally_hard=equally_hard,
+        same_problems=same_problems,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from leaderboard.errors import SiteError
 from leaderboard.published import exports
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from tests.leaderboard.published.fixtures import SOURCE, file_of, gsm1k, imported, line
@@ -294,3 +295,28 @@ def test_a_name_of_any_characters_has_a_page(client: Client) -> None:
     assert len(set(links)) == 2
     for address in links:
         assert "<b>?" not in main_of(client, unescape(address))
+
+
+def test_where_both_sets_have_the_same_problems_no_page_tests_a_gap(client: Client) -> None:
+    table = imported(equally_hard="", same_problems=True)
+    page = client.get("/published/small/").content.decode()
+    assert "<b>15</b> <span>cannot tell</span>" in page
+    assert "same problems, judged differently" in page
+    for place in ("", "models/east-2/", "families/East/"):
+        page = client.get(table.get_absolute_url() + place).content.decode()
+        assert not re.search("p-value|p = |p < |p ≤ |assum", page, re.IGNORECASE)
+    assert {row["evidence"] for row in as_csv(client)} == {"cannot_tell"}
+    assert {row["p_greater"] + row["visible_gap"] + row["peers_p"] for row in as_csv(client)} == {
+        ""
+    }
+    data = as_json(client)
+    assert data["same_problems"] and data["panel"] is None
+    assert {row["raw"] for row in data["rows"]} == {None}
+    for chart in ("scatter", "rank-changes"):
+        assert client.get(f"/published/small/charts/{chart}/").status_code == 200
+
+
+def test_sets_of_the_same_problems_are_not_equally_hard() -> None:
+    with pytest.raises(SiteError, match="invalid_field"):
+        imported(same_problems=True)
+    assert not PublishedTable.objects.exists()

@@ -245,7 +245,7 @@ def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -
     lines: list[Exposure | Closing] = [by.expose(root=pair.private.digest)]
     lines.append(by.close([Outcome.RIGHT] * 9, run=str(run.pk), root=pair.private.digest))
     for line, expected in zip(reversed(lines), (SetState.SEALED, SetState.RELEASABLE), strict=True):
-        store_log(evaluator=evaluator, lines=[line], note="")
+        store_log(evaluator=evaluator, lines=[line])
         assert actions.follow_rule(slug="pair") is expected
 
 
@@ -301,7 +301,7 @@ def a_compromise(pair: SetPair, by: FakeEvaluator) -> None:
 def a_flag(pair: SetPair, by: FakeEvaluator) -> None:
     """The evaluator signs another line at a place that its log has already."""
     by.head_index -= 1
-    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[by.expose()], note="")
+    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[by.expose()])
     assert all(fact.flagged for fact in facts(pair).values())
 
 

@@ -253,7 +253,7 @@ def test_a_long_queue_costs_no_more_queries(
     monkeypatch.setattr(dispatch, "depth", lambda queue: 0)
     queries_of_a_drain()  # the pace of the pool is cached
     few = queries_of_a_drain()
-    names = ("pool", "state", "queued_at", "deadline", "total")
+    names = ("organisation", "pool", "state", "queued_at", "deadline", "total")
     fields = {name: getattr(run, name) for name in names}
     runs = Run.objects.bulk_create([Run(submission=run.submission, **fields) for _ in range(500)])
     outbox = Outbox.objects.get(run=run)

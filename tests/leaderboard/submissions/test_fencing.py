@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from evaluator.contract import Graded, Outcome, pack_bits
 from evaluator.errors import EvaluatorError
@@ -172,3 +173,17 @@ def test_a_stale_report_that_comes_twice_counts_once(run: Any, evaluator: FakeEv
     assert [record_report(envelope=report) for _ in range(3)] == ["stale", "duplicate", "duplicate"]
     run.refresh_from_db()
     assert run.stale_reports == 1
+
+
+def test_only_what_the_database_computed_is_read_again(
+    run: Any, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(1):
+        run.change(token=F("token") + 1, phase="loading")
+        assert run.phase == "loading"
+    with django_assert_num_queries(1):
+        assert run.token == 2
+    with django_assert_num_queries(1):
+        run.change(retracted_at=None)
+    with django_assert_num_queries(1):
+        assert run.retracted is False

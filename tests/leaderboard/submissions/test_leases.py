@@ -380,7 +380,7 @@ def many(run: Any, evaluator: FakeEvaluator) -> int:
 
 
 def values(run: Run) -> dict[str, Any]:
-    names = ("pool", "state", "queued_at", "deadline", "total")
+    names = ("organisation", "pool", "state", "queued_at", "deadline", "total")
     return {name: getattr(run, name) for name in names}
 
 

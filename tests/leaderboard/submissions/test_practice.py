@@ -202,7 +202,7 @@ def test_without_the_share_practice_fills_the_queue_before_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.PRACTICE_UNFINISHED = 10
-    monkeypatch.setattr(queue, "_practice_left", lambda pool, serving: 100)
+    monkeypatch.setattr(queue, "_practice_left", lambda *_: 100)
     for number in range(4):
         practise(model=f"Model-{number}")
     assert actions.drain_outbox() == queue.PER_EVALUATOR

@@ -1,23 +1,28 @@
 """Runs that are lost, late, sent again, withdrawn; and a broker that is away."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import connection
 from kombu.exceptions import OperationalError as BrokerAway
 
+from demo.programs import free_port
+from demo.services import has_redis, start_redis, stop
 from evaluator.contract import EVALUATE_TASK, JobSpec
 from evaluator.errors import EXPLANATIONS, Code
 from leaderboard.board.tasks import rebuild
 from leaderboard.celery import app
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import Grant
-from leaderboard.submissions import actions
+from leaderboard.submissions import actions, dispatch
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Outbox, Run, seconds_from_now
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import FakeEvaluator
+from tests.planting import planted
 
 
 def pass_seconds(run: Any, **fields: float) -> None:
@@ -94,7 +99,7 @@ def test_a_broker_that_is_away_loses_nothing(
     assert len(sent) == 1
 
 
-def test_a_submission_is_taken_while_the_broker_is_away(
+def test_b07_a_submission_is_taken_while_the_broker_is_away(
     make_run: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     monkeypatch.setattr(
@@ -103,6 +108,74 @@ def test_a_submission_is_taken_while_the_broker_is_away(
     with django_capture_on_commit_callbacks(execute=True):
         run = make_run()
     assert run.state == RunState.QUEUED
+
+
+def test_a_submission_is_taken_while_redis_is_away(
+    make_run: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    """Redis has exceptions of its own, which are no operating system's errors."""
+    refused = Celery(broker=f"redis://127.0.0.1:{free_port()}/0")
+    monkeypatch.setattr(dispatch, "app", refused)
+    with django_capture_on_commit_callbacks(execute=True):
+        run = make_run()
+    assert run.state == RunState.QUEUED
+    assert actions.drain_outbox() == 0
+    assert Outbox.objects.get(run=run).sent_at is None
+
+
+def out_and_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Stop Redis and start it again. Returns the depth of a queue afterwards."""
+    process, url = start_redis(folder)
+    try:
+        with Celery(broker=url) as app_of_redis:
+            monkeypatch.setattr(dispatch, "app", app_of_redis)
+            assert dispatch.depth("housekeeping") == 0
+            stop([process])
+            for _ in range(2):
+                with pytest.raises(BrokerAway):
+                    dispatch.depth("housekeeping")
+            process, _ = start_redis(folder)
+            return dispatch.depth("housekeeping")
+    finally:
+        stop([process])
+
+
+@pytest.mark.skipif(not has_redis(), reason="redis-server is not installed")
+def test_redis_that_was_away_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert out_and_back(tmp_path, monkeypatch) == 0
+
+
+@pytest.mark.skipif(not has_redis(), reason="redis-server is not installed")
+def test_a_connection_that_stays_closed_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above can fail: in this build a failed connection is not opened again."""
+    again = "connection.ensure_connection(max_retries=1, interval_start=0)"
+    with (
+        planted(("leaderboard/submissions/dispatch.py", again, "pass")),
+        pytest.raises(AttributeError),
+    ):
+        out_and_back(tmp_path, monkeypatch)
+
+
+def test_many_requests_ask_the_housekeeping_for_few_decisions() -> None:
+    for _ in range(20):
+        dispatch.request_dispatch()
+    assert dispatch.depth("housekeeping") == dispatch.MOST_WAITING
+    with app.pool.acquire(block=True) as connection, connection.channel() as channel:
+        message = channel.basic_get("housekeeping")
+        assert message.headers["task"] == "holdfast.dispatch"
+        assert message.headers["expires"], "beat has sent the next one by then"
+
+
+def test_a_message_for_each_request_is_seen() -> None:
+    """The test above can fail: in this build no request looks at how many wait."""
+    guard = "if depth(HOUSEKEEPING_QUEUE) < MOST_WAITING:"
+    with (
+        planted(("leaderboard/submissions/dispatch.py", guard, "if True:")),
+        pytest.raises(AssertionError),
+    ):
+        test_many_requests_ask_the_housekeeping_for_few_decisions()
 
 
 # --- the reaper

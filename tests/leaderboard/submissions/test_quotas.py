@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -24,6 +25,8 @@ from leaderboard.submissions.models import QuotaEntry, Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.ruled import make_maintainer
+from tests.leaderboard.test_races import at_once, meet_before
+from tests.planting import planted
 
 pytestmark = pytest.mark.usefixtures("bell")
 Submit = Callable[..., Run]
@@ -33,6 +36,11 @@ Submit = Callable[..., Run]
 def defaults(settings: Any) -> None:
     """The limits that a site has unless its environment says otherwise."""
     settings.QUOTA_RUNS, settings.QUOTA_DAYS, settings.UNFINISHED_RUNS = 3, 30, 10
+
+
+@pytest.fixture
+def quota_of_one(settings: Any) -> None:
+    settings.QUOTA_RUNS = 1
 
 
 @pytest.fixture
@@ -234,7 +242,7 @@ def test_only_maintainers_set_limits(pair: Any, user: Any) -> None:
     assert refused.code is Refusal.FORBIDDEN
 
 
-def test_an_entry_is_final(run: Run) -> None:
+def test_o04_an_entry_is_final(run: Run) -> None:
     for attempt in (
         lambda: QuotaEntry.objects.update(reason="other"),
         lambda: QuotaEntry.objects.all().delete(),
@@ -297,6 +305,56 @@ def test_parallel_submissions_of_one_organisation_share_its_quota(
     [thread.join() for thread in threads]
     assert codes.count(None) == 2 and codes.count(Refusal.QUOTA_USED) == 4
     assert QuotaEntry.objects.count() == 3
+
+
+def two_at_once(ask: Any, user: Any, *, of_one_organisation: bool) -> list[Any]:
+    """Submit twice at once: two members for one organisation, or one person for two.
+
+    Returns the code of each refusal, None for a submission that was taken.
+    """
+    second = Organisation.objects.create(name="Second")
+    bob = accounts.enrol(username="bob")
+    Membership.objects.create(user=bob, organisation=user.organisation())
+    Membership.objects.create(user=user, organisation=second)
+    other = (bob, "Analytical") if of_one_organisation else (user, "Second")
+    works = [
+        partial(
+            actions.submit,
+            user=who,
+            key=f"k{number}",
+            ask=ask(model=f"Model-{number}", organisation=organisation),
+        )
+        for number, (who, organisation) in enumerate([(user, "Analytical"), other])
+    ]
+    results = at_once(*works)
+    return [getattr(one, "code", None) for one in results]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("pair", "quota_of_one")
+def test_one_person_does_not_pass_a_quota_by_two_organisations_at_once(user: Any, ask: Any) -> None:
+    codes = two_at_once(ask, user, of_one_organisation=False)
+    assert set(codes) == {None, Refusal.QUOTA_USED}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("pair", "quota_of_one")
+@pytest.mark.parametrize(
+    ("of_one_organisation", "left"),
+    [
+        pytest.param(True, 'of=("user",)', id="organisation-is-not-locked"),
+        pytest.param(False, 'of=("organisation",)', id="submitter-is-not-locked"),
+    ],
+)
+def test_without_a_lock_two_at_once_pass_a_quota_of_one(
+    user: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, of_one_organisation: bool, left: str
+) -> None:
+    """Both have counted before either is stored, as no two do while the lock is held."""
+    meet_before(monkeypatch, bounds, "decide_bounds", 2)
+    lock = 'of=("user", "organisation")'
+    with planted(("leaderboard/accounts/models.py", lock, left)):
+        codes = two_at_once(ask, user, of_one_organisation=of_one_organisation)
+    assert codes == [None, None]
 
 
 def test_without_the_check_a_fourth_run_is_taken(

@@ -1,6 +1,7 @@
 """The recorder: every report once, in any order, and nothing from one that does not fit."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -10,15 +11,24 @@ from hypothesis import strategies as st
 
 from evaluator.contract import Exposed, Graded, Outcome, SetCounts
 from evaluator.errors import Code, EvaluatorError
+from evaluator.ledger.envelopes import MOST_REPORTS, pack_envelopes
 from leaderboard.ledger.models import Entry, Evaluator
-from leaderboard.submissions.actions import Disposition, record_report
-from leaderboard.submissions.models import Receipt, Run, seconds_from_now
+from leaderboard.submissions.actions import Disposition, reap, record_report, record_reports
+from leaderboard.submissions.models import Receipt, RefusedReport, Run, seconds_from_now
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
+from tests.leaderboard.submissions.test_tasks import send
+from tests.planting import Fault, planted
 
 
 def record(*reports: dict[str, Any]) -> list[Disposition]:
     return [record_report(envelope=report) for report in reports]
+
+
+def in_messages(data: Any, reports: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Cut reports into messages of one or more."""
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(reports) - 1))))
+    return [reports[a:b] for a, b in itertools.pairwise([0, *cuts, len(reports)])]
 
 
 def state_of(run: Any) -> RunState:
@@ -102,8 +112,8 @@ def test_the_order_and_the_number_of_deliveries_do_not_matter(
 ) -> None:
     run, story = told(ending)
     twice = data.draw(st.lists(st.sampled_from(story), max_size=8))
-    for report in data.draw(st.permutations(story + twice)):
-        record_report(envelope=report)
+    for message in in_messages(data, data.draw(st.permutations(story + twice))):
+        send(pack_envelopes(message))
     found = facts(run)
     assert found.pop("outcomes") == [
         (name, vector, vector.count(1), vector.count(2), 0)
@@ -186,7 +196,7 @@ def test_every_report_renews_the_lease_by_the_databases_clock(
         assert left.exists() or state_of(run) is RunState.GRADED
 
 
-def test_reports_after_the_end_change_nothing(run: Any, evaluator: FakeEvaluator) -> None:
+def test_b06_reports_after_the_end_change_nothing(run: Any, evaluator: FakeEvaluator) -> None:
     attempt = evaluator.begin(run)
     record(*attempt.story())
     before = facts(run)
@@ -441,3 +451,147 @@ def test_finished_with_other_counts_is_refused_and_the_run_goes_on(
     assert facts(run) == before
     record(attempt.finished())
     assert state_of(run) is RunState.GRADED
+
+
+# --- several reports in one message
+
+
+def a_whole_message_that_comes_twice_counts_once(run: Any, evaluator: FakeEvaluator) -> None:
+    story = evaluator.begin(run).story()
+    repeated = [*story[:3], story[1], *story[3:]]
+    found = record_reports(envelopes=repeated)
+    assert [found.pop(3), *set(found)] == [Disposition.DUPLICATE, Disposition.APPLIED]
+    before = facts(run)
+    assert (before["state"], before["receipts"]) == (RunState.GRADED, len(story))
+    assert set(record_reports(envelopes=story)) == {Disposition.DUPLICATE}
+    assert facts(run) == before
+
+
+def a_bad_report_costs_no_other_of_its_message(run: Any, evaluator: FakeEvaluator) -> None:
+    attempt = evaluator.begin(run)
+    story = attempt.story()
+    bad = attempt.report(Graded(set="elsewhere", outcomes=((0, Outcome.RIGHT),)))
+    assert send([*story[:4], bad, *story[4:]]).successful()
+    assert state_of(run) is RunState.GRADED
+    assert Receipt.objects.count() == len(story)
+    assert RefusedReport.objects.get().count == 1
+
+
+def a_lost_attempt_changes_nothing_in_the_middle_of_a_message(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
+    lost = evaluator.begin(run)
+    record(lost.started())
+    Run.objects.filter(pk=run.pk).update(lease_expires=seconds_from_now(-1))
+    assert reap() == 1
+    run.refresh_from_db()
+    following = evaluator.begin(run)
+    wrong = lost.report(Graded(set="public", outcomes=((0, Outcome.TRUNCATED),)))
+    started, *rest = following.story()
+    found = record_reports(envelopes=[started, wrong, lost.failed(Code.INCOMPLETE), *rest])
+    assert found[1:3] == [Disposition.STALE] * 2
+    assert set(found[3:]) == {Disposition.APPLIED}
+    assert state_of(run) is RunState.GRADED
+    assert (run.attempts, run.stale_reports) == (2, 2)
+    assert run.outcomes.get(item_set__name="public").truncated == [
+        truth("public", index) for index in range(PUBLIC_N)
+    ].count(Outcome.TRUNCATED)
+
+
+def the_later_message_may_overtake(run: Any, evaluator: FakeEvaluator) -> None:
+    story = evaluator.begin(run).story()
+    assert set(record_reports(envelopes=story[4:])) == {Disposition.APPLIED}
+    assert state_of(run) is RunState.RUNNING
+    assert set(record_reports(envelopes=story[:4])) == {Disposition.APPLIED}
+    assert state_of(run) is RunState.GRADED
+
+
+Scenario = Callable[[Any, FakeEvaluator], None]
+TOGETHER: list[Scenario] = [
+    a_whole_message_that_comes_twice_counts_once,
+    a_bad_report_costs_no_other_of_its_message,
+    a_lost_attempt_changes_nothing_in_the_middle_of_a_message,
+    the_later_message_may_overtake,
+]
+
+
+@pytest.mark.parametrize("scenario", TOGETHER, ids=[one.__name__ for one in TOGETHER])
+def test_a_message_of_several_reports(
+    run: Any, evaluator: FakeEvaluator, scenario: Scenario
+) -> None:
+    scenario(run, evaluator)
+
+
+RECORDING = "leaderboard/submissions/actions/recording.py"
+BROKEN: dict[str, tuple[Scenario, Fault]] = {
+    "no-receipts": (
+        a_whole_message_that_comes_twice_counts_once,
+        (
+            RECORDING,
+            "    if _key(report) not in unseen:\n        return Disposition.DUPLICATE\n"
+            "    unseen.remove(_key(report))\n",
+            "",
+        ),
+    ),
+    "receipts-once-a-message": (
+        a_whole_message_that_comes_twice_counts_once,
+        (RECORDING, "    unseen.remove(_key(report))\n", ""),
+    ),
+    "no-fall-back": (
+        a_bad_report_costs_no_other_of_its_message,
+        (
+            "leaderboard/submissions/tasks.py",
+            "type(failure).__name__)\n        return False",
+            "type(failure).__name__)\n        return True",
+        ),
+    ),
+    "no-fence": (
+        a_lost_attempt_changes_nothing_in_the_middle_of_a_message,
+        (
+            RECORDING,
+            "if not is_current(run.attempt, token=report.token, worker=report.worker):",
+            "if False:",
+        ),
+    ),
+    "outcomes-not-written": (
+        the_later_message_may_overtake,
+        (RECORDING, "    locked.hold([row], MERGED)\n", ""),
+    ),
+}
+
+
+@pytest.mark.parametrize(("scenario", "fault"), BROKEN.values(), ids=list(BROKEN))
+def test_a_broken_build_fails_with_several_reports(
+    run: Any, evaluator: FakeEvaluator, scenario: Scenario, fault: Fault
+) -> None:
+    with planted(fault), pytest.raises((AssertionError, EvaluatorError)):
+        scenario(run, evaluator)
+
+
+def test_reports_about_two_runs_are_recorded_one_by_one(told: Any) -> None:
+    (one, first), (other, second) = told(None), told(None)
+    with pytest.raises(EvaluatorError):
+        record_reports(envelopes=[*first, *second])
+    send([*first, *second])
+    assert (state_of(one), state_of(other)) == (RunState.GRADED, RunState.GRADED)
+
+
+def test_a_message_of_too_many_reports_is_refused(run: Any, evaluator: FakeEvaluator) -> None:
+    attempt = evaluator.begin(run)
+    for size in (0, MOST_REPORTS + 1):
+        assert send([attempt.progress() for _ in range(size)]).successful()
+    assert Receipt.objects.count() == 0
+    assert RefusedReport.objects.get().count == 2
+
+
+def test_a_defect_that_one_report_meets_costs_no_other(
+    run: Any, evaluator: FakeEvaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("leaderboard.submissions.actions.recording.store_summary", broken)
+    attempt = evaluator.begin(run)
+    result = send([attempt.started(), attempt.finished(), *attempt.graded()])
+    assert isinstance(result.result, LookupError)
+    assert facts(run)["receipts"] == 1 + len(attempt.graded())

@@ -349,7 +349,7 @@ def test_a_log_that_contradicts_the_copy_is_kept_and_refused(
         **other,
     )
     evaluator = Evaluator.objects.get(name="host-a")
-    store_log(evaluator=evaluator, lines=[line], note="")
+    store_log(evaluator=evaluator, lines=[line])
     assert refused(lambda: publish(bundle)).detail == "its log is not the one that the site knows"
     assert_nothing_came_of_it(proposed, releases)
     evaluator.refresh_from_db()

@@ -77,7 +77,22 @@ def test_the_api_and_the_page_say_why_a_run_waits(
         last_seen=seconds_from_now(-99), expected_by=seconds_from_now(-9), announced_pool="default"
     )
     assert client.get(f"/api/v1/runs/{run.pk}").json()["held_up"]["code"] == "evaluator_away"
-    assert "evaluator_away" in client.get(f"/runs/{run.pk}/").content.decode()
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    assert "evaluator_away" in page
+    assert "our fault: you need not do anything" in page
+
+
+def test_the_page_of_a_run_that_waits_again_says_nothing_of_its_first_start(
+    client: Client, run: Any, user: Any, evaluator: FakeEvaluator
+) -> None:
+    client.force_login(user)
+    attempt = evaluator.begin(run)
+    record_report(envelope=attempt.started())
+    assert "<dt>Started</dt>" in client.get(f"/runs/{run.pk}/").content.decode()
+    record_report(envelope=attempt.failed(Code.LEASE_LOST))
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    assert "Attempt 2" in page
+    assert "<dt>Started</dt>" not in page
 
 
 def command(*args: str) -> list[Any]:

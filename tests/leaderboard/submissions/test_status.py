@@ -16,6 +16,7 @@ from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions, tasks
 from leaderboard.submissions.actions.letters import write_letters
 from leaderboard.submissions.models import (
+    RECORDED,
     Delivery,
     Heartbeat,
     Letter,
@@ -55,6 +56,25 @@ def test_a_dead_beat_is_seen(run: Any, evaluator: FakeEvaluator) -> None:
     assert codes() == {"beat_dead"}
     actions.watch()
     assert codes() == set()
+    Heartbeat.objects.update(at=timezone.now() - timedelta(minutes=5))
+    assert codes() == {"beat_dead"}
+
+
+@pytest.mark.parametrize(("minutes", "found"), [(0.5, set()), (1.5, {"recorder_late"})])
+def test_a_recorder_that_is_behind_is_seen(
+    run: Any, evaluator: FakeEvaluator, minutes: float, found: set[str], settings: Any
+) -> None:
+    settings.LEASE_SECONDS = 60
+    announce(evaluator, sets=held(run))
+    actions.watch()
+    Heartbeat.objects.create(name=RECORDED, at=timezone.now() - timedelta(minutes=minutes))
+    assert codes() == found
+
+
+def test_recorders_are_not_blamed_for_a_dead_beat(run: Any, evaluator: FakeEvaluator) -> None:
+    announce(evaluator, sets=held(run))
+    actions.watch()
+    Heartbeat.objects.create(name=RECORDED, at=timezone.now())
     Heartbeat.objects.update(at=timezone.now() - timedelta(minutes=5))
     assert codes() == {"beat_dead"}
 
@@ -218,7 +238,8 @@ def test_the_doctor_ends_with_one_and_says_what_to_do(
     assert ended.value.code == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(
-        line.startswith("problem: beat_dead: ") and "Restart the recorder" in line for line in lines
+        line.startswith("problem: beat_dead: ") and "Restart the housekeeping" in line
+        for line in lines
     )
     assert any(line.startswith("problem: no_evaluator: ") for line in lines)
 

@@ -116,6 +116,7 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
         "drain_rescorings",
         "request_notifications",
         "compare_weights",
+        "follow_watches",
     ):
         monkeypatch.setattr(actions, action, away)
     assert app.tasks[name].apply().successful()
@@ -142,6 +143,7 @@ def test_routes_are_those_that_the_recorder_listens_to() -> None:
         "holdfast.end_lapsed": "record",
         "holdfast.reap": "housekeeping",
         "holdfast.drain": "housekeeping",
+        "holdfast.dispatch": "housekeeping",
         "holdfast.ask_logs": "housekeeping",
         "holdfast.watch": "housekeeping",
         "holdfast.prune": "housekeeping",
