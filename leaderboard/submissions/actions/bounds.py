@@ -69,6 +69,9 @@ def check_bounds(submission: Submission, selection: ItemSelection) -> None:
     if selection.tier == "T2" and selection.blocks:
         declared = _declared_use(submission, submission.pair.private, selection.blocks)
     facts = _facts(submission)
+    practice = None
+    if pair.practice:
+        practice = practice_use(submission.model.organisation, submission.submitted_by)
     bounds = Bounds(
         name_is_former=facts["name_is_former"],
         pair_is_withdrawn=facts["withdrawn_at"] is not None,
@@ -78,7 +81,7 @@ def check_bounds(submission: Submission, selection: ItemSelection) -> None:
         unfinished_limit=_unfinished_limit(pair),
         quota=quota_use_of(facts) if is_official(pair) else None,
         declared=declared,
-        practice=_practice_use(submission) if pair.practice else None,
+        practice=practice,
     )
     if rejection := decide_bounds(bounds):
         raise refusal_of(rejection)
@@ -176,10 +179,6 @@ def _unfinished_of(facts: Mapping[str, Any]) -> int:
 
 def _unfinished_limit(pair: SetPair) -> int:
     return settings.PRACTICE_UNFINISHED if pair.practice else settings.UNFINISHED_RUNS
-
-
-def _practice_use(submission: Submission) -> PracticeUse:
-    return practice_use(submission.model.organisation, submission.submitted_by)
 
 
 def practice_use(organisation: Organisation, by: User) -> PracticeUse:

@@ -43,26 +43,19 @@ def next_closes() -> dict[int, datetime]:
     By the clock a pair where no result waits has none, and neither has any where only maintainers
     close boards. A plan that is long overdue is none.
     """
-    closes = _closes_by_clock()
+    closes: dict[int, datetime] = {}
+    if settings.COHORT_SECONDS:
+        open_for = timedelta(seconds=settings.COHORT_SECONDS)
+        graded = Run.objects.undecided().filter(submission__pair__withdrawn_at=None)
+        unplanned = graded.exclude(submission__pair__in=PlannedClose.objects.ahead().values("pair"))
+        oldest = unplanned.values("submission__pair").annotate(first=Min("ended_at")).order_by()
+        for pair, first in oldest.values_list("submission__pair", "first"):
+            if first:
+                closes[pair] = first + open_for
     ahead = PlannedClose.objects.ahead().filter(at__gt=timezone.now() - OVERDUE)
     for pair, planned in ahead.order_by("-at").values_list("pair", "at"):
         closes[pair] = planned
     return closes
-
-
-def _closes_by_clock() -> dict[int, datetime]:
-    """Return the end of each cohort that has no planned close."""
-    if not settings.COHORT_SECONDS:
-        return {}
-    open_for = timedelta(seconds=settings.COHORT_SECONDS)
-    graded = Run.objects.undecided().filter(submission__pair__withdrawn_at=None)
-    unplanned = graded.exclude(submission__pair__in=PlannedClose.objects.ahead().values("pair"))
-    oldest = unplanned.values("submission__pair").annotate(first=Min("ended_at"))
-    return {
-        pair: first + open_for
-        for pair, first in oldest.order_by().values_list("submission__pair", "first")
-        if first
-    }
 
 
 def close_rule(pair: SetPair) -> str:
@@ -73,17 +66,18 @@ def close_rule(pair: SetPair) -> str:
 def close_rules(pairs: Iterable[SetPair]) -> dict[int, str]:
     """Return the close rule of each pair in words, by its key; one query for all of them."""
     overdue = set(PlannedClose.objects.due().order_by().values_list("pair", flat=True))
-    return {pair.pk: _close_rule(pair, is_overdue=pair.pk in overdue) for pair in pairs}
-
-
-def _close_rule(pair: SetPair, *, is_overdue: bool) -> str:
-    if pair.withdrawn_at:
-        return "never, withdrawn"
-    if is_overdue:
-        return "by the maintainers, later than planned"
-    if settings.COHORT_SECONDS:
-        return f"{_open_for()} after the next result"
-    return "by the maintainers"
+    rules = {}
+    for pair in pairs:
+        if pair.withdrawn_at:
+            rule = "never, withdrawn"
+        elif pair.pk in overdue:
+            rule = "by the maintainers, later than planned"
+        elif settings.COHORT_SECONDS:
+            rule = f"{_open_for()} after the next result"
+        else:
+            rule = "by the maintainers"
+        rules[pair.pk] = rule
+    return rules
 
 
 def _open_for() -> str:
@@ -107,7 +101,11 @@ def plan_close(*, pair: str, at: datetime, by: User) -> PlannedClose:
     Raises ``forbidden``, ``unknown_pair``, ``pair_withdrawn``, and ``invalid_field`` for a moment
     that is past or more than a year away.
     """
-    planned_for = _pair_of_maintainer(pair, by)
+    if not by.is_staff:
+        raise refuse(Refusal.FORBIDDEN)
+    planned_for = SetPair.objects.filter(slug=pair).first()
+    if planned_for is None:
+        raise refuse(Refusal.UNKNOWN_PAIR)
     if planned_for.withdrawn_at:
         raise refuse(Refusal.PAIR_WITHDRAWN)
     if timezone.is_naive(at) or not timezone.now() < at < timezone.now() + LONGEST_PLAN:
@@ -131,15 +129,6 @@ def withdraw_close(*, plan: int, by: User) -> None:
         raise refuse(Refusal.NOT_FOUND)
     record_act(actor=by.username, act="withdraw_close", subject=str(found))
     found.delete()
-
-
-def _pair_of_maintainer(slug: str, by: User) -> SetPair:
-    if not by.is_staff:
-        raise refuse(Refusal.FORBIDDEN)
-    pair = SetPair.objects.filter(slug=slug).first()
-    if pair is None:
-        raise refuse(Refusal.UNKNOWN_PAIR)
-    return pair
 
 
 # --- carrying out

@@ -101,24 +101,23 @@ def without_embargo(runs: Sequence[Run]) -> list[Run]:
     """
     if not Embargo.objects.asked().exists():
         return list(runs)
-    return [run for run in runs if not _hold_back(run)]
-
-
-def _hold_back(run: Run) -> bool:
-    """Mark a run as decided if it is under embargo, or follows one that is; else return False."""
-    followed = Embargo.objects.asked().filter(
-        decided_at__isnull=False,
-        submission__model=run.submission.model_id,
-        submission__pair=run.submission.pair_id,
-    )
-    first = followed.exclude(submission=run.submission_id).order_by("-until").first()
-    own = Embargo.objects.asked().filter(submission=run.submission_id).first()
-    if first is None and own is None:
-        return False
-    now = timezone.now()
-    Embargo.objects.update_or_create(
-        submission=run.submission,
-        defaults={"because_of": first, "decided_at": now},
-        create_defaults={"because_of": first, "decided_at": now, "until": now},
-    )
-    return True
+    shown = []
+    for run in runs:
+        asked = Embargo.objects.asked()
+        followed = asked.filter(
+            decided_at__isnull=False,
+            submission__model=run.submission.model_id,
+            submission__pair=run.submission.pair_id,
+        )
+        first = followed.exclude(submission=run.submission_id).order_by("-until").first()
+        own = asked.filter(submission=run.submission_id).first()
+        if first is None and own is None:
+            shown.append(run)
+            continue
+        now = timezone.now()
+        Embargo.objects.update_or_create(
+            submission=run.submission,
+            defaults={"because_of": first, "decided_at": now},
+            create_defaults={"because_of": first, "decided_at": now, "until": now},
+        )
+    return shown

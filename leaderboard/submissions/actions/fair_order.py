@@ -203,8 +203,7 @@ class FairOrder:
         ends = [
             (now + (run.left or 0.0), run.organisation) for run in self._live if not run.practice
         ]
-        workers = self._workers(fleet, self._free_at(now))
-        return Schedule(queue, workers, now=now, ends=ends)
+        return Schedule(queue, self._workers(fleet, now), now=now, ends=ends)
 
     def _numbers_under_way(self) -> Counter[int]:
         """Return how many runs of each organisation were begun or sent."""
@@ -216,29 +215,23 @@ class FairOrder:
         """Return True for the run of an endpoint that takes no place of weights."""
         return run.endpoint and run.evaluator in self._apart
 
-    def _free_at(self, now: float) -> dict[str, float]:
-        """Return the moments at which the places that runs have are free again."""
+    def _workers(self, fleet: Fleet, now: float) -> list[Worker]:
+        """Return the evaluators, when each is free, and the weights in their stores.
+
+        Those of an evaluator that is not free soon, or not known to be, do not matter: nothing is
+        to wait for it.
+        """
         free_at: dict[str, float] = {}
+        later = set()
         taken: Counter[str] = Counter()
         for run in sorted(self._live, key=lambda run: run.left or 0.0):
             name = run.evaluator
             if self._is_apart(run):
                 taken[name] += 1
                 name = place_name(name, taken[name])
+            elif run.left is None or run.left > SOON_SECONDS:
+                later.add(name)
             free_at.setdefault(name, now + (run.left or 0.0))
-        return free_at
-
-    def _workers(self, fleet: Fleet, free_at: Mapping[str, float]) -> list[Worker]:
-        """Return the evaluators with the weights in their stores.
-
-        Those of an evaluator that is not free soon, or not known to be, do not matter: nothing is
-        to wait for it.
-        """
-        later = {
-            run.evaluator
-            for run in self._live
-            if not self._is_apart(run) and (run.left is None or run.left > SOON_SECONDS)
-        }
         workers = []
         for one in fleet.serving:
             cached = frozenset() if one.name in later else one.fetched

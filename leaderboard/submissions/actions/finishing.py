@@ -102,6 +102,14 @@ def _least(row: RunOutcomes) -> int:
     return MIN_CELL_SIZE if row.item_set.sealed else 1
 
 
+def _is_over_set(part: Votes | Candidates, row: RunOutcomes) -> bool:
+    """Return True where the counts are over the whole set, and no bin is over too few items."""
+    items_in_bins = sum(one.n for one in part.bins)
+    if not part.n == row.n == items_in_bins:
+        return False
+    return all(one.n >= _least(row) and one.right <= one.n for one in part.bins)
+
+
 def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
     if sorted(counts.name for counts in sets) != sorted(rows):
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
@@ -124,7 +132,9 @@ def _set_votes(rows: Rows, votes: Sequence[Votes]) -> None:
     for name, row in rows.items():
         of_set = by_set.get(name)
         if of_set:
-            _check_votes(of_set, row)
+            all_samples = of_set.n * of_set.samples
+            if not _is_over_set(of_set, row) or of_set.right > all_samples:
+                raise error(Code.BAD_MESSAGE, "votes do not fit their set")
         row.votes = of_set.to_dict() if of_set else None
 
 
@@ -136,19 +146,11 @@ def _set_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> N
     for name, row in rows.items():
         of_set = by_set.get(name)
         if of_set:
-            _check_candidates(of_set, row)
+            most = max(of_set.right, of_set.unreadable, of_set.unscored)
+            fits = row.n >= _least(row) and most <= of_set.n * of_set.samples
+            if not fits or not _is_over_set(of_set, row):
+                raise error(Code.BAD_MESSAGE, "candidates do not fit their set")
         row.candidates = of_set.to_dict() if of_set else None
-
-
-def _check_candidates(candidates: Candidates, row: RunOutcomes) -> None:
-    """Raise ``bad_message`` unless all counts are over the set, and no bin over too few items."""
-    items_in_bins = sum(part.n for part in candidates.bins)
-    every = candidates.n * candidates.samples
-    fits = candidates.n == row.n == items_in_bins and row.n >= _least(row)
-    fits = fits and max(candidates.right, candidates.unreadable, candidates.unscored) <= every
-    fits = fits and all(part.n >= _least(row) and part.right <= part.n for part in candidates.bins)
-    if not fits:
-        raise error(Code.BAD_MESSAGE, "candidates do not fit their set")
 
 
 def _parts(run: Run, body: Finished) -> Sequence[PartOfSystem]:
@@ -168,16 +170,6 @@ def _tokens_per_item(rows: Rows, usages: Sequence[SetUsage]) -> float | None:
             raise error(Code.BAD_MESSAGE, "usages do not fit their set")
     total = sum(usage.tokens_in + usage.tokens_out for usage in usages)
     return total / sum(usage.n for usage in usages) if total else None
-
-
-def _check_votes(votes: Votes, row: RunOutcomes) -> None:
-    """Raise ``bad_message`` unless all counts are over the set, and no bin over too few items."""
-    items_in_bins = sum(part.n for part in votes.bins)
-    fits = votes.n == row.n == items_in_bins and votes.right <= votes.n * votes.samples
-    for part in votes.bins:
-        fits = fits and part.n >= _least(row) and part.right <= part.n
-    if not fits:
-        raise error(Code.BAD_MESSAGE, "votes do not fit their set")
 
 
 def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -> None:

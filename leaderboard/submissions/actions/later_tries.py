@@ -1,7 +1,5 @@
 """Warning that a run under a model's name would be a later try, and so never rank."""
 
-from datetime import datetime
-
 from django.utils import timezone
 
 from evaluator.artefacts.readiness import Check, Level
@@ -34,7 +32,11 @@ def later_try_checks(user: User, ask: Ask, pair: SetPair) -> tuple[Check, ...]:
         same_as=None,
     ).exclude(state__in=_ENDED_WITHOUT)
     moments = runs.order_by("submission__created").values_list("submission__created", flat=True)
-    ranked = _moment_of_ranked(list(moments))
+    # Of moments in order: the first run has the row, and a run after its time has the next one.
+    ranked = None
+    for moment in moments:
+        if ranked is None or moment >= ranks_until(ranked):
+            ranked = moment
     if ranked is None or timezone.now() >= ranks_until(ranked):
         return ()
     until = ranks_until(ranked)
@@ -45,12 +47,3 @@ def later_try_checks(user: User, ask: Ask, pair: SetPair) -> tuple[Check, ...]:
     )
     advice = "Give other weights a name of their own: then they have a row of their own."
     return (Check("row on the board", Level.WARNING, sentence, LATER_TRY, advice),)
-
-
-def _moment_of_ranked(moments: list[datetime]) -> datetime | None:
-    """Return when the run was submitted that has the row, of moments in order; None for none."""
-    ranked = None
-    for moment in moments:
-        if ranked is None or moment >= ranks_until(ranked):
-            ranked = moment
-    return ranked

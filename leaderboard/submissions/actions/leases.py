@@ -42,25 +42,15 @@ def end_lapsed(*, moment: datetime) -> int:
         before = Heartbeat.move(RECORDED, moment)
         if before is not None and moment <= before:
             return 0
-        if before is None or moment - before > _longest_pause():
-            extended = _extend_leases()
+        # A recorder that keeps up leaves no more time between two moments.
+        longest_pause = timedelta(seconds=max(2 * BEAT_SECONDS, settings.LEASE_SECONDS / 3))
+        if before is None or moment - before > longest_pause:
+            # A run that is locked is being recorded, and so has a whole term already.
+            live = Run.objects.filter(state__in=LIVE).select_for_update(skip_locked=True)
+            pks = list(live.values_list("pk", flat=True))
+            extended = Run.objects.filter(pk__in=pks).update(lease_expires=lease_end())
             logger.warning("reports were not recorded for long: %d leases extended", extended)
     return reap(recorded_until=moment)
-
-
-def _longest_pause() -> timedelta:
-    """Return the time between two moments of a recorder that keeps up."""
-    return timedelta(seconds=max(2 * BEAT_SECONDS, settings.LEASE_SECONDS / 3))
-
-
-def _extend_leases() -> int:
-    """Give each lease a whole term from now. A run that is locked is being recorded, and has one.
-
-    Returns how many there were.
-    """
-    live = Run.objects.filter(state__in=LIVE).select_for_update(skip_locked=True)
-    pks = list(live.values_list("pk", flat=True))
-    return Run.objects.filter(pk__in=pks).update(lease_expires=lease_end())
 
 
 def _database_clock() -> datetime:

@@ -44,23 +44,21 @@ def compare_weights() -> int:
         due = TensorList.objects.select_for_update(skip_locked=True).filter(compared=False)
         rows = list(due.order_by("pk")[:AT_ONCE])
         for row in rows:
-            _compare(row)
+            own = Weights.from_dict(row.data)
+            largest = sorted(own.tensors, key=lambda tensor: (-tensor[1], tensor[0]))[:SAMPLED]
+            names = [name for name, _ in largest]
+            sample = [SampledTensor(of=row, tensor=name) for name in names]
+            SampledTensor.objects.bulk_create(sample, ignore_conflicts=True)
+            alike = SampledTensor.objects.filter(tensor__in=names).exclude(of=row)
+            closest = alike.values("of").annotate(common=Count("pk")).order_by("-common", "-of")
+            to_read = [one["of"] for one in closest[:MOST_READ]]
+            shares = {row.digest: 1.0}
+            for other in TensorList.objects.filter(pk__in=to_read):
+                shares[other.digest] = own.shared_with(Weights.from_dict(other.data))
+            _store(row.digest, shares)
             row.compared = True
             row.save(update_fields=["compared"])
     return len(rows)
-
-
-def _compare(row: TensorList) -> None:
-    own = Weights.from_dict(row.data)
-    largest = sorted(own.tensors, key=lambda tensor: (-tensor[1], tensor[0]))[:SAMPLED]
-    sample = [SampledTensor(of=row, tensor=tensor) for tensor, _ in largest]
-    SampledTensor.objects.bulk_create(sample, ignore_conflicts=True)
-    alike = SampledTensor.objects.filter(tensor__in=[one.tensor for one in sample]).exclude(of=row)
-    closest = alike.values("of").annotate(common=Count("pk")).order_by("-common", "-of")
-    shares = {row.digest: 1.0}
-    for other in TensorList.objects.filter(pk__in=[one["of"] for one in closest[:MOST_READ]]):
-        shares[other.digest] = own.shared_with(Weights.from_dict(other.data))
-    _store(row.digest, shares)
 
 
 def _store(digest: str, shares: dict[str, float]) -> None:

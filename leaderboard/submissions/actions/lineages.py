@@ -21,21 +21,16 @@ def register_lineage(*, name: str, parents: list[str]) -> Lineage:
         lineage, _ = Lineage.objects.get_or_create(name=name)
         for parent in parents:
             lineage.parents.add(_lineage(parent))
-        _check_descent(lineage)
+        ancestors: set[int] = set()
+        to_visit = list(lineage.parents.all())
+        while to_visit:
+            ancestor = to_visit.pop()
+            if ancestor == lineage:
+                raise refuse(Refusal.BAD_REGISTRATION, "a lineage does not descend from itself")
+            if ancestor.pk not in ancestors:
+                ancestors.add(ancestor.pk)
+                to_visit += ancestor.parents.all()
     return lineage
-
-
-def _check_descent(lineage: Lineage) -> None:
-    """Refuse a lineage that descends from itself."""
-    ancestors: set[int] = set()
-    to_visit = list(lineage.parents.all())
-    while to_visit:
-        ancestor = to_visit.pop()
-        if ancestor == lineage:
-            raise refuse(Refusal.BAD_REGISTRATION, "a lineage does not descend from itself")
-        if ancestor.pk not in ancestors:
-            ancestors.add(ancestor.pk)
-            to_visit += ancestor.parents.all()
 
 
 def assign_lineage(

@@ -33,7 +33,14 @@ def rename_model(*, name: str, new: str, by: User) -> Model:
         model = _locked(name, by)
         if new == model.name:
             return model
-        _check_name(new, model)
+        if domains_of(new) and model.organisation.verified is None:
+            raise refuse(Refusal.NAME_KNOWN)
+        # Readers would take a name that looks like another's for that one.
+        others = Model.objects.exclude(organisation=model.organisation)
+        looks = skeleton(new)
+        if any(skeleton(other) == looks for other in others.values_list("name", flat=True)):
+            taken = others.filter(name__iexact=new).exists()
+            raise refuse(Refusal.MODEL_TAKEN if taken else Refusal.MODEL_ALIKE)
         _remember(model, by)
         model.name = new
         with conflicts_refused():
@@ -61,17 +68,6 @@ def _locked(name: str, by: User) -> Model:
 def _check_owner(organisation: Organisation, by: User) -> None:
     if not organisation.membership_set.filter(user=by, role=Role.OWNER).exists():
         raise refuse(Refusal.OWNERS_ONLY)
-
-
-def _check_name(new: str, model: Model) -> None:
-    """Refuse a name that readers take for another's."""
-    if domains_of(new) and model.organisation.verified is None:
-        raise refuse(Refusal.NAME_KNOWN)
-    others = Model.objects.exclude(organisation=model.organisation)
-    looks = skeleton(new)
-    if any(skeleton(name) == looks for name in others.values_list("name", flat=True)):
-        taken = others.filter(name__iexact=new).exists()
-        raise refuse(Refusal.MODEL_TAKEN if taken else Refusal.MODEL_ALIKE)
 
 
 def check_not_former(model: Model) -> None:

@@ -70,19 +70,17 @@ def _after_grading(run: Run, close: datetime | None) -> NextStep:
     if run.submission.is_watched:
         return NextStep(Act.NONE, "It is of the watch list and never ranked.")
     if is_decided(run):
-        return NextStep(Act.READ, _under_embargo(run))
+        end = shown_from(run)
+        until = f" until {end:%d %b %Y}" if end else ""
+        return NextStep(Act.READ, f"Read the result. It is under embargo{until}.")
     return NextStep(Act.WAIT, results_on(close))
 
 
 def _under_way(run: Run, forecast: Forecast | None) -> str:
-    if run.state == RunState.QUEUED:
-        return _before_its_begin(run, forecast)
-    if run.phase == "waiting":
-        return "The endpoint does not answer at the moment: check that it runs."
-    return "It goes on by itself."
-
-
-def _before_its_begin(run: Run, forecast: Forecast | None) -> str:
+    if run.state != RunState.QUEUED:
+        if run.phase == "waiting":
+            return "The endpoint does not answer at the moment: check that it runs."
+        return "It goes on by itself."
     lack = run.waiting or (forecast and forecast.lack(run))
     problem = explain_code(lack) if lack else None
     if problem:
@@ -92,15 +90,9 @@ def _before_its_begin(run: Run, forecast: Forecast | None) -> str:
     turn = forecast.turn(run)
     place = f"It begins by itself. It is number {turn.position} in the queue"
     start = expected(run, forecast=forecast)
-    about = (
-        f", about {start.start:%H:%M} UTC on {start.start:%d %b}" if start and start.start else ""
-    )
-    return f"{place}{about}."
-
-
-def _under_embargo(run: Run) -> str:
-    end = shown_from(run)
-    return f"Read the result. It is under embargo{f' until {end:%d %b %Y}' if end else ''}."
+    if start and start.start:
+        return f"{place}, about {start.start:%H:%M} UTC on {start.start:%d %b}."
+    return f"{place}."
 
 
 def results_on(close: datetime | None) -> str:
