@@ -4,8 +4,10 @@ Both are programs of the submitter. A jailed child runs them, with the small fil
 and nothing else. Where there is no jail here, nothing is rendered: ``jail_missing``.
 """
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,12 +84,21 @@ def _output(folder: Path) -> bytes:
     )
     is_late = threading.Event()
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     ) as child:
+
+        def kill() -> None:
+            # All of its session: bubblewrap's own child dies with it only once it has asked to.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
         def stop() -> None:
             is_late.set()
-            child.kill()
+            kill()
 
         timer = threading.Timer(SECONDS, stop)
         timer.start()
@@ -96,7 +107,7 @@ def _output(folder: Path) -> bytes:
             output = child.stdout.read(_MAX_OUTPUT + 1)
         finally:
             timer.cancel()
-            child.kill()
+            kill()
     if is_late.is_set():
         raise error(Code.HOST_TIMEOUT, "preview")
     return output

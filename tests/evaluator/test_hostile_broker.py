@@ -33,7 +33,7 @@ def client(url: str) -> "redis.Redis[Any]":
 
 
 def wait(
-    true: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path, seconds: float = 20
+    true: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path, seconds: float = 60
 ) -> None:
     end = time.monotonic() + seconds
     while not true():
