@@ -47,46 +47,41 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
     """
     if not items:
         return None
-    calibrated = voting.calibration([_share(votes) for votes in items])
+    shares = []
+    for votes in items:
+        share = voting.majority([vote.answer for vote in votes]).share
+        shares.append((share, decide(votes).outcome is Outcome.RIGHT))
+    calibrated = voting.calibration(shares)
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
         return None
     samples = len(items[0])
     rights = [samples_right(votes) for votes in items]
+    # The standard error of the mean share; the samples of an item are a cluster.
+    mean_error = 0.0
+    if len(items) > 1:
+        mean_error = stdev(right / samples for right in rights) / sqrt(len(items))
+    majority = []
+    for k in voting.ladder(samples):
+        chances = [majority_at(votes, k) for votes in items]
+        majority.append((k, rounded(sum(chances, Fraction(0)) / len(items))))
     return Votes(
         name=name,
         n=len(items),
         samples=samples,
         right=sum(rights),
-        mean_error=rounded(_error_of_mean(rights, samples)),
-        majority=tuple((k, rounded(_mean_majority_at(items, k))) for k in voting.ladder(samples)),
+        mean_error=rounded(mean_error),
+        majority=tuple(majority),
         bins=tuple(published_bin(made) for made in bins),
         error=rounded(calibrated.error),
         brier=rounded(calibrated.brier),
     )
 
 
-def _share(votes: Sequence[Vote]) -> tuple[Fraction, bool]:
-    """Return the majority's share, and true if the majority is right."""
-    share = voting.majority([vote.answer for vote in votes]).share
-    return share, decide(votes).outcome is Outcome.RIGHT
-
-
 def majority_at(votes: Sequence[Vote], k: int) -> Fraction:
     """Return maj@k of one item (:func:`voting.majority_at`)."""
     right = {vote.answer for vote in votes if vote.outcome is Outcome.RIGHT}
     return voting.majority_at([vote.answer for vote in votes], right, k)
-
-
-def _mean_majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
-    return sum((majority_at(votes, k) for votes in items), Fraction(0)) / len(items)
-
-
-def _error_of_mean(rights: Sequence[int], samples: int) -> float:
-    """Return the standard error of the mean share, with the samples of an item as a cluster."""
-    if len(rights) < 2:
-        return 0.0
-    return stdev(right / samples for right in rights) / sqrt(len(rights))
 
 
 def rounded(value: Fraction | float) -> float:

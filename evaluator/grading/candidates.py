@@ -11,7 +11,7 @@ unbiased for any k (as pass@k, arXiv:2107.03374). Intervals take the candidates 
 cluster: they are of means over items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb, isfinite, sqrt
@@ -91,7 +91,12 @@ def summary(name: str, items: Sequence[Sequence[Candidate]], *, least: int) -> C
     if not items:
         return None
     chosen = [choose(candidates) for candidates in items]
-    calibrated = voting.calibration([_confidence(candidate) for candidate in chosen])
+    confidences = []
+    for candidate in chosen:
+        # A score that is no number is confidence 0.
+        score = Fraction(candidate.score) if isfinite(candidate.score) else Fraction(0)
+        confidences.append((score, candidate.is_right))
+    calibrated = voting.calibration(confidences)
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
         return None
@@ -114,32 +119,32 @@ def curve(items: Sequence[Sequence[Candidate]]) -> tuple[CandidatesPoint, ...]:
     """Return the accuracies with 1, 2, 4 and so on up to all candidates of each item."""
     samples = len(items[0])
     steps = voting.ladder(samples)
-    random = [_share_right(candidates) for candidates in items]
-    last = _each(items, lambda candidates: chosen_at(candidates, samples))
+    random = []
+    for candidates in items:
+        right = sum(candidate.is_right for candidate in candidates)
+        random.append(right / len(candidates))
+    last = [float(chosen_at(candidates, samples)) for candidates in items]
     # Bonferroni, over the comparisons of all candidates with fewer.
     together = _z(max(len(steps) - 1, 1))
-    return tuple(_point(items, k, random, last, together) for k in steps)
-
-
-def _point(
-    items: Sequence[Sequence[Candidate]],
-    k: int,
-    random: Sequence[float],
-    last: Sequence[float],
-    together: float,
-) -> CandidatesPoint:
-    chosen = _each(items, lambda candidates: chosen_at(candidates, k))
-    votes = _each(items, lambda candidates: majority_at([one.vote for one in candidates], k))
-    anything = _each(items, lambda candidates: any_right_at(candidates, k))
-    return CandidatesPoint(
-        k=k,
-        chosen=_accuracy(chosen),
-        vote=rounded(fmean(votes)),
-        any_right=rounded(fmean(anything)),
-        over_random=_difference(chosen, random, _z(1)),
-        over_vote=_difference(chosen, votes, _z(1)),
-        more=_difference(last, chosen, together),
-    )
+    points = []
+    for k in steps:
+        chosen = [float(chosen_at(candidates, k)) for candidates in items]
+        anything = [float(any_right_at(candidates, k)) for candidates in items]
+        votes = []
+        for candidates in items:
+            ballot = [candidate.vote for candidate in candidates]
+            votes.append(float(majority_at(ballot, k)))
+        point = CandidatesPoint(
+            k=k,
+            chosen=_accuracy(chosen),
+            vote=rounded(fmean(votes)),
+            any_right=rounded(fmean(anything)),
+            over_random=_difference(chosen, random, _z(1)),
+            over_vote=_difference(chosen, votes, _z(1)),
+            more=_difference(last, chosen, together),
+        )
+        points.append(point)
+    return tuple(points)
 
 
 def _z(comparisons: int) -> float:
@@ -171,19 +176,3 @@ def _difference(first: Sequence[float], second: Sequence[float], z: float) -> Es
 def _estimate(value: float, low: float, high: float) -> Estimate:
     bounds = [rounded(max(-1.0, min(1.0, number))) for number in (value, low, high)]
     return Estimate(value=bounds[0], low=bounds[1], high=bounds[2])
-
-
-def _each(
-    items: Sequence[Sequence[Candidate]], value: Callable[[Sequence[Candidate]], Fraction]
-) -> list[float]:
-    return [float(value(candidates)) for candidates in items]
-
-
-def _share_right(candidates: Sequence[Candidate]) -> float:
-    return sum(candidate.is_right for candidate in candidates) / len(candidates)
-
-
-def _confidence(candidate: Candidate) -> tuple[Fraction, bool]:
-    """Return the score as a confidence, 0 for none, and true for a right answer."""
-    score = Fraction(candidate.score) if isfinite(candidate.score) else Fraction(0)
-    return score, candidate.is_right

@@ -51,7 +51,18 @@ class Comparer:
 
     def _exchange(self, line: bytes) -> bytes:
         if self._child is None:
-            self._child = _start()
+            command = jail.wrap(
+                [sys.executable, "-s", "-P", str(_CHILD)],
+                readable=[_CHILD],
+                writable=[],
+                environment={"PYTHONHASHSEED": "0"},  # the order of a set decides no verdict
+                memory=_MEMORY,
+                processes=_PROCESSES,
+            )
+            pipe = subprocess.PIPE
+            self._child = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+            )
         stdin, stdout = self._child.stdin, self._child.stdout
         assert stdin is not None and stdout is not None  # noqa: S101 - asked for
         stdin.write(line)
@@ -75,20 +86,6 @@ class Comparer:
         for stream in (child.stdin, child.stdout):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
-
-
-def _start() -> "subprocess.Popen[bytes]":
-    command = jail.wrap(
-        [sys.executable, "-s", "-P", str(_CHILD)],
-        readable=[_CHILD],
-        writable=[],
-        environment={"PYTHONHASHSEED": "0"},  # the order of a set decides no verdict
-        memory=_MEMORY,
-        processes=_PROCESSES,
-    )
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
 
 
 COMPARER = Comparer()

@@ -55,7 +55,15 @@ def majority_at(answers: Sequence[str], right: Collection[str], k: int) -> Fract
         raise ValueError("k answers of those there are")
     counts = Counter(answers)
     blank = counts.pop(NONE, 0)
-    won = sum((_wins(counts, blank, name, k) for name in right if name in counts), Fraction(0))
+    won = Fraction(0)  # subsets that a right answer wins; one that it ties with j others: 1/(j + 1)
+    for name in right:
+        if name not in counts:
+            continue
+        others = [count for other, count in counts.items() if other != name]
+        for votes in range(1, min(counts[name], k) + 1):
+            chosen = comb(counts[name], votes)
+            for ties, number in _rest(others, blank, k - votes, votes).items():
+                won += Fraction(chosen * number, ties + 1)
     return won / comb(len(answers), k)
 
 
@@ -74,22 +82,6 @@ def ladder(samples: int) -> list[int]:
     """Return the numbers k of answers that are reported: 1, 2, 4 and so on, and ``samples``."""
     powers = {1 << power for power in range(samples.bit_length())}
     return sorted({power for power in powers if power <= samples} | {samples})
-
-
-def _wins(counts: Counter[str], blank: int, name: str, k: int) -> Fraction:
-    """Return the number of subsets of ``k`` answers in which ``name`` wins.
-
-    A subset in which it is tied with j others counts 1/(j + 1).
-    """
-    others = [count for other, count in counts.items() if other != name]
-    total = Fraction(0)
-    for votes in range(1, min(counts[name], k) + 1):
-        ways = _rest(others, blank, k - votes, votes)
-        chosen = comb(counts[name], votes)
-        total += sum(
-            (Fraction(chosen * number, ties + 1) for ties, number in ways.items()), Fraction(0)
-        )
-    return total
 
 
 def _rest(others: Sequence[int], blank: int, size: int, most: int) -> dict[int, int]:
@@ -151,16 +143,12 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
     for share, right in votes:
         held[max(0, -(-share * bins // 1) - 1)].append((share, right))
     made = tuple(_bin(inside, place, bins) for place, inside in enumerate(held))
-    error = sum((_distance(full) for full in made), Fraction(0)) / len(votes)
+    error = Fraction(0)
+    for full in made:
+        if full.share is not None and full.right is not None:
+            error += full.n * abs(full.right - full.share)
     brier = sum(((share - right) ** 2 for share, right in votes), Fraction(0)) / len(votes)
-    return Calibration(made, error, brier)
-
-
-def _distance(made: Bin) -> Fraction:
-    """Return the distance between a bin's two shares, times its votes; 0 where it is empty."""
-    if made.share is None or made.right is None:
-        return Fraction(0)
-    return made.n * abs(made.right - made.share)
+    return Calibration(made, error / len(votes), brier)
 
 
 def merged(bins: Sequence[Bin], *, least: int) -> tuple[Bin, ...]:

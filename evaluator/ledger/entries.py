@@ -72,20 +72,15 @@ def entry_hash(entry: LogLine) -> Hex32:
 
 def verify_entry(entry: LogLine, public_hex: str) -> bool:
     """Return True if ``public_hex`` signed the line and its count is the number of its items."""
-    if isinstance(entry, Exposure) and _count_marked(entry.items) != entry.count:
-        return False
+    if isinstance(entry, Exposure):
+        try:
+            marked = base64.b64decode(entry.items, validate=True)
+        except ValueError:
+            return False
+        is_canonical = base64.b64encode(marked).decode("ascii") == entry.items
+        if not is_canonical or int.from_bytes(marked).bit_count() != entry.count:
+            return False
     return signatures.verify(public_hex, signed_bytes(entry), entry.signature)
-
-
-def _count_marked(bitmap: str) -> int:
-    """Return the number of marked items, -1 for a bitmap that is not canonical base64."""
-    try:
-        raw = base64.b64decode(bitmap, validate=True)
-    except ValueError:
-        return -1
-    if base64.b64encode(raw).decode("ascii") != bitmap:
-        return -1
-    return int.from_bytes(raw).bit_count()
 
 
 def verify_chain(

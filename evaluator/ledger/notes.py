@@ -89,8 +89,14 @@ def open_note(note: str) -> OpenNote:
     if len(note) > _MAX or not separator or not below.endswith("\n"):
         raise error(Code.HEAD_INVALID, "its form")
     body = text + "\n"
-    lines = tuple(_read_line(line) for line in below[:-1].split("\n"))
-    return OpenNote(head=_read_body(body), body=body, signatures=lines)
+    lines = []
+    for line in below[:-1].split("\n"):
+        match = _LINE.fullmatch(line)
+        raw = _decode(match[2]) if match else b""
+        if not match or len(raw) < 5:
+            raise error(Code.HEAD_INVALID, "a signature line")
+        lines.append(NoteSignature(match[1], raw[:4], raw[4:]))
+    return OpenNote(head=_read_body(body), body=body, signatures=tuple(lines))
 
 
 def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHead:
@@ -143,27 +149,18 @@ def _cosigned_bytes(body: str, moment: int) -> bytes:
     return f"cosignature/v1\ntime {moment}\n{body}".encode()
 
 
-def _read_line(line: str) -> NoteSignature:
-    match = _LINE.fullmatch(line)
-    raw = _decode(match[2]) if match else b""
-    if not match or len(raw) < 5:
-        raise error(Code.HEAD_INVALID, "a signature line")
-    return NoteSignature(match[1], raw[:4], raw[4:])
-
-
 def _read_body(body: str) -> TreeHead:
     lines = body.split("\n")[:-1]
-    if len(lines) < 3 or not all(_is_plain_line(line) for line in lines):
+    if len(lines) < 3:
         raise error(Code.HEAD_INVALID, "its lines")
+    for line in lines:
+        if line == "" or not line.isprintable() or line != line.strip():
+            raise error(Code.HEAD_INVALID, "its lines")
     origin, size, encoded_root, *extensions = lines
     root = _decode(encoded_root)
     if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32:
         raise error(Code.HEAD_INVALID, "its size or root")
     return TreeHead(origin, int(size), root, tuple(extensions))
-
-
-def _is_plain_line(line: str) -> bool:
-    return line != "" and line.isprintable() and line == line.strip()
 
 
 def _decode(text: str) -> bytes:

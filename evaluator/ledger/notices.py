@@ -69,6 +69,7 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
     Raises ``notice_invalid``.
     """
     keys = {party.name: party.public for party in manifest.maintainers}
+    blocks = {block.id for block in manifest.blocks}
     previous = GENESIS
     for position, notice in enumerate(notices):
         _check_fields(notice)
@@ -76,7 +77,9 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
         follows = (notice.index, notice.previous) == (position, previous)
         key = keys.get(notice.maintainer, "")
         signed = signatures.verify(key, _signed_bytes(notice), notice.signature)
-        if not (about_set and follows and signed and _target_exists(manifest, notice)):
+        has_block = notice.block is None or notice.block in blocks
+        has_item = notice.item is None or notice.item < manifest.n
+        if not all((about_set, follows, signed, has_block, has_item)):
             raise error(Code.NOTICE_INVALID, f"notice {position}")
         previous = notice_hash(notice)
     return previous
@@ -137,12 +140,6 @@ def _check_fields(notice: Notice) -> None:
     }[notice.kind]
     if (notice.block is not None, notice.item is not None) != wanted:
         raise error(Code.NOTICE_INVALID, notice.kind)
-
-
-def _target_exists(manifest: Manifest, notice: Notice) -> bool:
-    if notice.block is not None and notice.block not in {block.id for block in manifest.blocks}:
-        return False
-    return notice.item is None or notice.item < manifest.n
 
 
 def _signed_bytes(notice: Notice) -> bytes:
