@@ -5,7 +5,7 @@ figure. It shows the models that the board shows for the same address, on all it
 bound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -51,9 +51,7 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
         rows = rows.exclude(**{against: None})
         sized = snapshot.sized(against)
         unsized = total - rows.count()
-    shown = _spread(rows)
-    shown += _efficient_left_out(shown, rows, sized)
-    points = [point_of(row.read(), compared=compared) for row in shown]
+    points = [point_of(row.read(), compared=compared) for row in _shown(rows, sized)]
     named = set(rows.order_by().values_list("family", flat=True).distinct())
     families = [mean_of(line) for line in snapshot.pooled() if line.family in named]
     data = chart_data(
@@ -69,18 +67,15 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     return chart_page(request, chart, title, home, data)
 
 
-def _efficient_left_out(
-    shown: Iterable[SnapshotRow], rows: SnapshotRowQuerySet, sized: Sequence[Sized]
-) -> Iterable[SnapshotRow]:
-    """Return the efficient models among ``rows`` that are not shown yet."""
-    efficient = {model for model, is_efficient in frontier.efficient(sized).items() if is_efficient}
-    return rows.filter(model__in=efficient - {row.model for row in shown})
-
-
-def _spread(rows: SnapshotRowQuerySet) -> list[SnapshotRow]:
-    """Return at most :data:`MOST_POINTS` of the rows, evenly over their order."""
+def _shown(rows: SnapshotRowQuerySet, sized: Sequence[Sized]) -> list[SnapshotRow]:
+    """Return at most :data:`MOST_POINTS` of the rows, evenly over their order, and the efficient
+    models among the others."""
     if rows.count() <= MOST_POINTS:
-        return list(rows)
-    keys = thinned(list(rows.values_list("pk", flat=True)))
-    found = SnapshotRow.objects.in_bulk(keys)
-    return [found[key] for key in keys]
+        shown = list(rows)
+    else:
+        keys = thinned(list(rows.values_list("pk", flat=True)))
+        found = SnapshotRow.objects.in_bulk(keys)
+        shown = [found[key] for key in keys]
+    left_out = {model for model, is_efficient in frontier.efficient(sized).items() if is_efficient}
+    left_out -= {row.model for row in shown}
+    return [*shown, *rows.filter(model__in=left_out)]

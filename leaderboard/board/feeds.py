@@ -63,7 +63,22 @@ def closes(pair: SetPair | None) -> list[Close]:
     numbered = cohorts.order_by().values_list("pair", "number").annotate(closed=Min("closed_at"))
     newest = list(numbered.order_by("-closed", "pair", "number")[:MOST_ENTRIES])
     pairs = SetPair.objects.in_bulk([key for key, _, _ in newest])
-    levels = _levels([(key, number) for key, number, _ in newest])
+    verdicts = Verdict.objects.filter(
+        cohort__pair__in=list(pairs),
+        cohort__number__in={number for _, number, _ in newest},
+        run__state=RunState.RANKED,
+        run__retracted=False,
+    )
+    # Levels by model, for each pair and number of a close: as the newest method decided them.
+    levels: dict[tuple[int, int], dict[str, str]] = {}
+    for key, number, _ in newest:
+        levels[key, number] = {}
+    rows = verdicts.select_related("cohort", "run__submission__model").order_by("cohort_id")
+    for verdict in rows.defer("cohort__panel"):
+        close = (verdict.cohort.pair_id, verdict.cohort.number)
+        if close in levels:
+            model = verdict.run.submission.model.name
+            levels[close][model] = verdict.judged().evidence.label
     return [
         Close(
             pair=pairs[key],
@@ -73,25 +88,6 @@ def closes(pair: SetPair | None) -> list[Close]:
         )
         for key, number, closed in newest
     ]
-
-
-def _levels(closes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], dict[str, str]]:
-    """Return the evidence levels by model, for each pair and number of a close, as the newest
-    method decided them."""
-    verdicts = Verdict.objects.filter(
-        cohort__pair__in={pair for pair, _ in closes},
-        cohort__number__in={number for _, number in closes},
-        run__state=RunState.RANKED,
-        run__retracted=False,
-    )
-    levels: dict[tuple[int, int], dict[str, str]] = {close: {} for close in closes}
-    rows = verdicts.select_related("cohort", "run__submission__model").order_by("cohort_id")
-    for verdict in rows.defer("cohort__panel"):
-        close = (verdict.cohort.pair_id, verdict.cohort.number)
-        if close in levels:
-            model = verdict.run.submission.model.name
-            levels[close][model] = verdict.judged().evidence.label
-    return levels
 
 
 class ResultsFeed(Feed):  # type: ignore[type-arg]

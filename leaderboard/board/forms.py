@@ -60,6 +60,13 @@ class BoardQuery:
     def from_dict(cls, data: QueryDict) -> "BoardQuery":
         """Read the choices; never fails, because an old link should still open."""
         axis = one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit"
+        since = data.get("since", "")
+        try:
+            since = date.fromisoformat(since).isoformat() if len(since) == 10 else ""
+        except ValueError:
+            since = ""
+        page = data.get("page", "")
+        is_page = re.fullmatch(r"[1-9]\d{0,5}", page, re.ASCII)
         return cls(
             q=_text(data, "q", 80),
             family=_text(data, "family", 80),
@@ -70,11 +77,11 @@ class BoardQuery:
             verified=one_of(data.get("verified", ""), dict(VERIFIED_CHOICES)),
             smallest=_billions(data.get("min", "")),
             largest=_billions(data.get("max", "")),
-            since=_day(data.get("since", "")),
+            since=since,
             sort=one_of(data.get("sort", ""), SORTS) or "private",
             axis=cast(Literal["fit", "whole"], axis),
             columns=chosen_columns(data.getlist("cols"), COLUMNS, DEFAULT_COLUMNS),
-            page=_page(data.get("page", "")),
+            page=int(page) if is_page else 1,
         )
 
     @staticmethod
@@ -173,14 +180,3 @@ def _text(data: QueryDict, name: str, longest: int) -> str:
 
 def _billions(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) else None
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat() if len(text) == 10 else ""
-    except ValueError:
-        return ""
-
-
-def _page(text: str) -> int:
-    return int(text) if re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII) else 1

@@ -4,7 +4,6 @@ The page `/methodology/` and ``docs/methodology.md`` are both made of these sect
 (``manage.py methodology``): protocols, graders, limits, evidence levels, the noise floor.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator import grading, protocols
@@ -174,6 +173,96 @@ GRADING = (
     ),
 )
 
+_LEVEL = _pp(intervals.LEVEL)
+_LOOKS = ", ".join(map(_pp, adaptive.SHARES[:-1]))
+_LAST_LOOK = f"{_pp(adaptive.SHARES[-1])}%"
+_FUTILITY = ", ".join(f"{bound:g}" for bound in adaptive.FUTILITY)
+
+SCORES = (
+    Section(
+        "score",
+        "Score and its interval",
+        (
+            f"The score is the share of right answers, with Wilson's {_LEVEL}% interval. Under"
+            f" {intervals.SMALL_CELL} items it is Clopper and Pearson's interval, which is never"
+            f" too short. If a model were asked many such sets, {_LEVEL} of 100 intervals made this"
+            " way would contain its true score.",
+        ),
+        code="(2k + z² ± z √(z² + 4k(n - k)/n)) / 2(n + z²)        z = 1.96, k right of n",
+    ),
+    Section(
+        "steps",
+        "Scores in steps",
+        (
+            "The owner of a self-declared endpoint (T2) chooses which questions an answer is tried"
+            " on, so exact scores of several runs would disclose single outcomes. Its score on the"
+            " season's block of n items is published in steps of ⌈√n / 2⌉ items, the largest"
+            " standard error of such a score. A further score of one party, by organisation or by"
+            " host, is published only if it differs from all that the party has on this block by"
+            " more than its noise, ⌈√n⌉ items or two standard errors; else the party's best score"
+            " within the noise is published again (A. Blum and M. Hardt, “The Ladder”, ICML 2015)."
+            " Runs count in the order in which they were graded.",
+            "A rounded score is at most half a step from the exact one, a repeated one at most the"
+            " noise; each row states which. Its interval, and that of the gap, hold for every score"
+            " that it may stand for. The evidence is decided by the"
+            " highest of them, so steps make no gap. Such a score is no reference for others and"
+            " is left out of the mean gap of a family; its ranks are by overlapping intervals. All"
+            " other numbers are made of published scores; the closing on the ledger commits to the"
+            " exact one and is not opened.",
+        ),
+        code="step = ⌈√n / 2⌉        noise = ⌈√n⌉",
+    ),
+    Section(
+        "adaptive",
+        "Adaptive runs",
+        (
+            "Each sealed item that an endpoint is shown may leak. A pair can offer the adaptive"
+            f" test `{ADAPTIVE_1}`: a listed endpoint (T1) is asked all public items, then only as"
+            f" many sealed ones as its verdict needs, at most {_LAST_LOOK}. Weights, self-declared"
+            " endpoints, and every run while the pair has too few references are asked all their"
+            " items.",
+            "The public answers suggest an ability, in a Rasch model with the easiness of each"
+            " item among the references. The sealed items are asked in the order of their"
+            " information p(1 - p) at that ability; equally informative ones in the order of a"
+            f" seed. After {_LOOKS} and {_LAST_LOOK} of them, as far as these are no fewer than the"
+            " minimum cell size, the adjusted gap is tested. Each reference is replayed through the"
+            " same procedure, leaving itself out: each is compared over its own most informative"
+            " items. The run ends once the gap is evidence of level “overfit”, once z is below"
+            f" {_FUTILITY} at the looks before the last, or at the last. It also ends at the first"
+            " look if no reference has an ability like the model's.",
+            "Looking several times would raise the chance of a false finding, so each level is"
+            " spent over the looks by the function of O'Brien and Fleming's type (K. K. G. Lan and"
+            " D. L. DeMets, Biometrika 70 (1983) 659). The published p-value is the smallest level"
+            " at which the looks that were made find the model; so the levels mean the same as for"
+            " any other run.",
+            "The private score is that of all the planned items: those that were asked count as"
+            " they were answered, the others as the Rasch model expects. Its interval is wider than"
+            " that of a score over all items: references whose full score is known, replayed in"
+            " the same way, show how far the estimate is off. Such a row is marked “adaptive” and"
+            " its score with ≈; it ranks by intervals alone, is no reference for others and is left"
+            " out of the mean gap of a family. The interval of its adjusted gap is that of one"
+            " look.",
+            "Plan and seed are fixed before the run: references, looks, levels, bounds, and a"
+            " salted hash of the easiness of the items. The grants of the site and every exposure"
+            " on the ledger name the digest of the plan. The evaluator derives the items from the"
+            " plan itself and refuses a job with another plan or other items.",
+        ),
+        code="α(τ) = 2 - 2 Φ(z₁₋α/₂ / √τ)        τ = information at a look / at the last",
+    ),
+    Section(
+        "gap",
+        "Gap and its interval",
+        (
+            "The gap is the public score minus the private score, in percentage points (pp). Its"
+            " interval is Newcombe's (method 10, from the two Wilson intervals l to u). Its test"
+            " is Miettinen and Nurminen's score test, one-sided: public higher.",
+            "An answer that was cut off could have been right or wrong. Where there are such"
+            " answers, the page also gives the smallest and the largest gap that they allow.",
+        ),
+        code="d - √((p1 - l1)² + (u2 - p2)²)  to  d + √((u1 - p1)² + (p2 - l2)²)       d = p1 - p2",
+    ),
+)
+
 ADJUSTED = Section(
     "adjusted",
     "Adjusted gap",
@@ -226,6 +315,67 @@ LIKELIHOOD = Section(
         " (bias-corrected and accelerated), without the models that solve less than"
         f" {likelihoods.STRONG:.0%} of the public set, with size and private score held fixed,"
         " and with each family left out in turn. No evidence level depends on them.",
+    ),
+)
+
+LEAKS = (
+    Section(
+        "leak",
+        "Has the private set leaked?",
+        (
+            "Before the first use a committed seed deals the items: some blocks may be shown to"
+            " endpoints, others only to weights that run here without a network. Because of the"
+            " draw both are equally hard. So weights that were trained on the items shown to an"
+            " endpoint do better on those items than on the local ones. The difference has"
+            " Miettinen and Nurminen's interval and one-sided test. Next to it stands the"
+            f" smallest leak that would be found in {_pp(LEVELS.power)}% of cases. It is about one"
+            " model alone, is not corrected for the number of models, and changes no evidence"
+            " level.",
+            "Only parts of the set count of which endpoints had been shown every item before the"
+            " run started: no other item can have leaked into its weights. While there is no such"
+            " part, no comparison is published. Either side has at least"
+            f" {MIN_CELL_SIZE} items (fewer in a demonstration that is sealed so).",
+        ),
+    ),
+    Section(
+        "prior-exposure",
+        "Had the provider seen the items before?",
+        (
+            "An endpoint sees the items that it is asked, and its operator may record them. So a"
+            " row states how many of a run's items its provider had been shown before, by the"
+            " lines that evaluators sign before they decrypt. The provider is the host that is"
+            " called. An item was shown before if another run showed it before this run's first"
+            " line, by the order of a log and, between logs, by their clocks. It is new if this"
+            " run was the first to show it. A run's own earlier attempts belong to it. Lines that"
+            " arrive late count in the next ranking.",
+            "A listed endpoint is asked the exposed blocks in stages: its provider's first run asks"
+            " the first stage, and each later cohort adds one. So a run has items that its provider"
+            " was shown before next to items that it is shown first. A self-declared endpoint has"
+            " seen the season's block; that block is in the first stage. A set that was sealed"
+            " without stages is asked all exposed blocks at once.",
+            "A draw before the first use placed each item, so both sides are equally hard, and a"
+            " model that learned from its provider's items does better on the side shown before."
+            " The difference and its interval are computed as above and change no evidence level."
+            " Only whole parts of the set are compared (each season's block is one, the other"
+            f" blocks of each stage another), so no number is over fewer than {MIN_CELL_SIZE} items"
+            " (fewer in a demonstration that is sealed so). A part of which the provider had been"
+            " shown only some items is on neither side.",
+            "Of a set with stages all runs of a model at its provider are tested together. If a"
+            " share m of the shown items was memorised, an item that was shown before is answered"
+            " right with chance p + m (1 - p), and a fresh one with chance p. p depends on the run,"
+            " so a better model is no leak, and on how many of the weights that were run here had"
+            " the item right. Answers to one item in several runs are correlated; so an item that"
+            " was fresh once and shown before later is compared with itself. The row states m with"
+            " its 95% interval and the one-sided p-value of the efficient score at m = 0. It is"
+            " multiplied by the number of comparisons that the stages allow, and the smallest so"
+            " far counts. m is the share of what the model would have had wrong.",
+        ),
+        (
+            ("none", "the provider had been shown no item before; nothing to compare"),
+            ("in part", "it had been shown some; compared if either side has a whole part"),
+            ("all", "it had been shown every item; nothing new to compare"),
+            ("not known", "the published logs do not state for each item when this run showed it"),
+        ),
     ),
 )
 
@@ -342,15 +492,38 @@ ORDER = (
 
 def sections() -> tuple[Section, ...]:
     """Return all sections, in the order in which a run meets them."""
+    asking = []
+    for name in protocols.ids():
+        protocol = protocols.get(name)
+        systems = [word for asked, word in ASKED.items() if protocol.fits(asked)]
+        asked = f"Can be asked of: {', '.join(systems) or 'nothing yet'}."
+        text = (protocols.in_words(protocol), asked, f"Digest `{protocol.digest}`.")
+        asking.append(Section(name, f"Protocol {name}", text, code=protocol.question))
+    floor = noise_floor()
+    differed = "no verdict differed"
+    if floor.verdicts_differ:
+        differed = f"in the worst case {floor.verdicts_differ} verdicts differed"
+    noise = Section(
+        "noise",
+        "Noise floor",
+        (
+            f"The same weights ({floor.model}) were asked the same {floor.n} items at temperature"
+            f" 0 by {' and '.join(floor.engines)}, with {', '.join(map(str, floor.at_once))}"
+            f" requests at once, and repeated: {differed}."
+            f" A difference of less than {floor.floor_pp} pp (95% bound) may be noise. Measured on"
+            f" {floor.moment[:10]} on {floor.hardware}.",
+        ),
+    )
     return (
         ASKING,
-        *_protocols(),
+        *asking,
         *GRADING,
-        *_numbers(),
+        *SCORES,
+        noise,
         _evidence(),
         ADJUSTED,
         LIKELIHOOD,
-        *_leaks(),
+        *LEAKS,
         *ORDER,
         *COMPARISONS,
     )
@@ -371,123 +544,6 @@ def markdown() -> str:
         if section.code:
             parts.append(f"```text\n{section.code}\n```")
     return "\n\n".join(parts) + "\n"
-
-
-def _protocols() -> Iterator[Section]:
-    for name in protocols.ids():
-        protocol = protocols.get(name)
-        systems = [word for asked, word in ASKED.items() if protocol.fits(asked)]
-        asked = f"Can be asked of: {', '.join(systems) or 'nothing yet'}."
-        text = (protocols.in_words(protocol), asked, f"Digest `{protocol.digest}`.")
-        yield Section(name, f"Protocol {name}", text, code=protocol.question)
-
-
-def _numbers() -> Iterator[Section]:
-    level = _pp(intervals.LEVEL)
-    yield Section(
-        "score",
-        "Score and its interval",
-        (
-            f"The score is the share of right answers, with Wilson's {level}% interval. Under"
-            f" {intervals.SMALL_CELL} items it is Clopper and Pearson's interval, which is never"
-            f" too short. If a model were asked many such sets, {level} of 100 intervals made this"
-            " way would contain its true score.",
-        ),
-        code="(2k + z² ± z √(z² + 4k(n - k)/n)) / 2(n + z²)        z = 1.96, k right of n",
-    )
-    yield Section(
-        "steps",
-        "Scores in steps",
-        (
-            "The owner of a self-declared endpoint (T2) chooses which questions an answer is tried"
-            " on, so exact scores of several runs would disclose single outcomes. Its score on the"
-            " season's block of n items is published in steps of ⌈√n / 2⌉ items, the largest"
-            " standard error of such a score. A further score of one party, by organisation or by"
-            " host, is published only if it differs from all that the party has on this block by"
-            " more than its noise, ⌈√n⌉ items or two standard errors; else the party's best score"
-            " within the noise is published again (A. Blum and M. Hardt, “The Ladder”, ICML 2015)."
-            " Runs count in the order in which they were graded.",
-            "A rounded score is at most half a step from the exact one, a repeated one at most the"
-            " noise; each row states which. Its interval, and that of the gap, hold for every score"
-            " that it may stand for. The evidence is decided by the"
-            " highest of them, so steps make no gap. Such a score is no reference for others and"
-            " is left out of the mean gap of a family; its ranks are by overlapping intervals. All"
-            " other numbers are made of published scores; the closing on the ledger commits to the"
-            " exact one and is not opened.",
-        ),
-        code="step = ⌈√n / 2⌉        noise = ⌈√n⌉",
-    )
-    yield _adaptive()
-    yield Section(
-        "gap",
-        "Gap and its interval",
-        (
-            "The gap is the public score minus the private score, in percentage points (pp). Its"
-            " interval is Newcombe's (method 10, from the two Wilson intervals l to u). Its test"
-            " is Miettinen and Nurminen's score test, one-sided: public higher.",
-            "An answer that was cut off could have been right or wrong. Where there are such"
-            " answers, the page also gives the smallest and the largest gap that they allow.",
-        ),
-        code="d - √((p1 - l1)² + (u2 - p2)²)  to  d + √((u1 - p1)² + (p2 - l2)²)       d = p1 - p2",
-    )
-    floor = noise_floor()
-    differed = "no verdict differed"
-    if floor.verdicts_differ:
-        differed = f"in the worst case {floor.verdicts_differ} verdicts differed"
-    yield Section(
-        "noise",
-        "Noise floor",
-        (
-            f"The same weights ({floor.model}) were asked the same {floor.n} items at temperature"
-            f" 0 by {' and '.join(floor.engines)}, with {', '.join(map(str, floor.at_once))}"
-            f" requests at once, and repeated: {differed}."
-            f" A difference of less than {floor.floor_pp} pp (95% bound) may be noise. Measured on"
-            f" {floor.moment[:10]} on {floor.hardware}.",
-        ),
-    )
-
-
-def _adaptive() -> Section:
-    shares = ", ".join(f"{100 * share:g}" for share in adaptive.SHARES[:-1])
-    most = f"{100 * adaptive.SHARES[-1]:g}%"
-    futility = ", ".join(f"{bound:g}" for bound in adaptive.FUTILITY)
-    return Section(
-        "adaptive",
-        "Adaptive runs",
-        (
-            "Each sealed item that an endpoint is shown may leak. A pair can offer the adaptive"
-            f" test `{ADAPTIVE_1}`: a listed endpoint (T1) is asked all public items, then only as"
-            f" many sealed ones as its verdict needs, at most {most}. Weights, self-declared"
-            " endpoints, and every run while the pair has too few references are asked all their"
-            " items.",
-            "The public answers suggest an ability, in a Rasch model with the easiness of each"
-            " item among the references. The sealed items are asked in the order of their"
-            " information p(1 - p) at that ability; equally informative ones in the order of a"
-            f" seed. After {shares} and {most} of them, as far as these are no fewer than the"
-            " minimum cell size, the adjusted gap is tested. Each reference is replayed through the"
-            " same procedure, leaving itself out: each is compared over its own most informative"
-            " items. The run ends once the gap is evidence of level “overfit”, once z is below"
-            f" {futility} at the looks before the last, or at the last. It also ends at the first"
-            " look if no reference has an ability like the model's.",
-            "Looking several times would raise the chance of a false finding, so each level is"
-            " spent over the looks by the function of O'Brien and Fleming's type (K. K. G. Lan and"
-            " D. L. DeMets, Biometrika 70 (1983) 659). The published p-value is the smallest level"
-            " at which the looks that were made find the model; so the levels mean the same as for"
-            " any other run.",
-            "The private score is that of all the planned items: those that were asked count as"
-            " they were answered, the others as the Rasch model expects. Its interval is wider than"
-            " that of a score over all items: references whose full score is known, replayed in"
-            " the same way, show how far the estimate is off. Such a row is marked “adaptive” and"
-            " its score with ≈; it ranks by intervals alone, is no reference for others and is left"
-            " out of the mean gap of a family. The interval of its adjusted gap is that of one"
-            " look.",
-            "Plan and seed are fixed before the run: references, looks, levels, bounds, and a"
-            " salted hash of the easiness of the items. The grants of the site and every exposure"
-            " on the ledger name the digest of the plan. The evaluator derives the items from the"
-            " plan itself and refuses a job with another plan or other items.",
-        ),
-        code="α(τ) = 2 - 2 Φ(z₁₋α/₂ / √τ)        τ = information at a look / at the last",
-    )
 
 
 def _evidence() -> Section:
@@ -530,65 +586,4 @@ def _evidence() -> Section:
             " cases.",
         ),
         tuple(terms),
-    )
-
-
-def _leaks() -> Iterator[Section]:
-    yield Section(
-        "leak",
-        "Has the private set leaked?",
-        (
-            "Before the first use a committed seed deals the items: some blocks may be shown to"
-            " endpoints, others only to weights that run here without a network. Because of the"
-            " draw both are equally hard. So weights that were trained on the items shown to an"
-            " endpoint do better on those items than on the local ones. The difference has"
-            " Miettinen and Nurminen's interval and one-sided test. Next to it stands the"
-            f" smallest leak that would be found in {_pp(LEVELS.power)}% of cases. It is about one"
-            " model alone, is not corrected for the number of models, and changes no evidence"
-            " level.",
-            "Only parts of the set count of which endpoints had been shown every item before the"
-            " run started: no other item can have leaked into its weights. While there is no such"
-            " part, no comparison is published. Either side has at least"
-            f" {MIN_CELL_SIZE} items (fewer in a demonstration that is sealed so).",
-        ),
-    )
-    yield Section(
-        "prior-exposure",
-        "Had the provider seen the items before?",
-        (
-            "An endpoint sees the items that it is asked, and its operator may record them. So a"
-            " row states how many of a run's items its provider had been shown before, by the"
-            " lines that evaluators sign before they decrypt. The provider is the host that is"
-            " called. An item was shown before if another run showed it before this run's first"
-            " line, by the order of a log and, between logs, by their clocks. It is new if this"
-            " run was the first to show it. A run's own earlier attempts belong to it. Lines that"
-            " arrive late count in the next ranking.",
-            "A listed endpoint is asked the exposed blocks in stages: its provider's first run asks"
-            " the first stage, and each later cohort adds one. So a run has items that its provider"
-            " was shown before next to items that it is shown first. A self-declared endpoint has"
-            " seen the season's block; that block is in the first stage. A set that was sealed"
-            " without stages is asked all exposed blocks at once.",
-            "A draw before the first use placed each item, so both sides are equally hard, and a"
-            " model that learned from its provider's items does better on the side shown before."
-            " The difference and its interval are computed as above and change no evidence level."
-            " Only whole parts of the set are compared (each season's block is one, the other"
-            f" blocks of each stage another), so no number is over fewer than {MIN_CELL_SIZE} items"
-            " (fewer in a demonstration that is sealed so). A part of which the provider had been"
-            " shown only some items is on neither side.",
-            "Of a set with stages all runs of a model at its provider are tested together. If a"
-            " share m of the shown items was memorised, an item that was shown before is answered"
-            " right with chance p + m (1 - p), and a fresh one with chance p. p depends on the run,"
-            " so a better model is no leak, and on how many of the weights that were run here had"
-            " the item right. Answers to one item in several runs are correlated; so an item that"
-            " was fresh once and shown before later is compared with itself. The row states m with"
-            " its 95% interval and the one-sided p-value of the efficient score at m = 0. It is"
-            " multiplied by the number of comparisons that the stages allow, and the smallest so"
-            " far counts. m is the share of what the model would have had wrong.",
-        ),
-        (
-            ("none", "the provider had been shown no item before; nothing to compare"),
-            ("in part", "it had been shown some; compared if either side has a whole part"),
-            ("all", "it had been shown every item; nothing new to compare"),
-            ("not known", "the published logs do not state for each item when this run showed it"),
-        ),
     )

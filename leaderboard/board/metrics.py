@@ -35,7 +35,6 @@ class SiteCollector(Collector):
         now = status()
         yield from _of_pools(now)
         yield from _of_runs()
-        yield from _of_cohorts()
         yield from _of_programs(now)
         yield _of_exposure()
 
@@ -99,9 +98,6 @@ def _of_runs() -> Iterator[Metric]:
         "Attempts after the first of a run: an expired lease, or a fault of ours.",
         value=repeated,
     )
-
-
-def _of_cohorts() -> Iterator[Metric]:
     ages = GaugeMetricFamily(
         "holdfast_open_cohort_seconds",
         "Time since the first result that waits for the close of its board.",

@@ -159,7 +159,15 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
         """Save a ranking, best private score first, as a new snapshot."""
         counts = Counter(row.evidence for row in ranking)
-        options = {column: _options(ranking, column) for column in LISTED}
+        options = {}
+        for column in LISTED:
+            named = (getattr(row, column) for row in ranking)
+            values = Counter(value for value in named if value)
+            commonest = sorted(values, key=lambda value: (-values[value], value))
+            options[column] = {
+                "values": sorted(commonest[:MOST_OPTIONS], key=str.lower),
+                "complete": len(commonest) <= MOST_OPTIONS,
+            }
         snapshot = self.create(counts=dict(counts), options=options, **fields)
         rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
         SnapshotRow.objects.bulk_create(rows, batch_size=BATCH)
@@ -168,15 +176,6 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
 LISTED = ("family", "organisation", "protocol")
 """Columns whose values a filter lists."""
-
-
-def _options(ranking: Sequence[Row], column: str) -> dict[str, Any]:
-    """Return the commonest values of a column; ``complete`` if they are all."""
-    values = [getattr(row, column) for row in ranking]
-    counts = Counter(value for value in values if value)
-    commonest = sorted(counts, key=lambda value: (-counts[value], value))
-    listed = sorted(commonest[:MOST_OPTIONS], key=str.lower)
-    return {"values": listed, "complete": len(commonest) <= MOST_OPTIONS}
 
 
 class Snapshot(WriteOnce):

@@ -1,6 +1,6 @@
 """From complete runs to a finished ranking of what we ran."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isnan
@@ -122,19 +122,18 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     for entry, private, standing in zip(ordered, scores, standings, strict=True):
         public_rank = public_ranks[entry.public_share]
         rows.append(_row(entry, private, standing, public_rank, staged.get(entry.run)))
-    return tuple(_with_corrections(rows))
-
-
-def _with_corrections(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows with their p-values after each correction over all that were tested."""
-    p_values = [row.judged.p for row in rows if row.judged and row.judged.p is not None]
-    holm = iter(statistics.holm(p_values).tolist())
-    fdr = iter(statistics.benjamini_hochberg(p_values).tolist())
-    for row in rows:
+    # The p-values after each correction, over all rows that were tested.
+    tested = []
+    p_values = []
+    for at, row in enumerate(rows):
         if row.judged and row.judged.p is not None:
-            yield replace(row, holm=next(holm), benjamini_hochberg=next(fdr))
-        else:
-            yield row
+            tested.append(at)
+            p_values.append(row.judged.p)
+    holm = statistics.holm(p_values).tolist()
+    fdr = statistics.benjamini_hochberg(p_values).tolist()
+    for at, by_holm, by_fdr in zip(tested, holm, fdr, strict=True):
+        rows[at] = replace(rows[at], holm=by_holm, benjamini_hochberg=by_fdr)
+    return tuple(rows)
 
 
 def decided_by(rows: Iterable[Row]) -> tuple[DecidedBy, ...]:
@@ -259,32 +258,26 @@ def _private_score(entry: Entry) -> Score:
     return replace(score, interval=(fewest.interval[0], most.interval[1]))
 
 
-def _gap_interval(entry: Entry) -> statistics.Interval:
-    """Return the interval of the gap, over all private scores that the published one stands for."""
+def _gap_ranges(entry: Entry) -> tuple[statistics.Interval, tuple[float, float]]:
+    """Return the interval of the gap, and the gaps between which truncated answers could move it.
+
+    Both are over all private scores that the published one stands for. A linked score stays as it
+    is, so that the truncated public answers alone move its gap.
+    """
     public = effective(entry.public, entry.public_mean)
     if entry.adaptive:
         of_public = statistics.accuracy_interval(public.right, public.n, LEVEL)
         linked = statistics.Interval(*entry.adaptive.score_interval)
-        return statistics.joined(public.right / public.n, of_public, entry.adaptive.score, linked)
+        score = entry.adaptive.score
+        interval = statistics.joined(public.right / public.n, of_public, score, linked)
+        gap = entry.public.right / entry.public.n - score
+        return interval, (gap, gap + entry.public.truncated / entry.public.n)
     fewest, most = (effective(counts, entry.mean) for counts in entry.private_range)
-    least = statistics.newcombe(public.right, public.n, most.right, most.n, LEVEL)
-    greatest = statistics.newcombe(public.right, public.n, fewest.right, fewest.n, LEVEL)
-    return statistics.Interval(least.low, greatest.high)
-
-
-def _worst_gap(entry: Entry) -> tuple[float, float]:
-    """Return the gaps between which truncated answers could move it, by the same private scores.
-
-    A linked score stays as it is, so that the truncated public answers alone move its gap.
-    """
-    if entry.adaptive:
-        gap = entry.public.right / entry.public.n - entry.adaptive.score
-        return gap, gap + entry.public.truncated / entry.public.n
-    public = effective(entry.public, entry.public_mean)
-    fewest, most = (effective(counts, entry.mean) for counts in entry.private_range)
+    lowest = statistics.newcombe(public.right, public.n, most.right, most.n, LEVEL)
+    highest = statistics.newcombe(public.right, public.n, fewest.right, fewest.n, LEVEL)
     least, _ = statistics.worst_case_gap(public, most)
     _, greatest = statistics.worst_case_gap(public, fewest)
-    return least, greatest
+    return statistics.Interval(lowest.low, highest.high), (least, greatest)
 
 
 def _row(
@@ -295,7 +288,7 @@ def _row(
     staged: StagedContrast | None,
 ) -> Row:
     public = _score(entry.public, entry.public_mean)
-    gap_interval = _gap_interval(entry)
+    gap_interval, worst = _gap_ranges(entry)
     visible_gap = statistics.smallest_visible_gap(gap_interval, LEVEL)
     judged = entry.judged
     graders = []
@@ -328,7 +321,7 @@ def _row(
         public=public,
         gap=public.accuracy - private.accuracy,
         interval=gap_interval,
-        worst=_worst_gap(entry),
+        worst=worst,
         smallest_visible_gap=max(visible_gap, noise_floor().floor),
         evidence=judged.evidence if judged else Evidence.PENDING,
         judged=judged,
@@ -483,7 +476,15 @@ def _family(family: str, members: Sequence[Entry], pooled: int, compared: bool) 
     if compared:
         adjusted = [gap for gap in map(_adjusted, members) if gap]
         gaps = [gap.gap for gap in adjusted]
-        peers = _pooled(gaps, _adjusted_covariance(adjusted), pooled)
+        # A verdict does not state how the errors of two models go together, so they correlate as
+        # in tables without items. They have the references' error in common as well as the items.
+        z = intervals.critical_value(LEVEL)
+        errors = []
+        for gap in adjusted:
+            low, high = gap.interval
+            errors.append((high - low) / (2 * z))
+        covariance = statistics_of_counts.with_shared_errors(np.square(errors))
+        peers = _pooled(gaps, covariance, pooled)
     return FamilyLine(
         family=family,
         members=len(members),
@@ -506,20 +507,6 @@ def _pooled(gaps: Sequence[float], covariance: Floats, families: int) -> PooledG
         i2=mean.i2,
         above=wide is not None and wide.low > 0,
     )
-
-
-def _adjusted_covariance(gaps: Sequence[Adjusted]) -> Floats:
-    """Return the covariance of adjusted gaps, from the widths of their intervals.
-
-    A verdict does not state how the errors of two models go together, so they correlate as in
-    tables without items. They have the references' error in common as well as the items.
-    """
-    z = intervals.critical_value(LEVEL)
-    errors = []
-    for gap in gaps:
-        low, high = gap.interval
-        errors.append((high - low) / (2 * z))
-    return statistics_of_counts.with_shared_errors(np.square(errors))
 
 
 def _raw_covariance(members: Sequence[Entry]) -> Floats:

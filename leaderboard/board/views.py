@@ -188,46 +188,47 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
         from leaderboard.board import comparison as comparisons  # noqa: PLC0415
 
         comparison = comparisons.compare(found.snapshot, first, second)
-        context |= {
-            "comparison": comparison,
-            "sides": [cells(first), cells(second)],
-            "sets": _compared_sets(comparison),
-            "gap": comparison.gap and comparison.gap.conclusion(first.model, second.model),
-            "difficulty": _compared_thirds(comparison),
-        }
+        context |= _comparison_texts(comparison)
     return render(request, "board/compare.html", context)
 
 
-def _compared_sets(comparison: "Comparison") -> list[dict[str, Any]]:
-    """Return the results of both sets as texts, as far as they are published."""
-    names = (comparison.first.model, comparison.second.model)
-    results = (("Sealed set", comparison.private), ("Public set", comparison.public))
-    return [
-        {
-            "label": label,
-            "result": result,
-            "difference": formats.points(result.difference),
-            "interval": formats.span(result.interval),
-            "conclusion": result.conclusion(*names),
-        }
-        for label, result in results
-        if result
-    ]
-
-
-def _compared_thirds(comparison: "Comparison") -> list[dict[str, Any]]:
-    """Return the comparison by the difficulty of public items as texts, the hardest first."""
-    return [
-        {
-            "name": group.name,
-            "easiness": f"{formats.percent(group.low)}–{formats.percent(group.high)}",
-            "result": group.result,
-            "difference": formats.points(group.result.difference),
-            "interval": formats.span(group.result.interval),
-            "p": formats.p_value(group.result.p) if group.result.p is not None else "",
-        }
-        for group in comparison.difficulty
-    ]
+def _comparison_texts(comparison: "Comparison") -> dict[str, Any]:
+    """Return a comparison as texts: both sets, as far as they are published, and the thirds of
+    public items by difficulty, the hardest first."""
+    first, second = comparison.first, comparison.second
+    names = (first.model, second.model)
+    sets = []
+    for label, result in (("Sealed set", comparison.private), ("Public set", comparison.public)):
+        if result:
+            sets.append(
+                {
+                    "label": label,
+                    "result": result,
+                    "difference": formats.points(result.difference),
+                    "interval": formats.span(result.interval),
+                    "conclusion": result.conclusion(*names),
+                }
+            )
+    thirds = []
+    for group in comparison.difficulty:
+        result = group.result
+        thirds.append(
+            {
+                "name": group.name,
+                "easiness": f"{formats.percent(group.low)}–{formats.percent(group.high)}",
+                "result": result,
+                "difference": formats.points(result.difference),
+                "interval": formats.span(result.interval),
+                "p": formats.p_value(result.p) if result.p is not None else "",
+            }
+        )
+    return {
+        "comparison": comparison,
+        "sides": [cells(first), cells(second)],
+        "sets": sets,
+        "gap": comparison.gap and comparison.gap.conclusion(*names),
+        "difficulty": thirds,
+    }
 
 
 @require_safe

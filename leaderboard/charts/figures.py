@@ -91,7 +91,12 @@ def efficiency(
     sizes = [at_size for at_size, _ in frontier]
     stairs = _line(sizes, _percents(score for _, score in frontier), "frontier", colour="prv")
     stairs["line"] = {"dash": "dot", "shape": "hv"}
-    ticks = _decades([model.size(against) or 1 for model in models])
+    # Ticks at 1, 2 and 5 of each power of ten around the sizes, or only at 1.
+    drawn = [model.size(against) or 1 for model in models]
+    first = floor(log10(min(drawn)))
+    last = ceil(log10(max(drawn)))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     across = _axis(title, zero=False) | {
         "type": "log",
         "tickvals": ticks,
@@ -100,14 +105,6 @@ def efficiency(
     return _figure(
         [stairs, *_by_evidence(models, at)], across, _axis("private accuracy, %", zero=False)
     )
-
-
-def _decades(sizes: Sequence[float]) -> list[float]:
-    """Return the ticks of a log axis around these sizes: 1, 2 and 5 of each power of ten, or 1."""
-    first = floor(log10(min(sizes)))
-    last = ceil(log10(max(sizes)))
-    steps = (1, 2, 5) if last - first <= 3 else (1,)
-    return [step * 10.0**power for power in range(first, last + 1) for step in steps]
 
 
 def rank_changes(models: Sequence[ChartPoint]) -> Figure:
@@ -119,33 +116,32 @@ def rank_changes(models: Sequence[ChartPoint]) -> Figure:
         "dtick": -(-last // 15),
     }
     across = {"fixedrange": True, "range": [-0.3, 1.3]}
-    traces = [_rank_lines(own) for own in _grouped(models)]
+    traces = []
+    for own in _grouped(models):
+        # One trace of many lines, which a point without a value separates.
+        places: list[int | None] = []
+        texts: list[str | None] = []
+        for model in own:
+            places += [model.public_rank, model.rank, None]
+            texts += [_hover_text(model), _hover_text(model), None]
+        level_class = own[0].level_class
+        trace: Trace = {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "x": ["public rank", "private rank", None] * len(own),
+            "y": places,
+            "text": texts,
+            "hovertemplate": HOVER,
+            "name": own[0].level.label,
+            "meta": level_class,
+            "line": {
+                "dash": "dash" if level_class == "open" else "solid",
+                "width": 3 if level_class == "hot" else 1.5,
+            },
+            "marker": {"symbol": SYMBOLS.get(level_class, "circle"), "size": 8},
+        }
+        traces.append(trace)
     return _figure(traces, across, ranks, rows=min(len(models) // 2, MOST_ROWS))
-
-
-def _rank_lines(own: Sequence[ChartPoint]) -> Trace:
-    """Return one trace of many lines, which a point without a value separates."""
-    ranks: list[int | None] = []
-    texts: list[str | None] = []
-    for model in own:
-        ranks += [model.public_rank, model.rank, None]
-        texts += [_hover_text(model), _hover_text(model), None]
-    level_class = own[0].level_class
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": ["public rank", "private rank", None] * len(own),
-        "y": ranks,
-        "text": texts,
-        "hovertemplate": HOVER,
-        "name": own[0].level.label,
-        "meta": level_class,
-        "line": {
-            "dash": "dash" if level_class == "open" else "solid",
-            "width": 3 if level_class == "hot" else 1.5,
-        },
-        "marker": {"symbol": SYMBOLS.get(level_class, "circle"), "size": 8},
-    }
 
 
 def peers(models: Sequence[ChartPoint], chosen: str) -> Figure:
@@ -198,17 +194,23 @@ def _ticks(members: Sequence[ChartPoint]) -> Trace:
 
 
 def _means(own: Sequence[FamilyMean], name: str, colour: str) -> Trace:
-    intervals = [
-        (family.gap.estimate, family.gap.interval or (family.gap.estimate, family.gap.estimate))
-        for family in own
-    ]
+    intervals = []
+    texts = []
+    for family in own:
+        estimate = family.gap.estimate
+        interval = family.gap.interval
+        intervals.append((estimate, interval or (estimate, estimate)))
+        mean = f"mean {points(estimate)} pp"
+        if interval:
+            mean = f"{mean} ({span(interval)})"
+        texts.append("<br>".join([_text(family.family), mean, f"models: {family.members}"]))
     return {
         "type": "scatter",
         "mode": "markers",
         "x": _percents(family.gap.estimate for family in own),
         "y": [_text(family.family) for family in own],
         "error_x": _whiskers(intervals),
-        "text": [_family_text(family) for family in own],
+        "text": texts,
         "hovertemplate": HOVER,
         "name": name,
         "meta": colour,
@@ -270,12 +272,6 @@ def _hover_text(model: ChartPoint) -> str:
     return "<br>".join([*lines, model.level.label])
 
 
-def _family_text(family: FamilyMean) -> str:
-    interval = f" ({span(family.gap.interval)})" if family.gap.interval else ""
-    mean = f"mean {points(family.gap.estimate)} pp{interval}"
-    return "<br>".join([_text(family.family), mean, f"models: {family.members}"])
-
-
 def _whiskers(values: Sequence[tuple[float, tuple[float, float]]]) -> Trace:
     return {
         "type": "data",
@@ -306,6 +302,11 @@ def _axis(title: str, *, zero: bool = True) -> Trace:
 
 def _names(names: Sequence[str]) -> Trace:
     """Return an axis of names, the first on top; names that look like numbers stay names."""
+    short_names = []
+    for name in names:
+        # A name that fits next to a chart on a phone; similar models differ at either end.
+        is_short = len(name) <= LONGEST_NAME
+        short_names.append(name if is_short else f"{name[:12]}…{name[-11:]}")
     return {
         "type": "category",
         "automargin": True,
@@ -313,13 +314,8 @@ def _names(names: Sequence[str]) -> Trace:
         "categoryorder": "array",
         "categoryarray": [_text(name) for name in reversed(names)],
         "tickvals": [_text(name) for name in names],
-        "ticktext": [_text(_shortened(name)) for name in names],
+        "ticktext": [_text(name) for name in short_names],
     }
-
-
-def _shortened(name: str) -> str:
-    """Return a name that fits next to a chart on a phone; similar models differ at either end."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:12]}…{name[-11:]}"
 
 
 def _figure(
