@@ -30,7 +30,21 @@ def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -
     if judged.first:
         return _later_try(judged, judged.first, gap)
     if judged.p is None:
-        return _untested(judged)
+        reason = (
+            "Too few reference models are like it, and the sets may differ in difficulty: its gap"
+            " is no evidence either way."
+        )
+        if judged.cut:
+            reason = (
+                "Too many of its answers on one of the sets were truncated: its score with the"
+                " whole answers is not known."
+            )
+        elif judged.untested == "outside_panel":
+            reason = (
+                "It is stronger or weaker than all reference models, so nothing shows which gap to"
+                " expect of it: its gap is no evidence either way."
+            )
+        return reason
     comparison = _comparison(judged, gap)
     if judged.is_corrected:
         return f"{comparison} {_corrected_certainty(judged)}"
@@ -42,24 +56,6 @@ def part_asked(part: AdaptivePart) -> str:
     return (
         f"It was asked {part.asked:,} of {part.planned:,} sealed items, those that tell most about"
         " it; references were compared over as many of theirs."
-    )
-
-
-def _untested(judged: Judged) -> str:
-    """Return the reason why a run was not tested."""
-    if judged.cut:
-        return (
-            "Too many of its answers on one of the sets were truncated: its score with the whole"
-            " answers is not known."
-        )
-    if judged.untested == "outside_panel":
-        return (
-            "It is stronger or weaker than all reference models, so nothing shows which gap to"
-            " expect of it: its gap is no evidence either way."
-        )
-    return (
-        "Too few reference models are like it, and the sets may differ in difficulty: its gap"
-        " is no evidence either way."
     )
 
 
@@ -286,17 +282,14 @@ def _extent(exposure: PriorExposure, n: int, levels: Levels) -> str:
             f" {exposure.since}, so there are no new ones to compare with."
             + _staged(exposure.staged, levels)
         )
-    return f"In part. {_part(exposure, n, levels)}{_staged(exposure.staged, levels)}"
-
-
-def _part(exposure: PriorExposure, n: int, levels: Levels) -> str:
+    staged = _staged(exposure.staged, levels)
     since = f", the first on {exposure.since}" if exposure.since else ""
     contrast = exposure.contrast
     if contrast is None:
         return (
-            f"Of these {n:,} items its provider had been shown {exposure.before:,} before{since};"
-            f" it was shown {exposure.fresh:,} here for the first time. One side is too small to"
-            " compare: it has no whole part of the set."
+            f"In part. Of these {n:,} items its provider had been shown {exposure.before:,}"
+            f" before{since}; it was shown {exposure.fresh:,} here for the first time. One side is"
+            f" too small to compare: it has no whole part of the set.{staged}"
         )
     seen = contrast.seen_right / contrast.seen_n
     fresh = contrast.fresh_right / contrast.fresh_n
@@ -307,9 +300,9 @@ def _part(exposure: PriorExposure, n: int, levels: Levels) -> str:
             " side."
         )
     return (
-        f"{percent(seen)}% of the {contrast.seen_n:,} items that its provider had been shown"
-        f" before{since}; {percent(fresh)}% of the {contrast.fresh_n:,} that it had not:"
-        f" {_contrast(contrast, levels, tested=not exposure.staged)}{remaining}"
+        f"In part. {percent(seen)}% of the {contrast.seen_n:,} items that its provider had been"
+        f" shown before{since}; {percent(fresh)}% of the {contrast.fresh_n:,} that it had not:"
+        f" {_contrast(contrast, levels, tested=not exposure.staged)}{remaining}{staged}"
     )
 
 

@@ -17,7 +17,7 @@ tested as a later try of another model have had their draw: for them that run's 
 and not the one that it took over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -59,8 +59,16 @@ def with_first_runs(
     Earlier runs are those of the cohorts of ``method`` with numbers below ``before``, of all if it
     is None. Within a cohort the run that was queued first is the earlier one.
     """
+    earlier = Verdict.objects.filter(
+        cohort__pair=pair, cohort__method=method, cohort__grader=pair.board_grader
+    ).exclude(run__retracted_why__in=Run.NO_TEST)
+    if before is not None:
+        earlier = earlier.filter(cohort__number__lt=before)
+    earlier = earlier.select_related("cohort", "run__submission")
+    in_order = []
+    for verdict in earlier.order_by("cohort__number", "run__queued_at", "run"):
+        in_order.append((verdict.run, verdict.judged()))
     cohort = Run.objects.filter(pk__in=list(verdicts)).select_related("submission")
-    in_order = [*_earlier(pair, method, before)]
     in_order += [(run, verdicts[run.pk]) for run in cohort.order_by("queued_at", "pk")]
     draws: dict[tuple[str, str], Draw] = {}
     decided = dict(verdicts)
@@ -73,18 +81,6 @@ def with_first_runs(
         if known and run.pk in decided:
             decided[run.pk] = later_try(judged, min(known).first)
     return decided
-
-
-def _earlier(pair: SetPair, method: str, before: int | None) -> Sequence[tuple[Run, Judged]]:
-    earlier = Verdict.objects.filter(
-        cohort__pair=pair, cohort__method=method, cohort__grader=pair.board_grader
-    ).exclude(run__retracted_why__in=Run.NO_TEST)
-    if before is not None:
-        earlier = earlier.filter(cohort__number__lt=before)
-    in_order = earlier.select_related("cohort", "run__submission").order_by(
-        "cohort__number", "run__queued_at", "run"
-    )
-    return [(verdict.run, verdict.judged()) for verdict in in_order]
 
 
 def later_try(own: Judged, first: FirstRun) -> Judged:

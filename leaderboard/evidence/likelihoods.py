@@ -55,12 +55,23 @@ def associated(models: Sequence[Read]) -> Likelihood | None:
     strong = [model for model in models if model.public_score >= STRONG]
     families = sorted({model.family for model in models})
     without = _without_each_family(models, families)
+    over_families = None
+    if len(families) >= FEWEST_FAMILIES:
+        draws = min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
+        over_families = statistics.bca_over_families(
+            _likelihoods(models),
+            _gaps(models),
+            [model.family for model in models],
+            np.random.default_rng(SEED),
+            LEVEL,
+            draws=draws,
+        )
     return Likelihood(
         models=len(models),
         families=len(families),
         spearman=spearman,
         kendall=kendall,
-        over_families=_over_families(models) if len(families) >= FEWEST_FAMILIES else None,
+        over_families=over_families,
         reported=_with_reported_gaps(models),
         strong=_spearman(strong),
         strong_reported=_with_reported_gaps(strong),
@@ -116,15 +127,6 @@ def _correlation(association: statistics.Association) -> Correlation | None:
         interval=association.interval,
         p=association.p,
         n=association.n,
-    )
-
-
-def _over_families(models: Sequence[Read]) -> tuple[float, float]:
-    families = [model.family for model in models]
-    draws = min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
-    rng = np.random.default_rng(SEED)
-    return statistics.bca_over_families(
-        _likelihoods(models), _gaps(models), families, rng, LEVEL, draws=draws
     )
 
 

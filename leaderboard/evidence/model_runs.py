@@ -48,28 +48,21 @@ def published(pair: SetPair) -> tuple[Entry, ...]:
     What its provider was shown, and the test over all runs of an endpoint, are of its newest
     decided run that has them: they only grow.
     """
-    official = _official_runs(pair)
+    # Decided runs that count: a run under embargo is decided and not ranked yet.
+    decided = counting_runs(pair).filter(verdicts__isnull=False, state=RunState.RANKED)
+    numbered = decided.annotate(cohort=Min("verdicts__cohort__number"))
+    official = numbered.order_by("cohort", "queued_at", "pk")
     entries = {entry.run: entry for entry in entries_of(pair, official)}
     by_model: dict[int, list[DecidedRun]] = {}
     for run in official:
         entry = entries.get(str(run.pk))
         if entry is None:
             continue
-        decided = DecidedRun(entry, run.submission.created)
-        by_model.setdefault(run.submission.model_id, []).append(decided)
+        of_model = by_model.setdefault(run.submission.model_id, [])
+        of_model.append(DecidedRun(entry, run.submission.created))
     siblings = _LineageRuns.of(by_model)
     ranked = {model: ranked_of(runs) for model, runs in by_model.items()}
     return tuple(siblings.counted(model, run) for model, run in ranked.items())
-
-
-def _official_runs(pair: SetPair) -> QuerySet[Run]:
-    """Return the decided runs that count, in the order in which they were decided.
-
-    A run under embargo is decided and not ranked yet.
-    """
-    decided = counting_runs(pair).filter(verdicts__isnull=False, state=RunState.RANKED)
-    numbered = decided.annotate(cohort=Min("verdicts__cohort__number"))
-    return numbered.order_by("cohort", "queued_at", "pk")
 
 
 @dataclass(frozen=True)

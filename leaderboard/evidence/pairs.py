@@ -102,10 +102,21 @@ def answer(question: Question) -> Answer:
         raise ValueError("the other runs are not of the same items")
     matrix = np.array(others).reshape(len(others), len(first))
     groups = by_difficulty(first, second, matrix)
+    gap = None
+    if private:
+        # The gap of each run, on the items that both were asked, and their difference.
+        gap = GapChange(
+            first=public.first_share - private.first_share,
+            second=public.second_share - private.second_share,
+            difference=public.difference - private.difference,
+            interval=gap_change(
+                public.difference, public.interval, private.difference, private.interval
+            ),
+        )
     return Answer(
         public=public,
         private=private,
-        gap=_gap(public, private) if private else None,
+        gap=gap,
         difficulty=[
             Group(group.name, group.low, group.high, _result(group.result)) for group in groups
         ],
@@ -129,17 +140,6 @@ def _result(found: Paired) -> Compared:
         difference=found.difference,
         interval=(found.interval.low, found.interval.high),
         p=found.p,
-    )
-
-
-def _gap(public: Compared, private: Compared) -> GapChange:
-    """Return the gap of each run, on the items that both were asked, and their difference."""
-    change = gap_change(public.difference, public.interval, private.difference, private.interval)
-    return GapChange(
-        first=public.first_share - private.first_share,
-        second=public.second_share - private.second_share,
-        difference=public.difference - private.difference,
-        interval=change,
     )
 
 

@@ -173,7 +173,10 @@ class ExposureHistory:
         return frozenset(index for index in range(self.n) if not items >> index & 1)
 
     def of_run(self, run: UUID, counting: int, counts_without: CountsWithout) -> RunExposure:
-        """Return the prior exposure of a run, over the items ``counting``."""
+        """Return the prior exposure of a run, over the items ``counting``.
+
+        It has no counts of both sides where one is empty or may not be published.
+        """
         reveals = self.by_run.get(run, RunReveals())
         if counting & ~reveals.chained:
             return RunExposure("unknown", stages=self._stages_asked(counting))
@@ -184,13 +187,19 @@ class ExposureHistory:
             extent = "first"
         elif before == counting:
             extent = "again"
+        sides = None
         seen_parts, fresh_parts = self.sides(run, counting)
+        if seen_parts and fresh_parts:
+            on_seen = counts_without(self.all_but(seen_parts))
+            on_fresh = counts_without(self.all_but(fresh_parts))
+            if on_seen is not None and on_fresh is not None:
+                sides = ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
         return RunExposure(
             extent=extent,
             before=before.bit_count(),
             fresh=fresh.bit_count(),
             since=reveals.since(before),
-            sides=self._contrast(counts_without, seen_parts, fresh_parts),
+            sides=sides,
             stages=self._stages_asked(counting),
         )
 
@@ -250,18 +259,6 @@ class ExposureHistory:
             if stage & fresh:
                 return len(self.stages) - number
         return 1
-
-    def _contrast(
-        self, counts_without: CountsWithout, seen: int, fresh: int
-    ) -> ContrastCounts | None:
-        """Return counts of both sides; None where one is empty or may not be published."""
-        if not (seen and fresh):
-            return None
-        on_seen = counts_without(self.all_but(seen))
-        on_fresh = counts_without(self.all_but(fresh))
-        if on_seen is None or on_fresh is None:
-            return None
-        return ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
 
 
 def parts_of(manifest: Manifest) -> tuple[int, ...]:

@@ -84,8 +84,14 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     if k < FEWEST_MEMBERS:
         se = float(np.sqrt(shared.sum()) / k)
         return Family(k, float(y.mean()), se, None, None, 0.0, 0.0, p_sign)
-    tau2 = _generalised_tau2(y, shared)
-    estimate, variance, q = _gls_mean(y, shared + tau2 * np.eye(k))
+    identity = np.eye(k)
+
+    def excess(tau2: float) -> float:
+        return _gls_mean(y, shared + tau2 * identity)[2] - (k - 1)
+
+    start = float(np.var(y)) + float(shared.max())
+    tau2 = _root_above_zero(excess, start, xtol=1e-12)
+    estimate, variance, q = _gls_mean(y, shared + tau2 * identity)
     se = float(np.sqrt(variance * max(1.0, q / (k - 1))))
     tail = (1 + level) / 2
     reach = float(student.ppf(tail, k - 1)) * se
@@ -132,17 +138,6 @@ def _gls_mean(y: Floats, covariance: Floats) -> tuple[float, float, float]:
     mean = float(ones @ solved[:, 1]) * variance
     deviations = y - mean
     return mean, variance, float(deviations @ np.linalg.solve(covariance, deviations))
-
-
-def _generalised_tau2(y: Floats, covariance: Floats) -> float:
-    identity = np.eye(len(y))
-    freedom = len(y) - 1
-
-    def excess(tau2: float) -> float:
-        return _gls_mean(y, covariance + tau2 * identity)[2] - freedom
-
-    start = float(np.var(y)) + float(covariance.max())
-    return _root_above_zero(excess, start, xtol=1e-12)
 
 
 def _root_above_zero(

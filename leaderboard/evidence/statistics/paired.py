@@ -47,25 +47,21 @@ def paired(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Paired:
     wins = int(((one == 1) & (other == 0)).sum())
     losses = int(((one == 0) & (other == 1)).sum())
     discordant = wins + losses
+    # Bonett and Price's interval of the difference of two paired shares.
+    won = (wins + 1) / (n + 2)
+    lost = (losses + 1) / (n + 2)
+    adjusted = won - lost
+    error = np.sqrt((won + lost - adjusted**2) / (n + 2))
+    reach = critical_value(level) * float(error)
     return Paired(
         n=n,
         both=both,
         wins=wins,
         losses=losses,
         difference=(wins - losses) / n,
-        interval=_interval(wins, losses, n, level),
+        interval=Interval(max(adjusted - reach, -1.0), min(adjusted + reach, 1.0)),
         p=float(binomtest(wins, discordant).pvalue) if discordant else 1.0,
     )
-
-
-def _interval(wins: int, losses: int, n: int, level: float) -> Interval:
-    """Return Bonett and Price's interval of the difference of two paired shares."""
-    won = (wins + 1) / (n + 2)
-    lost = (losses + 1) / (n + 2)
-    difference = won - lost
-    error = np.sqrt((won + lost - difference**2) / (n + 2))
-    reach = critical_value(level) * float(error)
-    return Interval(max(difference - reach, -1.0), min(difference + reach, 1.0))
 
 
 def gap_change(

@@ -1,7 +1,5 @@
 """Comparison of every model with every other on the items both answered, by matrix products."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -40,8 +38,28 @@ def pairwise_sets(matrix: Floats, level: float) -> NDArray[np.int64]:
     once. Blocks of rows are in single precision, which counts up to 16 million items exactly.
     """
     result = np.empty((len(matrix), 2), dtype=np.int64)
-    for start, z in _mcnemar_blocks(matrix):
-        result[start : start + len(z)] = _ranges(z, len(matrix) - 1, level)
+    right, answered = _right_and_answered(matrix)
+    scores = right.sum(axis=1)
+    squared = right**2
+    sums = squared.sum(axis=1)
+    for start in range(0, len(matrix), BLOCK):
+        rows = slice(start, start + BLOCK)
+        both_right = right[rows] @ right.T
+        if answered is None:
+            difference = scores[rows, None] - scores[None, :]
+            total = sums[rows, None] + sums[None, :]
+        else:
+            own = right[rows] @ answered.T
+            other = answered[rows] @ right.T
+            difference = own - other
+            total = own + other
+            if not np.array_equal(squared, right):
+                total = squared[rows] @ answered.T + answered[rows] @ squared.T
+        discordant = total - 2 * both_right
+        # z is 0 where no item is discordant.
+        np.maximum(discordant, 1, out=discordant)
+        z = difference / np.sqrt(discordant)
+        result[rows] = _ranges(z, len(matrix) - 1, level)
     return result
 
 
@@ -70,30 +88,3 @@ def _right_and_answered(matrix: Floats) -> tuple[Singles, Singles | None]:
         return matrix.astype(np.float32), None
     right = np.where(answered, matrix, 0)
     return right.astype(np.float32), answered.astype(np.float32)
-
-
-def _mcnemar_blocks(matrix: Floats) -> Iterator[tuple[int, Singles]]:
-    """Yield McNemar's z of blocks of rows against all models: (first row, (rows, models)).
-
-    It is 0 where no item is discordant.
-    """
-    right, answered = _right_and_answered(matrix)
-    scores = right.sum(axis=1)
-    squared = right**2
-    sums = squared.sum(axis=1)
-    for start in range(0, len(matrix), BLOCK):
-        rows = slice(start, start + BLOCK)
-        both_right = right[rows] @ right.T
-        if answered is None:
-            difference = scores[rows, None] - scores[None, :]
-            total = sums[rows, None] + sums[None, :]
-        else:
-            own = right[rows] @ answered.T
-            other = answered[rows] @ right.T
-            difference = own - other
-            total = own + other
-            if not np.array_equal(squared, right):
-                total = squared[rows] @ answered.T + answered[rows] @ squared.T
-        discordant = total - 2 * both_right
-        np.maximum(discordant, 1, out=discordant)
-        yield start, difference / np.sqrt(discordant)

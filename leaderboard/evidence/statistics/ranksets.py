@@ -106,7 +106,10 @@ def significantly_better(
     sampled = _draw(matrix, rng, draws)
     while np.any(active):
         largest = _largest_statistics(sampled, means, np.where(active, inverse_error, 0.0))
-        new = active & (statistic > _critical(largest, level))
+        # The critical value is rounded up to a drawn one.
+        place = min(int(np.ceil(level * (draws + 1))), draws) - 1
+        drawn = np.partition(largest, place)[place]
+        new = active & (statistic > max(float(drawn), 0.0))
         if not np.any(new):
             break
         rejected |= new
@@ -114,14 +117,6 @@ def significantly_better(
         if not stepdown:
             break
     return rejected
-
-
-def _critical(largest: Floats, level: float) -> float:
-    """Return the bootstrap's critical value, rounded up to a drawn one; never below 0."""
-    draws = len(largest)
-    rank = min(int(np.ceil(level * (draws + 1))), draws)
-    drawn = np.partition(largest, rank - 1)[rank - 1]
-    return max(float(drawn), 0.0)
 
 
 def _draw(matrix: Floats, rng: np.random.Generator, draws: int) -> _Draws:

@@ -126,7 +126,12 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     used = np.isfinite(outcomes).any(axis=0)
     y = outcomes[:, used].T
     asked = np.isfinite(y)
-    design = _design(asked.shape, None if easy is None else easy[used])
+    # An intercept for each run, and the slope on easiness: (items, runs, coefficients).
+    items, runs = asked.shape
+    design = np.zeros((items, runs, runs + (easy is not None)))
+    design[:, range(runs), range(runs)] = 1.0
+    if easy is not None:
+        design[:, :, runs] = easy[used][:, None]
     expected = _null_fit(np.where(asked, y, 0.0), asked, design)
     variance = expected * (1 - expected)
     residual = np.where(asked, y - expected, 0.0)
@@ -149,17 +154,6 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     spread = sqrt(max(information, float(scores @ scores)))
     total = float(scores.sum())
     return _Test(total / information, spread / information, total / spread)
-
-
-def _design(shape: tuple[int, ...], easy: Floats | None) -> Floats:
-    """Return (items, runs, coefficients): an intercept for each run, and the slope on easiness."""
-    items, runs = shape
-    columns = runs + (easy is not None)
-    design = np.zeros((items, runs, columns))
-    design[:, range(runs), range(runs)] = 1.0
-    if easy is not None:
-        design[:, :, runs] = easy[:, None]
-    return design
 
 
 def _null_fit(y: Floats, asked: NDArray[np.bool_], design: Floats) -> Floats:
