@@ -86,16 +86,13 @@ class PublishedQuery:
     def shown(self, analysis: Analysis) -> tuple[PublishedResult, ...]:
         """Return the rows asked for, in the order asked for."""
         key = SORTS[self.sort][1]
-        wanted = [row for row in analysis.lines if self._wants(row)]
+        wanted = []
+        for row in analysis.lines:
+            is_named = self.q.lower() in row.search_text
+            is_of_kind = self.family in ("", row.family) and self.access in ("", row.access)
+            if is_named and is_of_kind and self.evidence in ("", row.level(self.basis)):
+                wanted.append(row)
         return tuple(sorted(wanted, key=lambda row: key(row, self.basis)))
-
-    def _wants(self, row: PublishedResult) -> bool:
-        return (
-            self.q.lower() in row.search_text
-            and self.family in ("", row.family)
-            and self.access in ("", row.access)
-            and self.evidence in ("", row.level(self.basis))
-        )
 
 
 class TableForm(Act):

@@ -26,36 +26,38 @@ class Answer:
 
 def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
     """Return the questions that the table answers, the commonest first."""
+    overfit = "Which models overfit to the public set, and how sure is that?"
+    order = Answer("Does the order of the models change?", _order(analysis))
     if table.same_problems:
-        return _of_same_problems(table, analysis)
-    answers = (
-        Answer(
-            "Which models overfit to the public set, and how sure is that?", _short(table, analysis)
-        ),
-        Answer("Which gaps are significant if both sets are equally hard?", _raw(table, analysis)),
-        Answer("And by the test that the table itself prints?", _reported(analysis)),
-        Answer("And if the sets differ, but most other models do not overfit?", _peers(analysis)),
-        Answer("Which families?", _families(analysis)),
-        Answer("Does the order of the models change?", _order(analysis)),
-        Answer(
-            "Do models that find the public items likelier have larger gaps?",
-            likelihood(analysis.likelihood),
-        ),
-    )
+        untested = (
+            f"This table cannot tell: {_set(table.public_name)} and {_set(table.private_name)} have"
+            " the same problems, judged differently. A model that has memorised the problems has"
+            " them in both sets, and the tests compare sets of different problems. So no gap was"
+            " tested."
+        )
+        answers = [Answer(overfit, untested), order]
+    else:
+        grounds = "The table does not state that they are."
+        if table.equally_hard:
+            grounds = f"Its authors state that they are: {table.equally_hard}."
+        tested = [(line, line.raw.greater) for line in analysis.lines if line.raw]
+        raw = (
+            f"{_significant(tested, analysis.levels)} One-sided, public above private, from the"
+            f" counts. {grounds}"
+        )
+        likelier = "Do models that find the public items likelier have larger gaps?"
+        answers = [
+            Answer(overfit, _short(table, analysis)),
+            Answer("Which gaps are significant if both sets are equally hard?", raw),
+            Answer("And by the test that the table itself prints?", _reported(analysis)),
+            Answer(
+                "And if the sets differ, but most other models do not overfit?", _peers(analysis)
+            ),
+            Answer("Which families?", _families(analysis)),
+            order,
+            Answer(likelier, likelihood(analysis.likelihood)),
+        ]
     return tuple(answer for answer in answers if answer.answer)
-
-
-def _of_same_problems(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
-    """Return the questions that a table answers whose sets have the same problems."""
-    overfit = (
-        f"This table cannot tell: {_set(table.public_name)} and {_set(table.private_name)} have the"
-        " same problems, judged differently. A model that has memorised the problems has them in"
-        " both sets, and the tests compare sets of different problems. So no gap was tested."
-    )
-    answers = [Answer("Which models overfit to the public set, and how sure is that?", overfit)]
-    if order := _order(analysis):
-        answers.append(Answer("Does the order of the models change?", order))
-    return tuple(answers)
 
 
 def count_levels(analysis: Analysis, basis: Basis) -> dict[str, int]:
@@ -139,18 +141,6 @@ def _chance(tested: int, level: float) -> str:
     return (
         f"If no tested model were overfitted, chance alone would give at most"
         f" {chance_count(tested, level)} of the {tested:,} such a p-value, on average."
-    )
-
-
-def _raw(table: PublishedTable, analysis: Analysis) -> str:
-    tested = [(line, line.raw.greater) for line in analysis.lines if line.raw]
-    if table.equally_hard:
-        grounds = f"Its authors state that they are: {table.equally_hard}."
-    else:
-        grounds = "The table does not state that they are."
-    return (
-        f"{_significant(tested, analysis.levels)} One-sided, public above private, from the counts."
-        f" {grounds}"
     )
 
 
