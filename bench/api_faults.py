@@ -40,30 +40,30 @@ HANG = "300"
 
 def floor(latency: float, ways: int = 101) -> float:
     """Return the seconds that the refusals alone cost every asker, the median over ``ways`` in
-    which they may fall."""
-    simulated = [_least(latency, random.Random(way)) for way in range(ways)]  # noqa: S311
+    which they may fall.
+
+    A place is free again at once where a question is refused, and what was refused goes first.
+    """
+    simulated = []
+    for way in range(ways):
+        chance = random.Random(way)  # noqa: S311
+        places = [0.0] * CONCURRENCY
+        waiting: list[float] = []
+        fresh = N
+        end = 0.0
+        while fresh or waiting:
+            now = heapq.heappop(places)
+            if waiting and (waiting[0] <= now or not fresh):
+                now = max(now, heapq.heappop(waiting))
+            else:
+                fresh -= 1
+            refused = chance.random() < REFUSED
+            if refused:
+                heapq.heappush(waiting, now + WAIT)
+            heapq.heappush(places, now if refused else now + latency)
+            end = max(end, now + latency)
+        simulated.append(end)
     return statistics.median(simulated)
-
-
-def _least(latency: float, chance: random.Random) -> float:
-    """One way: a place is free again at once where a question is refused, and what was refused goes
-    first."""
-    places = [0.0] * CONCURRENCY
-    waiting: list[float] = []
-    fresh = N
-    end = 0.0
-    while fresh or waiting:
-        now = heapq.heappop(places)
-        if waiting and (waiting[0] <= now or not fresh):
-            now = max(now, heapq.heappop(waiting))
-        else:
-            fresh -= 1
-        refused = chance.random() < REFUSED
-        if refused:
-            heapq.heappush(waiting, now + WAIT)
-        heapq.heappush(places, now if refused else now + latency)
-        end = max(end, now + latency)
-    return end
 
 
 def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[bytes]":

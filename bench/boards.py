@@ -94,24 +94,20 @@ def _entry(number: int, rng: random.Random) -> Entry:
         grader="numeric-1",
         tries=rng.randint(1, 4),
         ended=(date(2025, 1, 1) + timedelta(days=rng.randrange(600))).isoformat(),
-        judged=_judged(rng.choice(LEVELS), rng.random()),
+        judged=Judged(
+            evidence=rng.choice(LEVELS),
+            basis="twins",
+            p=rng.random(),
+            visible=0.04,
+            visible_overfit=0.05,
+            adjusted=None,
+            cut=False,
+            fewest=None,
+            levels=IN_FORCE,
+            closed="2026-01-31",
+            method=EVIDENCE_METHOD,
+        ),
         likelihood=_likelihoods(rng.gauss(-0.6, 0.1)) if weights else None,
-    )
-
-
-def _judged(level: Evidence, p: float) -> Judged:
-    return Judged(
-        evidence=level,
-        basis="twins",
-        p=p,
-        visible=0.04,
-        visible_overfit=0.05,
-        adjusted=None,
-        cut=False,
-        fewest=None,
-        levels=IN_FORCE,
-        closed="2026-01-31",
-        method=EVIDENCE_METHOD,
     )
 
 

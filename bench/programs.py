@@ -105,7 +105,14 @@ def mbpp(data: Path, sandbox: Sandbox) -> Check:
     for problem in problems:
         lists = (problem["test_list"], problem["challenge_test_list"])
         tests = "\n".join([problem["test_setup_code"], *lists[0], *lists[1]])
-        jobs.append(UnitTested(problem["code"], tests, _entry(problem["code"], tests)))
+        # The program's function that the tests call: it may be named as one of Python's.
+        called = {node.id for node in ast.walk(_parsed(tests)) if isinstance(node, ast.Name)}
+        entry = ""
+        for node in _parsed(problem["code"]).body:
+            if isinstance(node, ast.FunctionDef) and node.name in called:
+                entry = node.name
+                break
+        jobs.append(UnitTested(problem["code"], tests, entry))
     tasks = [f"MBPP/{problem['task_id']}" for problem in problems]
     return _references("mbpp", tasks, jobs, sandbox)
 
@@ -254,15 +261,6 @@ def _humaneval_job(problem: dict[str, Any], source: str) -> UnitTested:
     entry = problem["entry_point"]
     tests = f"{problem['test']}\ncheck({entry})\n"
     return UnitTested(source, tests, entry, problem["prompt"])
-
-
-def _entry(source: str, tests: str) -> str:
-    """Return the program's function that the tests call: it may be named as one of Python's."""
-    called = {node.id for node in ast.walk(_parsed(tests)) if isinstance(node, ast.Name)}
-    for node in _parsed(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name in called:
-            return node.name
-    return ""
 
 
 def _is_close(value: object, gold: float) -> bool:

@@ -77,10 +77,6 @@ class Filler:
 
     def fill_to(self, length: int) -> None:
         """Add queued runs until there are ``length``."""
-        while self.number < length:
-            self._add(min(BATCH, length - self.number))
-
-    def _add(self, count: int) -> None:
         from evaluator.contract.announcements import JOB_VERSION  # noqa: PLC0415
         from leaderboard.submissions.models import (  # noqa: PLC0415
             Model,
@@ -89,36 +85,6 @@ class Filler:
             Submission,
         )
 
-        owners = self.rng.choices(self.organisations, cum_weights=self.weights, k=count)
-        now = datetime.now(UTC)
-        models = Model.objects.bulk_create(
-            Model(name=f"model-{self.number + place}", organisation=owner)
-            for place, owner in enumerate(owners)
-        )
-        submissions = Submission.objects.bulk_create(
-            Submission(
-                model=model,
-                submitted_by=self.user,
-                pair=self.pair,
-                kind="checkpoint",
-                idempotency_key=model.name,
-                fingerprint="0" * 64,
-                checkpoint="weights",
-            )
-            for model in models
-        )
-        runs = Run.objects.bulk_create(
-            Run(
-                submission=submission,
-                organisation=submission.model.organisation,
-                pool="default",
-                state="queued",
-                queued_at=now,
-                deadline=now + timedelta(days=30),
-                total=2524,
-            )
-            for submission in submissions
-        )
         sets = [
             {"name": one.name, "sealed": one.sealed, "digest": one.digest}
             for one in self.pair.sets()
@@ -129,10 +95,42 @@ class Filler:
             "sets": sets,
             "system": {"kind": "checkpoint"},
         }
-        Outbox.objects.bulk_create(
-            Outbox(run=run, token=1, payload=payload, due=now) for run in runs
-        )
-        self.number += count
+        while self.number < length:
+            count = min(BATCH, length - self.number)
+            owners = self.rng.choices(self.organisations, cum_weights=self.weights, k=count)
+            now = datetime.now(UTC)
+            models = Model.objects.bulk_create(
+                Model(name=f"model-{self.number + place}", organisation=owner)
+                for place, owner in enumerate(owners)
+            )
+            submissions = Submission.objects.bulk_create(
+                Submission(
+                    model=model,
+                    submitted_by=self.user,
+                    pair=self.pair,
+                    kind="checkpoint",
+                    idempotency_key=model.name,
+                    fingerprint="0" * 64,
+                    checkpoint="weights",
+                )
+                for model in models
+            )
+            runs = Run.objects.bulk_create(
+                Run(
+                    submission=submission,
+                    organisation=submission.model.organisation,
+                    pool="default",
+                    state="queued",
+                    queued_at=now,
+                    deadline=now + timedelta(days=30),
+                    total=2524,
+                )
+                for submission in submissions
+            )
+            Outbox.objects.bulk_create(
+                Outbox(run=run, token=1, payload=payload, due=now) for run in runs
+            )
+            self.number += count
 
 
 def decide() -> tuple[float, int, int]:

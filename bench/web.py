@@ -169,7 +169,14 @@ def _report(
     begin = time.perf_counter()
     front = ask(port, BOARD)
     print(f"the very first page of a process: {time.perf_counter() - begin:.3f} s")
-    good = _weight(port, len(front.body))
+    # The bytes of a first view, each part compressed.
+    parts = {"page": len(front.body)}
+    for name in ("holdfast.css", "holdfast.js", "holdfast.svg"):
+        file = ask(port, f"/static/{name}")
+        parts[name] = len(gzip.compress(file.text.encode()))
+    weight = sum(parts.values())
+    print(f"first view: {weight:,} bytes compressed ({parts}), limit {HEAVY:,}")
+    good = weight <= HEAVY
     tag = front.headers["etag"]
     good &= line("again", "first page", [BOARD])
     good &= line("304", "first page", [BOARD], tag=tag)
@@ -194,17 +201,6 @@ def _processor_seconds(pid: int) -> float:
         fields = stat.rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _weight(port: int, page: int) -> bool:
-    """The bytes of a first view, each part compressed."""
-    parts = {"page": page}
-    for name in ("holdfast.css", "holdfast.js", "holdfast.svg"):
-        file = ask(port, f"/static/{name}")
-        parts[name] = len(gzip.compress(file.text.encode()))
-    total = sum(parts.values())
-    print(f"first view: {total:,} bytes compressed ({parts}), limit {HEAVY:,}")
-    return total <= HEAVY
 
 
 def print_line(way: str, name: str, found: Visits, used: Sequence[float]) -> bool:

@@ -35,7 +35,21 @@ def prepare(runners: Sequence[str]) -> None:
         _install(name)
     if "lm-eval" not in runners:
         return
-    _write_task(folder / "tasks")
+    # lm-eval's own task gsm8k, with the data taken from local files.
+    found = subprocess.run(
+        [_python("lm-eval"), "-c", "import lm_eval.tasks; print(lm_eval.tasks.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    own = Path(found.stdout.strip()) / "gsm8k" / "gsm8k.yaml"
+    task = yaml.safe_load(own.read_text())
+    files = {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}
+    task |= {"task": "gsm8k_local", "dataset_path": "json", "dataset_name": None}
+    task["dataset_kwargs"] = {"data_files": files}
+    tasks = folder / "tasks"
+    tasks.mkdir(exist_ok=True)
+    (tasks / "gsm8k_local.yaml").write_text(yaml.safe_dump(task))
     if not (folder / "huggingface").exists():
         # Else the first run would be the only one to convert the data.
         command, variables = _lm_eval("http://127.0.0.1:9/v1", folder)
@@ -124,20 +138,3 @@ def _lm_eval(url: str, folder: Path) -> Start:
         "OPENAI_API_KEY": "none",
     }
     return command, variables
-
-
-def _write_task(folder: Path) -> None:
-    """lm-eval's own task ``gsm8k``, with the data taken from local files."""
-    found = subprocess.run(
-        [_python("lm-eval"), "-c", "import lm_eval.tasks; print(lm_eval.tasks.__path__[0])"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    own = Path(found.stdout.strip()) / "gsm8k" / "gsm8k.yaml"
-    task = yaml.safe_load(own.read_text())
-    task |= {"task": "gsm8k_local", "dataset_path": "json", "dataset_name": None}
-    files = {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}
-    task["dataset_kwargs"] = {"data_files": files}
-    folder.mkdir(exist_ok=True)
-    (folder / "gsm8k_local.yaml").write_text(yaml.safe_dump(task))
