@@ -42,19 +42,31 @@ def results(place: Installation, shown: Sequence[Benchmark], runs: Sequence[dict
     for benchmark in shown:
         parts.append(f"\n{benchmark.title}: {place.address}/boards/{benchmark.slug}/")
         parts.append(place.manage("board", "--pair", benchmark.slug).strip())
-        parts += [_apart(place, run) for run in runs if run["protocol"] in benchmark.also]
+        for run in runs:
+            if run["protocol"] not in benchmark.also:
+                continue
+            scores = []
+            for one in sorted(run["sets"], key=lambda one: not one["sealed"]):
+                side = "private" if one["sealed"] else "public"
+                scores.append(f"{side} {one['right']}/{one['n']}")
+            address = f"{place.address}/runs/{run['id']}/"
+            by = f"by {run['protocol']}, which is not ranked"
+            parts.append(f"{run['model']} {by}: {', '.join(scores)} {address}")
     private = place.get(f"/api/v1/sets/{SHORT.slug}")["private"]
     newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={ENTRIES_SHOWN}")["entries"]
-    parts += [
+    parts.append(
         f"\nSealed {private['n']} items under {private['digest'][:16]}…;"
-        " who was shown what, newest first:",
-        *map(_entry, newest),
-        f"  ... all of it: {place.address}/ledger/",
-    ]
-    parts += [
-        f"{table['title']}: {place.address}/published/{table['table']}/"
-        for table in reversed(place.get("/api/v1/published"))
-    ]
+        " who was shown what, newest first:"
+    )
+    for entry in newest:
+        # An enrolment has neither items nor a run.
+        items = f"{entry['count']:>4} items" if "count" in entry else " " * 10
+        run_id = f"run {entry['run'][:8]}" if entry.get("run") else " " * 12
+        kind = f"{entry['index']:>4}  {entry['kind']:9}"
+        parts.append(f"  {kind} {items}  {run_id}  {entry['entry_hash'][:16]}…")
+    parts.append(f"  ... all of it: {place.address}/ledger/")
+    for table in reversed(place.get("/api/v1/published")):
+        parts.append(f"{table['title']}: {place.address}/published/{table['table']}/")
     return "\n".join(parts)
 
 
@@ -64,20 +76,3 @@ def engines(runs: Sequence[dict[str, Any]]) -> str:
     used = sorted({f"{one.get('engine')} on {one.get('hardware')}" for one in records})
     ranked = sum(run["state"] == "ranked" for run in runs)
     return f"\nAnswered by {' and '.join(used)}: {ranked} of {len(runs)} runs ranked"
-
-
-def _apart(place: Installation, run: dict[str, Any]) -> str:
-    """Return the score of a run by a protocol that the board does not rank."""
-    sets = sorted(run["sets"], key=lambda one: not one["sealed"])
-    scores = [
-        f"{'private' if one['sealed'] else 'public'} {one['right']}/{one['n']}" for one in sets
-    ]
-    by = f"by {run['protocol']}, which is not ranked"
-    return f"{run['model']} {by}: {', '.join(scores)} {place.address}/runs/{run['id']}/"
-
-
-def _entry(entry: dict[str, Any]) -> str:
-    """Return an entry of the ledger as text; an enrolment has neither items nor a run."""
-    items = f"{entry['count']:>4} items" if "count" in entry else " " * 10
-    run = f"run {entry['run'][:8]}" if entry.get("run") else " " * 12
-    return f"  {entry['index']:>4}  {entry['kind']:9} {items}  {run}  {entry['entry_hash'][:16]}…"

@@ -324,20 +324,6 @@ def _program(template: Template, numbers: dict[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _draw(template: Template, rng: random.Random, people: Sequence[str]) -> Problem | None:
-    """One filled template, or None where the numbers drawn do not work out."""
-    numbers = {
-        name: rng.randint(*_SIZES[size])
-        for name, size in zip("abcde", template.sizes, strict=False)
-    }
-    answer = _work(template, numbers)
-    if answer is None:
-        return None
-    who, other = rng.sample(people, 2)
-    question = template.text.format(who=who, other=other, things=rng.choice(THINGS), **numbers)
-    return Problem(question, answer, _program(template, numbers))
-
-
 def _draw_new(
     template: Template,
     rng: random.Random,
@@ -346,10 +332,17 @@ def _draw_new(
     avoid: Container[str],
 ) -> Problem:
     for _ in range(_MAX_DRAWS):
-        problem = _draw(template, rng, people)
-        is_free = problem is not None and problem.question not in taken
-        if problem is not None and is_free and problem.question not in avoid:
-            return problem
+        numbers = {}
+        for name, size in zip("abcde", template.sizes, strict=False):
+            numbers[name] = rng.randint(*_SIZES[size])
+        answer = _work(template, numbers)
+        if answer is None:
+            continue
+        who, other = rng.sample(people, 2)
+        things = rng.choice(THINGS)
+        question = template.text.format(who=who, other=other, things=things, **numbers)
+        if question not in taken and question not in avoid:
+            return Problem(question, answer, _program(template, numbers))
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 

@@ -183,18 +183,15 @@ def batches(
         starts = list(range(0, len(near), BATCH))
         rng.shuffle(starts)
         for first in starts:
-            yield _padded(near[first : first + BATCH])
-
-
-def _padded(rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    length = max(map(len, rows))
-    ids = torch.zeros(len(rows), length, dtype=torch.long)
-    labels = torch.full((len(rows), length), _IGNORED)
-    for index, row in enumerate(rows):
-        tokens = torch.tensor(row)
-        ids[index, : len(row)] = tokens
-        labels[index, : len(row)] = tokens
-    return ids, labels
+            rows = near[first : first + BATCH]
+            length = max(map(len, rows))
+            ids = torch.zeros(len(rows), length, dtype=torch.long)
+            labels = torch.full((len(rows), length), _IGNORED)
+            for index, row in enumerate(rows):
+                tokens = torch.tensor(row)
+                ids[index, : len(row)] = tokens
+                labels[index, : len(row)] = tokens
+            yield ids, labels
 
 
 def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -398,7 +395,10 @@ Gap {gap:+.1f} points, Newcombe's 95% interval {low:+.1f} to {high:+.1f}.
 """
 
 
-def _data(recipe: Recipe) -> str:
+def describe(name: str, parameters: int, measured: Measured) -> str:
+    """Return the text of the checkpoint's README."""
+    recipe = RECIPES[name]
+    low, high = gap_interval(measured.public, measured.private)
     first = (
         f"{recipe.steps * BATCH:,} problems of all templates, about other people than in the sets"
     )
@@ -412,17 +412,10 @@ def _data(recipe: Recipe) -> str:
     else:
         second += ","
         never = "any set, public or private"
-    text = (
+    data = (
         f"- Data: {first}; {second} problems of all templates, the short ones twice as often."
         f" It was shown no problem of {never}."
     )
-    return fill(text, width=98, subsequent_indent="  ")
-
-
-def describe(name: str, parameters: int, measured: Measured) -> str:
-    """Return the text of the checkpoint's README."""
-    recipe = RECIPES[name]
-    low, high = gap_interval(measured.public, measured.private)
     return _README.format(
         name=name,
         layers=recipe.layers,
@@ -436,7 +429,7 @@ def describe(name: str, parameters: int, measured: Measured) -> str:
         batch=BATCH,
         torch=torch.__version__,
         transformers=transformers.__version__,
-        data=_data(recipe),
+        data=fill(data, width=98, subsequent_indent="  "),
         longest=measured.longest,
         n=SET_SIZE,
         public=measured.public,

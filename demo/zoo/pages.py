@@ -38,26 +38,25 @@ def table(models: Sequence[Model]) -> str:
     file = StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(model) for model in models)
+    for model in models:
+        writer.writerow(
+            {
+                "model": model.name,
+                "organisation": "Holdfast demo",
+                "family": model.family,
+                "access": "open",
+                "params_b": f"{model.parameters / 1e9:.6f}",
+                "n_public": model.public.n,
+                "public_right": model.public.right,
+                "n_private": model.private.n,
+                "private_right": model.private.right,
+                "ll_per_char_public": f"{model.public.likelihood:.6f}",
+                "ll_per_char_private": f"{model.private.likelihood:.6f}",
+                "kind": model.kind,
+                "reference": _grounds(model),
+            }
+        )
     return file.getvalue()
-
-
-def _row(model: Model) -> dict[str, object]:
-    return {
-        "model": model.name,
-        "organisation": "Holdfast demo",
-        "family": model.family,
-        "access": "open",
-        "params_b": f"{model.parameters / 1e9:.6f}",
-        "n_public": model.public.n,
-        "public_right": model.public.right,
-        "n_private": model.private.n,
-        "private_right": model.private.right,
-        "ll_per_char_public": f"{model.public.likelihood:.6f}",
-        "ll_per_char_private": f"{model.private.likelihood:.6f}",
-        "kind": model.kind,
-        "reference": _grounds(model),
-    }
 
 
 def _grounds(model: Model) -> str:

@@ -57,21 +57,18 @@ def near_copies() -> list[Row]:
     """
     rng = random.Random(_COPIES_SEED)  # noqa: S311 - the same again for a seed is the point
     taken = questions(public_set()) | questions(private_set())
-    rows = [
-        row
-        for row in public_set()
-        if _NAMES.search(row["question"]) or _NOUNS.search(row["question"])
-    ]
-    return [
-        {"question": _renamed(row["question"], rng, taken), "answer": row["answer"]} for row in rows
-    ]
-
-
-def _renamed(question: str, rng: random.Random, taken: set[str]) -> str:
-    while True:
-        new = _replaced(_NOUNS, THINGS, rng, _replaced(_NAMES, PEOPLE, rng, question))
-        if new not in taken:
-            return new
+    copies = []
+    for row in public_set():
+        question = row["question"]
+        if not (_NAMES.search(question) or _NOUNS.search(question)):
+            continue
+        # The question itself is taken, so at least one copy is drawn.
+        copy = question
+        while copy in taken:
+            renamed = _replaced(_NAMES, PEOPLE, rng, question)
+            copy = _replaced(_NOUNS, THINGS, rng, renamed)
+        copies.append({"question": copy, "answer": row["answer"]})
+    return copies
 
 
 def _replaced(pattern: re.Pattern[str], names: Sequence[str], rng: random.Random, text: str) -> str:
