@@ -143,6 +143,12 @@ def readme(zoo: Zoo) -> str:
     """Return the text of the folder's README."""
     judged = judge(zoo.models)
     honest = [model for model in zoo.models if model.kind is Kind.HONEST]
+    luck = []
+    for model in zoo.models:
+        if model.kind is Kind.PICKED:
+            # Points that its public score is above the mean of the siblings'.
+            above = max(model.tried) - sum(model.tried) / len(model.tried)
+            luck.append(100 * above / model.public.n)
     return _README.format(
         count=len(zoo.models),
         honest=len(honest),
@@ -160,7 +166,7 @@ def readme(zoo: Zoo) -> str:
         kinds="\n".join(f"- *{kind}*: {text}" for kind, text in _KINDS.items()),
         judged=_grid(_JUDGED_HEAD, [_levels(row) for row in judged]),
         summary=_summary(judged),
-        luck=max(_luck(model) for model in zoo.models if model.kind is Kind.PICKED),
+        luck=max(luck),
     )
 
 
@@ -247,11 +253,6 @@ def _summary(judged: Sequence[Judged]) -> str:
         f" far that is above the private one's by {contrast}.",
         width=98,
     )
-
-
-def _luck(model: Model) -> float:
-    """Return the points that its public score is above the mean of the siblings'."""
-    return 100 * (max(model.tried) - sum(model.tried) / len(model.tried)) / model.public.n
 
 
 def _rho(judged: Sequence[Judged], value: Callable[[Model], float]) -> str:
