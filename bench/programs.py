@@ -152,7 +152,12 @@ def pot(data: Path, sandbox: Sandbox) -> Check:
         # Its harness takes the first of several values.
         value = done.value[0] if isinstance(done.value, tuple) else done.value
         recorded = row["executed"]
-        right += _is_equal_rounded(value, row["answer"])
+        if isinstance(value, int | float):
+            # The paper's verdict: equal at the fewer decimals of the two.
+            gold = row["answer"]
+            decimals = [str(float(number)).partition(".")[2] for number in (value, gold)]
+            digits = min(map(len, decimals))
+            right += round(value, digits) == round(gold, digits)
         agrees = value is recorded if None in (value, recorded) else _is_close(value, recorded)
         same += agrees
         if not agrees:
@@ -265,15 +270,6 @@ def _humaneval_job(problem: dict[str, Any], source: str) -> UnitTested:
 
 def _is_close(value: object, gold: float) -> bool:
     return isinstance(value, int | float) and abs(value - gold) < _TOLERANCE
-
-
-def _is_equal_rounded(value: object, gold: float) -> bool:
-    """Return the Program-of-Thoughts paper's verdict: equal at the fewer decimals of the two."""
-    if not isinstance(value, int | float):
-        return False
-    decimals = [str(float(number)).partition(".")[2] for number in (value, gold)]
-    digits = min(map(len, decimals))
-    return round(value, digits) == round(gold, digits)
 
 
 def _parsed(source: str) -> ast.Module:

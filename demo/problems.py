@@ -296,12 +296,17 @@ MIDDLE = tuple(
 """Templates of two and three steps and small numbers: those whose answers are programs."""
 
 
-def _work(template: Template, numbers: dict[str, int]) -> str | None:
-    """The worked answer, or None where a sum is not exact or leaves 1 to `LARGEST`."""
+def _work(template: Template, numbers: dict[str, int]) -> tuple[str, str] | None:
+    """Return the worked answer, and the same sums as Python, the last one assigned to `result`.
+
+    None where a sum is not exact or leaves 1 to `LARGEST`.
+    """
     known = dict(numbers)
     lines: list[str] = []
+    assignments: list[str] = []
     result = 0
-    for name, step in zip("wxyz", template.steps, strict=False):
+    names = [*"wxyz"[: len(template.steps) - 1], "result"]
+    for name, step in zip(names, template.steps, strict=True):
         left, sign, right = step.split()
         first, second = known[left], known[right]
         if sign == "/" and first % second:
@@ -311,17 +316,9 @@ def _work(template: Template, numbers: dict[str, int]) -> str | None:
             return None
         known[name] = result
         lines.append(f"{first} {sign} {second} = {result}.")
-    return f"{' '.join(lines)} #### {result}"
-
-
-def _program(template: Template, numbers: dict[str, int]) -> str:
-    """Return the sums as Python: an assignment to each name, of the last one to `result`."""
-    names = [*"wxyz"[: len(template.steps) - 1], "result"]
-    lines = []
-    for name, step in zip(names, template.steps, strict=True):
-        left, sign, right = step.split()
-        lines.append(f"{name} = {numbers.get(left, left)} {sign} {numbers.get(right, right)}")
-    return "\n".join(lines)
+        assigned = f"{numbers.get(left, left)} {sign} {numbers.get(right, right)}"
+        assignments.append(f"{name} = {assigned}")
+    return f"{' '.join(lines)} #### {result}", "\n".join(assignments)
 
 
 def _draw_new(
@@ -335,14 +332,15 @@ def _draw_new(
         numbers = {}
         for name, size in zip("abcde", template.sizes, strict=False):
             numbers[name] = rng.randint(*_SIZES[size])
-        answer = _work(template, numbers)
-        if answer is None:
+        worked = _work(template, numbers)
+        if worked is None:
             continue
+        answer, program = worked
         who, other = rng.sample(people, 2)
         things = rng.choice(THINGS)
         question = template.text.format(who=who, other=other, things=things, **numbers)
         if question not in taken and question not in avoid:
-            return Problem(question, answer, _program(template, numbers))
+            return Problem(question, answer, program)
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 

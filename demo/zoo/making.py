@@ -31,7 +31,18 @@ def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
     tokenizer = train.build_tokenizer()
     tried: list[tuple[int, LlamaForCausalLM]] = []
     for number in range(recipe.seeds):
-        model = _train(recipe, number, tokenizer, work)
+        seed = recipe.seed * 1_000 + number
+        torch.manual_seed(seed)
+        if recipe.parent:
+            folder = work if recipe.parent in RECIPES else FOLDER.parent
+            model = LlamaForCausalLM.from_pretrained(folder / recipe.parent, dtype=torch.float32)
+            peak = train.TUNING_PEAK_RATE
+        else:
+            shape = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads)
+            model = train.new_model(shape, tokenizer)
+            peak = train.PEAK_RATE
+        texts = [train.document(row) for row in training_rows(recipe, seed)]
+        model = train.fit(model, tokenizer, texts, seed, 5.0, peak=peak)
         right = asked(model, tokenizer, sets.public_set()).count("R") if recipe.seeds > 1 else 0
         tried.append((right, model))
         say(f"{name}: {number + 1} of {recipe.seeds} trained")
@@ -48,22 +59,6 @@ def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
         public=_measured(model, tokenizer, sets.public_set()),
         private=_measured(model, tokenizer, sets.private_set()),
     )
-
-
-def _train(
-    recipe: Recipe, number: int, tokenizer: PreTrainedTokenizerFast, work: Path
-) -> LlamaForCausalLM:
-    seed = recipe.seed * 1_000 + number
-    torch.manual_seed(seed)
-    if recipe.parent:
-        folder = work if recipe.parent in RECIPES else FOLDER.parent
-        model = LlamaForCausalLM.from_pretrained(folder / recipe.parent, dtype=torch.float32)
-    else:
-        shape = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads)
-        model = train.new_model(shape, tokenizer)
-    peak = train.TUNING_PEAK_RATE if recipe.parent else train.PEAK_RATE
-    texts = [train.document(row) for row in training_rows(recipe, seed)]
-    return train.fit(model, tokenizer, texts, seed, 5.0, peak=peak)
 
 
 def training_rows(recipe: Recipe, seed: int) -> list[Row]:

@@ -14,7 +14,7 @@ from leaderboard.evidence.leaks import (
     PriorExposureContrast,
     StagedContrast,
 )
-from leaderboard.evidence.models import AdaptivePart, FirstRun, Judged
+from leaderboard.evidence.models import AdaptivePart, Judged
 from leaderboard.evidence.summaries import DecidedBy, LaterTries, ReplacedRun
 from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
 from leaderboard.submissions.states import LATER_TRY_DAYS
@@ -28,7 +28,20 @@ def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -
     if judged is None:
         return "Not decided yet: evidence is decided when the board is closed."
     if judged.first:
-        return _later_try(judged, judged.first, gap)
+        own = "It is a later try."
+        if judged.p is not None:
+            p = p_value(judged.p)
+            own = f"{_comparison(judged, gap)} But it is a later try ({p} by itself)."
+        level = judged.first.evidence.label
+        if judged.first.evidence in FLAGGED:
+            return (
+                f"{own} Its level is that of the first run of the same name, weights or endpoint:"
+                f" “{level}”."
+            )
+        return (
+            f"{own} The first run of the same name, weights or endpoint got “{level}”, and no"
+            " later run gets “watch” or “overfit”."
+        )
     if judged.p is None:
         reason = (
             "Too few reference models are like it, and the sets may differ in difficulty: its gap"
@@ -101,22 +114,6 @@ def _upper_bound(judged: Judged, interval: tuple[float, float]) -> str:
     """Return the upper end of the interval of the gap that was tested."""
     _, high = judged.gap_interval or interval
     return f"at most {points(min(high, 1.0))} pp (95%)"
-
-
-def _later_try(judged: Judged, first: FirstRun, gap: float) -> str:
-    own = "It is a later try."
-    if judged.p is not None:
-        own = f"{_comparison(judged, gap)} But it is a later try ({p_value(judged.p)} by itself)."
-    level = first.evidence.label
-    if first.evidence in FLAGGED:
-        return (
-            f"{own} Its level is that of the first run of the same name, weights or endpoint:"
-            f" “{level}”."
-        )
-    return (
-        f"{own} The first run of the same name, weights or endpoint got “{level}”, and no later"
-        " run gets “watch” or “overfit”."
-    )
 
 
 def _corrected_certainty(judged: Judged) -> str:

@@ -73,6 +73,19 @@ def cells(row: PublishedResult, basis: Basis) -> Cells:
     best, worst = row.rank_range
     low, high = row.private.interval
     level = row.level(basis)
+    test = row.test(basis)
+    gap_interval = row.gap_interval(basis)
+    visible = row.visible(basis)
+    # The number behind the level: p-value, upper bound, or smallest visible gap.
+    if test is None or gap_interval is None or visible is None:
+        grounds = "no test possible"
+    elif level in FLAGGED:
+        grounds = formats.p_value(test.p)
+    elif level == Evidence.NO_EVIDENCE:
+        upper = min(gap_interval[1], 1.0)
+        grounds = f"at most {formats.points(upper)}\N{NO-BREAK SPACE}pp (95%)"
+    else:
+        grounds = f"visible from {formats.percent(visible)}\N{NO-BREAK SPACE}pp"
     return Cells(
         rank=str(best) if best == worst else f"{best}–{worst}",
         size=_billions(row.parameters),
@@ -86,7 +99,7 @@ def cells(row: PublishedResult, basis: Basis) -> Cells:
         peers_interval=formats.span(row.peers.interval) if row.peers else "",
         level=level.label,
         level_class=LEVEL_CLASSES[level],
-        grounds=_grounds(row, basis),
+        grounds=grounds,
     )
 
 
@@ -159,22 +172,6 @@ def _ranked_model(
 
 def _billions(parameters: float | None) -> str:
     return "" if parameters is None else formats.size(parameters * 1e9)
-
-
-def _grounds(row: PublishedResult, basis: Basis) -> str:
-    """Return the number behind a level: p-value, upper bound, or smallest visible gap."""
-    level = row.level(basis)
-    test = row.test(basis)
-    interval = row.gap_interval(basis)
-    visible = row.visible(basis)
-    if test is None or interval is None or visible is None:
-        return "no test possible"
-    if level in FLAGGED:
-        return formats.p_value(test.p)
-    if level == Evidence.NO_EVIDENCE:
-        upper = min(interval[1], 1.0)
-        return f"at most {formats.points(upper)}\N{NO-BREAK SPACE}pp (95%)"
-    return f"visible from {formats.percent(visible)}\N{NO-BREAK SPACE}pp"
 
 
 def p_values(test: Tested | None) -> str:

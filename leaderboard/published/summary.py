@@ -27,7 +27,17 @@ class Answer:
 def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
     """Return the questions that the table answers, the commonest first."""
     overfit = "Which models overfit to the public set, and how sure is that?"
-    order = Answer("Does the order of the models change?", _order(analysis))
+    order = analysis.order
+    changes = ""
+    if order.pairs and order.spearman is not None:
+        share = order.changed / order.pairs
+        hardly = "Hardly: " if share < FEW_CHANGES else ""
+        changes = (
+            f"{hardly}{order.changed} of {order.pairs:,} pairs that differ in public score"
+            f" ({100 * share:.1f}%) change places; the rank correlation is"
+            f" {correlation_text(order.spearman, 4)}."
+        )
+    of_order = Answer("Does the order of the models change?", changes)
     if table.same_problems:
         untested = (
             f"This table cannot tell: {_set(table.public_name)} and {_set(table.private_name)} have"
@@ -35,7 +45,7 @@ def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
             " them in both sets, and the tests compare sets of different problems. So no gap was"
             " tested."
         )
-        answers = [Answer(overfit, untested), order]
+        answers = [Answer(overfit, untested), of_order]
     else:
         grounds = "The table does not state that they are."
         if table.equally_hard:
@@ -54,7 +64,7 @@ def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
                 "And if the sets differ, but most other models do not overfit?", _peers(analysis)
             ),
             Answer("Which families?", _families(analysis)),
-            order,
+            of_order,
             Answer(likelier, likelihood(analysis.likelihood)),
         ]
     return tuple(answer for answer in answers if answer.answer)
@@ -235,16 +245,3 @@ def _families(analysis: Analysis) -> str:
         have = _verb(untested, "family has", "families have")
         statements.append(f"{untested} {have} one or two models, too few for a test.")
     return " ".join(statements)
-
-
-def _order(analysis: Analysis) -> str:
-    order = analysis.order
-    if not order.pairs or order.spearman is None:
-        return ""
-    share = order.changed / order.pairs
-    hardly = "Hardly: " if share < FEW_CHANGES else ""
-    return (
-        f"{hardly}{order.changed} of {order.pairs:,} pairs that differ in public score"
-        f" ({100 * share:.1f}%) change places; the rank correlation is"
-        f" {correlation_text(order.spearman, 4)}."
-    )
