@@ -98,33 +98,34 @@ def answer(question: Question) -> Answer:
     sides = _sides(public, private)
     raw = statistics.raw_test(public, private, LEVEL)
     interval = statistics.newcombe(*sides, LEVEL)
+    adjusted = None
+    panel = question.panel
+    if panel:
+        if len(panel) < statistics.FEWEST_REFERENCES:
+            raise ValueError(f"a panel needs {statistics.FEWEST_REFERENCES} references")
+        models = [_sides(row.public, row.private) for row in panel]
+        families = [row.family or f"={row.model}" for row in panel]
+        models.append(sides)
+        families.append(question.family or "=")
+        compared = statistics_of_counts.peers(models, families, range(len(panel)))
+        gap = compared.gaps[-1]
+        tested = None
+        expected = None
+        if gap is not None and not compared.outside[-1]:
+            test = _beyond_noise(gap.gap, statistics.adjusted_test(gap))
+            tested = _tested(question, gap.gap, gap.interval, test)
+            expected = gap.expected
+        adjusted = AgainstPanel(
+            tested=tested,
+            expected_public=expected,
+            references=compared.sizes[-1],
+            set_aside=[panel[place].model for place in compared.put_aside],
+        )
     return Answer(
         public=_score(public),
         private=_score(private),
         raw=_tested(question, sides.gap, interval, _beyond_noise(sides.gap, raw)),
-        adjusted=_against_panel(question) if question.panel else None,
-    )
-
-
-def _against_panel(question: Question) -> AgainstPanel:
-    panel = question.panel
-    if len(panel) < statistics.FEWEST_REFERENCES:
-        raise ValueError(f"a panel needs {statistics.FEWEST_REFERENCES} references")
-    sides = [_sides(row.public, row.private) for row in panel]
-    sides.append(_sides(question.public, question.private))
-    families = [row.family or f"={row.model}" for row in panel]
-    families.append(question.family or "=")
-    found = statistics_of_counts.peers(sides, families, range(len(panel)))
-    gap = found.gaps[-1]
-    tested = None
-    if gap is not None and not found.outside[-1]:
-        test = _beyond_noise(gap.gap, statistics.adjusted_test(gap))
-        tested = _tested(question, gap.gap, gap.interval, test)
-    return AgainstPanel(
-        tested=tested,
-        expected_public=gap.expected if gap is not None and tested else None,
-        references=found.sizes[-1],
-        set_aside=[panel[place].model for place in found.put_aside],
+        adjusted=adjusted,
     )
 
 
