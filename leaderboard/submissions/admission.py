@@ -331,7 +331,10 @@ def decide_bounds(bounds: Bounds) -> Rejection | None:
         ),
     ]
     if quota:
-        used_up = Rejection(Refusal.QUOTA_USED, _quota_words(quota), quota.next_free)
+        limit = f"{quota.limit} in {quota.days} days"
+        if quota.next_free is not None:
+            limit += f"; the next is free on {quota.next_free:%Y-%m-%d at %H:%M} UTC"
+        used_up = Rejection(Refusal.QUOTA_USED, limit, quota.next_free)
         rules.append((quota.left == 0, used_up))
     if bounds.practice:
         limit = f"{bounds.practice.limit} in 24 hours"
@@ -343,13 +346,6 @@ def decide_bounds(bounds: Bounds) -> Rejection | None:
         rules.append((declared.in_season >= declared.season_limit, season))
         rules.append((declared.in_cohort >= declared.cohort_limit, cohort))
     return next((rejection for holds, rejection in rules if holds), None)
-
-
-def _quota_words(quota: QuotaUse) -> str:
-    limit = f"{quota.limit} in {quota.days} days"
-    if quota.next_free is None:
-        return limit
-    return f"{limit}; the next is free on {quota.next_free:%Y-%m-%d at %H:%M} UTC"
 
 
 def _foreign(ask: Ask, *names: str) -> Rejection | None:

@@ -116,11 +116,15 @@ def job(
     grant = Grant.digest(
         run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt, plan=digest
     )
+    system: Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint | System
+    system = _model(submission)
+    if submission.verifier and not isinstance(system, Endpoint):
+        system = System(generator=system, verifier=submission.verifier_model)
     spec = JobSpec(
         run=str(run.pk),
         token=run.token,
         lease_seconds=settings.LEASE_SECONDS,
-        system=_system(submission),
+        system=system,
         protocol=submission.asked_by,
         sets=tuple(_asked(row) for row in outcomes),
         grant=grant,
@@ -151,15 +155,6 @@ def rescoring_job(run: Run, exposure_token: int) -> Job:
 
 def _outcomes(run: Run) -> list[RunOutcomes]:
     return list(run.outcomes.select_related("item_set").order_by("pk"))
-
-
-def _system(
-    submission: Submission,
-) -> Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint | System:
-    model = _model(submission)
-    if submission.verifier and not isinstance(model, Endpoint):
-        return System(generator=model, verifier=submission.verifier_model)
-    return model
 
 
 def _model(
@@ -364,6 +359,10 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
     submission = outbox.run.submission
     facts = submission.hub_facts or submission.upload_facts
     verifier = submission.verifier_facts
+    # Of an adapter it is the base that counts, by far the larger part, of a system the generator.
+    weights = _model(submission)
+    if isinstance(weights, AdapterModel):
+        weights = weights.base
     return Needs(
         version=outbox.payload["version"],
         sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in asked),
@@ -372,20 +371,9 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
         declined=declined,
         model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
         verifier=_sizes(verifier) if verifier else None,
-        artefact=_artefact(submission),
+        artefact=weights.id if isinstance(weights, HubModel | UploadModel) else "",
         endpoint=submission.kind == Submission.Kind.ENDPOINT,
     )
-
-
-def _artefact(submission: Submission) -> str:
-    """Return the name of the weights of a submission in a store; empty where none are fetched.
-
-    Of an adapter it is the base, which is by far the larger part, of a system the generator.
-    """
-    model = _model(submission)
-    if isinstance(model, AdapterModel):
-        model = model.base
-    return model.id if isinstance(model, HubModel | UploadModel) else ""
 
 
 def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Needs:

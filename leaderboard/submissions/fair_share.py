@@ -331,12 +331,16 @@ class Queue:
         """
         if not worker.candidate.in_service:
             return None
-        self._resume(now)
+        for run in list(self._paused.values()):
+            if run.ready_at <= now:
+                del self._paused[run.key]
+                self.add(run, now=now)
         offer = self._offer(worker, workers, now)
         best: Rank = _LAST
         found: Sequence[Waiting] = []
         for organisation in self.usage.order():
-            if self._at_cap(organisation):
+            under_way = self._under_way.get(organisation, 0)
+            if self._cap is not None and under_way >= self._cap:
                 continue
             key, runs = self._first_of(organisation, offer)
             if key < best:
@@ -375,14 +379,6 @@ class Queue:
             until=self._reserved_from(worker, workers, now),
             now=now,
         )
-
-    def _at_cap(self, organisation: int) -> bool:
-        return self._cap is not None and self._under_way.get(organisation, 0) >= self._cap
-
-    def _resume(self, now: float) -> None:
-        for run in [run for run in self._paused.values() if run.ready_at <= now]:
-            del self._paused[run.key]
-            self.add(run, now=now)
 
     def _reserved_from(self, worker: Worker, workers: Sequence[Worker], now: float) -> float | None:
         """Return the moment from which a paused run has reserved a worker; None for none."""

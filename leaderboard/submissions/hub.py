@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -105,13 +104,17 @@ def _ask(order: Look | Inspect | Preview, answer: type[_Answer]) -> _Answer:
 
 def _run(request: bytes) -> bytes:
     command = [sys.executable, "-m", "evaluator.intake", "--parent", str(os.getpid())]
+    variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    variables["PYTHONDONTWRITEBYTECODE"] = "1"
+    if settings.HUB_ENDPOINT:
+        variables["HF_ENDPOINT"] = settings.HUB_ENDPOINT
     try:
         done = subprocess.run(
             command,
             input=request,
             capture_output=True,
             cwd=settings.BASE_DIR,
-            env=_variables(os.environ),
+            env=variables,
             timeout=settings.HUB_SECONDS,
             check=False,
         )
@@ -122,10 +125,3 @@ def _run(request: bytes) -> bytes:
     if done.returncode == 0 and len(done.stdout) <= _MAX_ANSWER:
         return done.stdout
     raise read_verdict(done.stderr, allowed=OF_INTAKE) or refuse(Code.HUB_FAILED)
-
-
-def _variables(environ: Mapping[str, str]) -> dict[str, str]:
-    passed = {name: environ[name] for name in _PASSED_ON if name in environ}
-    if settings.HUB_ENDPOINT:
-        passed["HF_ENDPOINT"] = settings.HUB_ENDPOINT
-    return passed | {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -97,14 +97,12 @@ def stages_asked(
     # An adaptive run is asked some items of all stages, and none of them whole.
     whole_runs = Run.objects.filter(state=RunState.RANKED, plan__isnull=True)
     runs = whole_runs.filter(pk__in=exposures.values("run"))
-    selections = [frozenset(blocks) for blocks in blocks_asked(item_set, runs)]
-    whole = [_whole_stages(manifest, blocks.union(gone)) for blocks in (frozenset(), *selections)]
-    return max(whole)
-
-
-def _whole_stages(manifest: Manifest, blocks: frozenset[BlockId]) -> int:
-    """Return the number of stages, from the first on, that lie in ``blocks``."""
-    return len(list(takewhile(blocks.issuperset, manifest.stages)))
+    most = 0
+    for selection in ([], *blocks_asked(item_set, runs)):
+        asked_or_gone = frozenset(selection).union(gone)
+        whole = list(takewhile(asked_or_gone.issuperset, manifest.stages))
+        most = max(most, len(whole))
+    return most
 
 
 def select_items(submission: Submission, *, staged: bool = True) -> ItemSelection:

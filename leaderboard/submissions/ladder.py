@@ -76,13 +76,10 @@ def published_scores(scores: Iterable[ExactScore], n: int) -> dict[UUID, Publish
             for party, right in rungs
             if party & score.party and abs(right - score.right) <= noise
         ]
-        right = max(near) if near else _rounded(score.right, step)
+        # Of two multiples of the step that are as near, it is the larger one.
+        nearest = (2 * score.right + step) // (2 * step) * step
+        right = max(near) if near else nearest
         right = min(right, score.most)
         published[score.run] = PublishedScore(right, noise if near else step // 2)
         rungs.append((score.party, right))
     return published
-
-
-def _rounded(right: int, step: int) -> int:
-    """Return the multiple of ``step`` that is nearest to ``right``, the larger of two."""
-    return (2 * right + step) // (2 * step) * step

@@ -143,24 +143,24 @@ class ObjectStore:
             listed = self._list(file)
         except FileNotFoundError:
             raise NoList from None
-        return [self._address(file, listed, number) for number in numbers]
-
-    def _address(self, file: UploadedFile, listed: "_List", number: int) -> Address:
-        checksum = listed.checksum(number)
-        with _reached():
-            url = self._s3.generate_presigned_url(
-                "upload_part",
-                Params={
-                    "Bucket": self._bucket.name,
-                    "Key": self._blob(file),
-                    "UploadId": listed.upload,
-                    "PartNumber": number + 1,
-                    "ChecksumSHA256": checksum,
-                    "ContentLength": chunk_size(file.size, number),
-                },
-                ExpiresIn=self._bucket.seconds,
-            )
-        return Address(number, url, {"x-amz-checksum-sha256": checksum})
+        addresses = []
+        for number in numbers:
+            checksum = listed.checksum(number)
+            with _reached():
+                url = self._s3.generate_presigned_url(
+                    "upload_part",
+                    Params={
+                        "Bucket": self._bucket.name,
+                        "Key": self._blob(file),
+                        "UploadId": listed.upload,
+                        "PartNumber": number + 1,
+                        "ChecksumSHA256": checksum,
+                        "ContentLength": chunk_size(file.size, number),
+                    },
+                    ExpiresIn=self._bucket.seconds,
+                )
+            addresses.append(Address(number, url, {"x-amz-checksum-sha256": checksum}))
+        return addresses
 
     # --- completed
 
@@ -278,7 +278,8 @@ class ObjectStore:
         except FileNotFoundError:
             return False
         composite = facts.get("ChecksumSHA256", "").partition("-")[0]
-        return facts["ContentLength"] == file.size and composite == _base64(file.digest)
+        declared = base64.b64encode(bytes.fromhex(file.digest)).decode()
+        return facts["ContentLength"] == file.size and composite == declared
 
     def _list(self, file: UploadedFile) -> "_List":
         """Return the list of a file's chunks. Raises FileNotFoundError."""
@@ -319,7 +320,3 @@ class _List:
         """Return the SHA-256 of a chunk in base64."""
         start = number * DIGEST_BYTES
         return base64.b64encode(self.digests[start : start + DIGEST_BYTES]).decode()
-
-
-def _base64(digest: str) -> str:
-    return base64.b64encode(bytes.fromhex(digest)).decode()

@@ -104,14 +104,18 @@ class UploadStore:
             if hashlib.sha256(data).digest() != expected:
                 raise ChunkDiffers
             _write_at(part, data, number * CHUNK)
-            _write_at(self._done(file), b"\1", number)
+            _write_at(self._parts / f"{file.digest}.done", b"\1", number)
             if self.progress(file).missing:
                 return
         except FileNotFoundError:
             if self._has(file):  # another request was the last
                 return
             raise NoList from None
-        self._finish(file)
+        self._blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileNotFoundError):  # another request has moved it
+            part.rename(self._blobs / file.digest)
+        for ending in (".done", ".list"):
+            (self._parts / f"{file.digest}{ending}").unlink(missing_ok=True)
 
     def _has(self, file: UploadedFile) -> bool:
         """Return True if the file is here. A declared size may be false."""
@@ -119,16 +123,6 @@ class UploadStore:
             return (self._blobs / file.digest).stat().st_size == file.size
         except FileNotFoundError:
             return False
-
-    def _done(self, file: UploadedFile) -> Path:
-        return self._parts / f"{file.digest}.done"
-
-    def _finish(self, file: UploadedFile) -> None:
-        self._blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileNotFoundError):  # another request has moved it
-            (self._parts / file.digest).rename(self._blobs / file.digest)
-        for ending in (".done", ".list"):
-            (self._parts / f"{file.digest}{ending}").unlink(missing_ok=True)
 
     def finish(self, file: UploadedFile) -> None:
         """Do nothing: a file is complete with its last chunk."""

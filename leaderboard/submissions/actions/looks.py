@@ -23,7 +23,21 @@ def facts_of_weights(user: User, ask: Ask) -> HubFacts | UploadFacts:
     CHECKPOINT_* codes, ``upload_unknown``, ``upload_expired``, ``upload_incomplete``.
     """
     with _stated_base(user, ask) as base:
-        return _facts_with(base, user, ask)
+        if ask.kind == "hub":
+            return hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token, base)
+        upload = _complete_upload(user, ask, ask.upload)
+        facts = upload.inspected()
+        if facts is None:
+            raise refuse(Refusal.UPLOAD_INCOMPLETE)
+        if isinstance(facts, UploadFacts):
+            if base is not None:
+                raise refuse(Code.CHECKPOINT_ADAPTER_NONE)
+            return _with_architecture(facts, LANGUAGE_MODELS)
+        changed = base or _named_base(facts)
+        store = store_of(upload.organisation)
+        with reachable(), store.reading(ask.upload, upload.declared()) as folder:
+            merged = hub.inspect_adapter(folder, changed, ask.hub_token)
+    return UploadFacts.of(ask.upload, facts.files, merged)
 
 
 def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
@@ -40,24 +54,6 @@ def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
     if not isinstance(facts, UploadFacts):
         raise refuse(Code.CHECKPOINT_NO_CONFIG, "an adapter is no verifier")
     return _with_architecture(facts, VERIFIERS)
-
-
-def _facts_with(base: Base | None, user: User, ask: Ask) -> HubFacts | UploadFacts:
-    if ask.kind == "hub":
-        return hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token, base)
-    upload = _complete_upload(user, ask, ask.upload)
-    facts = upload.inspected()
-    if facts is None:
-        raise refuse(Refusal.UPLOAD_INCOMPLETE)
-    if isinstance(facts, UploadFacts):
-        if base is not None:
-            raise refuse(Code.CHECKPOINT_ADAPTER_NONE)
-        return _with_architecture(facts, LANGUAGE_MODELS)
-    base = base or _named_base(facts)
-    store = store_of(upload.organisation)
-    with reachable(), store.reading(ask.upload, upload.declared()) as folder:
-        merged = hub.inspect_adapter(folder, base, ask.hub_token)
-    return UploadFacts.of(ask.upload, facts.files, merged)
 
 
 def _with_architecture(facts: UploadFacts, endings: tuple[str, ...]) -> UploadFacts:

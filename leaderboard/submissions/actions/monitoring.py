@@ -56,15 +56,10 @@ def status() -> Status:
         *checks.check_notifications(),
         *checks.check_watches(),
     )
-    return Status(beat.at if beat else None, pools, _next_closes(), check_results)
-
-
-def _next_closes() -> tuple[tuple[SetPair, datetime], ...]:
-    """Return the pairs with a known close, the next one first."""
-    closes = next_closes()
-    pairs = SetPair.objects.filter(pk__in=closes)
-    dated = [(pair, closes[pair.pk]) for pair in pairs]
-    return tuple(sorted(dated, key=lambda one: (one[1], one[0].slug)))
+    moments = next_closes()
+    closes = [(pair, moments[pair.pk]) for pair in SetPair.objects.filter(pk__in=moments)]
+    closes.sort(key=lambda one: (one[1], one[0].slug))
+    return Status(beat.at if beat else None, pools, tuple(closes), check_results)
 
 
 def examine() -> tuple[CheckResult, ...]:
@@ -116,26 +111,21 @@ def watch() -> int:
 
 
 def refuse_report(envelope: object, failure: EvaluatorError) -> None:
-    """Count a report that was refused, by day, code and the evaluator that it names."""
+    """Count a report that was refused, by day, code and the registered evaluator that it names.
+
+    A name that is not registered counts as none.
+    """
     try:
         raw = json.dumps(envelope, sort_keys=True).encode(errors="replace")
     except (TypeError, ValueError, RecursionError):
         raw = b""
-    key = {
-        "day": timezone.now().date(),
-        "code": failure.code.value,
-        "claimed": _claimed_evaluator(envelope),
-    }
+    claimed = ""
+    match envelope:
+        case {"report": {"evaluator": str(name)}} if "\0" not in name:
+            if Evaluator.objects.public_key_of(name) is not None:
+                claimed = name
+    key = {"day": timezone.now().date(), "code": failure.code.value, "claimed": claimed}
     fields = {"size": len(raw), "digest": hashlib.sha256(raw).hexdigest(), "last": Now()}
     with transaction.atomic():
         row, _ = RefusedReport.objects.get_or_create(**key, defaults=fields)
         RefusedReport.objects.filter(pk=row.pk).update(count=F("count") + 1, **fields)
-
-
-def _claimed_evaluator(envelope: object) -> str:
-    """Return the registered evaluator that a refused report names; empty for any other name."""
-    match envelope:
-        case {"report": {"evaluator": str(name)}} if "\0" not in name:
-            known = Evaluator.objects.public_key_of(name) is not None
-            return name if known else ""
-    return ""

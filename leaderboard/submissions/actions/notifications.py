@@ -34,7 +34,7 @@ from leaderboard.submissions.actions.closes import next_closes
 from leaderboard.submissions.actions.deliveries import CLAIM_SECONDS, settle
 from leaderboard.submissions.actions.letters import send_letters
 from leaderboard.submissions.actions.next_steps import next_step
-from leaderboard.submissions.models import Letter, Run, seconds_from_now
+from leaderboard.submissions.models import Letter, seconds_from_now
 from leaderboard.submissions.models.notifications import (
     ENDS,
     PING,
@@ -296,10 +296,17 @@ def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:
         "mine": settings.SITE_URL + reverse("mine"),
     }
     text = render_to_string("submissions/email/notifications.txt", context)
-    mail = EmailMessage(_subject(runs[0][1], runs[0][0].event, len(deliveries)), text)
-    mail.to = [confirmed.email]
+    first, run = runs[0]
+    subject = f"{run.submission.model.name} on {run.submission.pair.title}: {first.event}"
+    subject = " ".join(subject.split())
+    if len(deliveries) > 1:
+        subject += f", and {len(deliveries) - 1} more"
+    # The id is the same whenever the same notifications are sent.
+    ids = " ".join(str(one.pk) for one in deliveries)
+    mail_id = hashlib.sha256(ids.encode()).hexdigest()[:32]
+    mail = EmailMessage(subject, text, to=[confirmed.email])
     mail.extra_headers = {
-        "Message-ID": f"<{_mail_id(deliveries)}@holdfast>",
+        "Message-ID": f"<{mail_id}@holdfast>",
         "List-Unsubscribe": f"<{context['settings']}>",
         "Auto-Submitted": "auto-generated",
     }
@@ -308,15 +315,3 @@ def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:
     except (SMTPException, OSError):
         return False, "mail_away"
     return True, "sent"
-
-
-def _subject(run: Run, event: str, count: int) -> str:
-    subject = f"{run.submission.model.name} on {run.submission.pair.title}: {event}"
-    subject = " ".join(subject.split())
-    return f"{subject}, and {count - 1} more" if count > 1 else subject
-
-
-def _mail_id(deliveries: Sequence[Delivery]) -> str:
-    """Return an id that is the same whenever the same notifications are sent."""
-    ids = " ".join(str(one.pk) for one in deliveries)
-    return hashlib.sha256(ids.encode()).hexdigest()[:32]

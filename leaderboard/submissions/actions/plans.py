@@ -13,7 +13,7 @@ from leaderboard.submissions.actions.attempts import next_attempt
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.adaptive import statistician
 from leaderboard.submissions.item_selection import ItemSelection, select_items
-from leaderboard.submissions.models import Run, RunOutcomes, RunPlan
+from leaderboard.submissions.models import Run, RunPlan
 
 ADAPTIVE_TIER = "T1"
 """Tier of adaptive runs: a season's block is spent as a whole, and weights leak nothing."""
@@ -83,12 +83,9 @@ def goes_on(run: Run) -> bool:
         return False
     plan.look += 1
     plan.save(update_fields=["look", "right"])
-    _ask_more(rows[True], plan)
+    sealed = rows[True]
+    sealed.assign(plan.step().chosen())
+    sealed.save(update_fields=["packed", "n"])
     next_attempt(run, attempts=1, pause_seconds=0.0)
     dispatch_on_commit()
     return True
-
-
-def _ask_more(row: RunOutcomes, plan: RunPlan) -> None:
-    row.assign(plan.step().chosen())
-    row.save(update_fields=["packed", "n"])

@@ -33,7 +33,7 @@ from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import fail, try_to_send
 from leaderboard.submissions.actions.fair_order import SOON_SECONDS, FairOrder
 from leaderboard.submissions.actions.paces import UnderWay, under_way
-from leaderboard.submissions.fair_share import Schedule, Start, has_weights
+from leaderboard.submissions.fair_share import Schedule, has_weights
 from leaderboard.submissions.models import Decline, Outbox, Run, Submission, seconds_from_now
 from leaderboard.submissions.scheduling import Candidate, Needs, Route, Takes, route, route_around
 from leaderboard.submissions.states import LIVE, RunState
@@ -87,8 +87,12 @@ class QueueCapacity:
             self._left[queue] = PER_EVALUATOR - (name in busy) - dispatch.depth(queue)
         free = self._free_endpoint_places(serving, live)
         self._left |= {queue: left - dispatch.depth(queue) for queue, left in free.items()}
-        # An attempt whose message was taken and that has not reported its begin is in no queue.
-        self._left_apart = sum(free.values()) - (_endpoints_sent(pool) if free else 0)
+        self._left_apart = sum(free.values())
+        if free:
+            # An attempt whose message was taken and that has not reported its begin is in no queue.
+            sent = Outbox.objects.sent().filter(run__pool=pool)
+            of_endpoints = sent.filter(run__submission__kind=Submission.Kind.ENDPOINT)
+            self._left_apart -= of_endpoints.count()
 
     def _busy(self, live: Sequence[UnderWay]) -> set[str]:
         """Return the evaluators in service whose place of weights has a run."""
@@ -136,12 +140,6 @@ class QueueCapacity:
             elif self._left_apart > 0:
                 queues.append(self.apart[name])
         return queues
-
-
-def _endpoints_sent(pool: str) -> int:
-    """Return how many runs of endpoints were sent and have not begun."""
-    sent = Outbox.objects.sent().filter(run__pool=pool)
-    return sent.filter(run__submission__kind=Submission.Kind.ENDPOINT).count()
 
 
 @dataclass
@@ -255,7 +253,11 @@ def _given_now(
     apart = {candidate.name for candidate in candidates if candidate.endpoint_runs}
     reserved = schedule.queue.reserved(schedule.workers, now=now)
     starts = list(takewhile(lambda start: start.given_at <= now, schedule))
-    named = {start.worker.candidate.name for start in starts if _begins_with_weights(start, now)}
+    named = set()
+    for start in starts:
+        is_soon = start.at <= now + SOON_SECONDS
+        if is_soon and has_weights(start.worker, start.run):
+            named.add(start.worker.candidate.name)
     for start in starts:
         key, name = int(str(start.run.key)), start.worker.candidate.name
         if start.worker.candidate.takes is Takes.ENDPOINTS:
@@ -266,13 +268,18 @@ def _given_now(
             yield key, route_around(routes[key], (reserved | named) - {name}, candidates)
 
 
-def _begins_with_weights(start: Start, now: float) -> bool:
-    return has_weights(start.worker, start.run) and start.at <= now + SOON_SECONDS
-
-
 def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:
-    """Return what an evaluator must have for each attempt, by its key."""
-    declined = _recent_declines(rows)
+    """Return what an evaluator must have for each attempt, by its key.
+
+    An attempt goes to no evaluator that declined its run lately.
+    """
+    recent = Decline.objects.filter(
+        declined_at__gt=seconds_from_now(-settings.REDISPATCH_SECONDS),
+        run__in=[row.run_id for row in rows],
+    )
+    declined: dict[UUID, dict[str, Code]] = {}
+    for run, name, code in recent.values_list("run", "evaluator__name", "code"):
+        declined.setdefault(run, {})[name] = Code(code)
     return {row.pk: dispatch.needs(row, declined.get(row.run_id, {})) for row in rows}
 
 
@@ -298,18 +305,6 @@ def _practice_left(pool: str, serving: int, official: Iterable[Outbox] = ()) -> 
 def practice_share(serving: int) -> int:
     """Return the evaluators that practice has at most, of so many that serve."""
     return max(1, serving // 2)
-
-
-def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
-    """Return by run the evaluators that declined it lately, with the code of what they lack."""
-    recent = Decline.objects.filter(
-        declined_at__gt=seconds_from_now(-settings.REDISPATCH_SECONDS),
-        run__in=[row.run_id for row in rows],
-    )
-    declined: dict[UUID, dict[str, Code]] = {}
-    for run, name, code in recent.values_list("run", "evaluator__name", "code"):
-        declined.setdefault(run, {})[name] = Code(code)
-    return declined
 
 
 def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:

@@ -123,8 +123,11 @@ def record_reports(*, envelopes: Sequence[object]) -> list[Disposition]:
             return [_record_announcement(Evaluator.objects.get(pk=evaluator.pk), body)]
         if isinstance(body, Probed):
             return [record_probe(body)]
-    elif not _may_come_together(reports):
-        raise error(Code.BAD_MESSAGE, "the reports of a message are not of one run")
+    else:
+        about = {(report.evaluator, report.run) for report in reports}
+        alone = any(isinstance(report.body, Announcement | Probed) for report in reports)
+        if alone or len(about) != 1:
+            raise error(Code.BAD_MESSAGE, "the reports of a message are not of one run")
     try:
         with transaction.atomic():
             return _record(evaluator, reports)
@@ -132,13 +135,6 @@ def record_reports(*, envelopes: Sequence[object]) -> list[Disposition]:
         if len(reports) == 1:
             _answer(evaluator, reports[0], LeaseRefusal.BAD_MESSAGE)
         raise
-
-
-def _may_come_together(reports: Sequence[Report]) -> bool:
-    """Return True for reports of one evaluator about one run."""
-    about = {(report.evaluator, report.run) for report in reports}
-    alone = any(isinstance(report.body, Announcement | Probed) for report in reports)
-    return len(about) == 1 and not alone
 
 
 def _record_announcement(evaluator: Evaluator, body: Announcement) -> Disposition:
@@ -197,7 +193,12 @@ def _record_one(
         return record_rescoring(run, evaluator, report.token, body)
     if isinstance(body, Declined):
         locked.write()
-        disposition = _record_decline(run, evaluator, report, body)
+        is_queued = run.state == RunState.QUEUED and report.token == run.token
+        if is_queued and evaluator.pool == run.pool:
+            decline(run=run, evaluator=evaluator, code=body.code)
+            disposition = Disposition.APPLIED
+        else:
+            disposition = _count_stale(run)
     else:
         disposition = _record_of_attempt(locked, evaluator, report, unseen)
     refusal = _refusal(run, evaluator, report)
@@ -245,13 +246,6 @@ def _refusal(run: Run, evaluator: Evaluator, report: Report) -> LeaseRefusal | N
 
 
 # --- the fence, the receipt
-
-
-def _record_decline(run: Run, evaluator: Evaluator, report: Report, body: Declined) -> Disposition:
-    if evaluator.pool != run.pool or run.state != RunState.QUEUED or report.token != run.token:
-        return _count_stale(run)
-    decline(run=run, evaluator=evaluator, code=body.code)
-    return Disposition.APPLIED
 
 
 def _key(report: Report) -> ReportKey:
@@ -309,19 +303,16 @@ def _withhold(locked: LockedRun, evaluator: Evaluator, report: Report) -> Dispos
             renew_token(run)
             dispatch_on_commit()
             return Disposition.STALE
-    elif _is_taken_back(run, evaluator, report):
+        return None
+    is_paused = evaluator.cordon == Evaluator.Cordon.PAUSED
+    asks_lease = isinstance(report.body, Progress)
+    is_undone = run.state in LIVE and run.claimed is None
+    if is_paused and asks_lease and is_undone:
         locked.write()
         next_attempt(run, attempts=run.attempts, pause_seconds=0.0)
         dispatch_on_commit()
         return Disposition.APPLIED
     return None
-
-
-def _is_taken_back(run: Run, evaluator: Evaluator, report: Report) -> bool:
-    """Return True where a paused evaluator asks for another lease of a run that it has not done."""
-    paused = evaluator.cordon == Evaluator.Cordon.PAUSED
-    asks = isinstance(report.body, Progress)
-    return paused and asks and run.state in LIVE and run.claimed is None
 
 
 def _count_stale(run: Run) -> Disposition:

@@ -17,7 +17,6 @@ from django.db.models.functions import Now
 from evaluator.contract import Tier, Weights
 from evaluator.ledger.notices import retired
 from evaluator.ledger.rules import (
-    ClauseState,
     Evidence,
     LineageFact,
     RunFact,
@@ -74,19 +73,17 @@ def release_progress(pair: SetPair) -> dict[str, Any]:
     verdict = standing(pair).verdict
     if verdict is None:
         return facts
-    clauses = [_clause_facts(state) for state in verdict.clauses]
+    clauses: list[dict[str, Any]] = []
+    for clause in verdict.clauses:
+        if clause.moment:
+            clauses.append({"met": clause.met, "date": clause.moment})
+            continue
+        models = [asdict(score) for score in clause.scores]
+        short = [asdict(one) for one in clause.short]
+        clauses.append(
+            {"met": clause.met, "models": models, "wanted": clause.wanted, "short": short}
+        )
     return facts | {"met": verdict.met, "clauses": clauses}
-
-
-def _clause_facts(state: ClauseState) -> dict[str, Any]:
-    if state.moment:
-        return {"met": state.met, "date": state.moment}
-    return {
-        "met": state.met,
-        "models": [asdict(score) for score in state.scores],
-        "wanted": state.wanted,
-        "short": [asdict(short) for short in state.short],
-    }
 
 
 def forecast(pair: SetPair) -> Weighed:
@@ -107,16 +104,26 @@ def _weigh(pair: SetPair, runs: RunQuerySet) -> Weighed:
 
 
 def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
-    """Return the facts of the best run of each model's weights, and all lineages, as evidence."""
+    """Return the facts of the best run of each model's weights, and all lineages, as evidence.
+
+    Of equal runs it is the newer one. A run that does not count (retracted, flagged, of an older
+    version, not closed) is ordered behind those that do. Worse weights that are submitted under a
+    name change nothing.
+    """
     lineages = []
     for lineage in Lineage.objects.prefetch_related("parents").order_by("name"):
         parents = sorted(parent.name for parent in lineage.parents.all())
         lineages.append(LineageFact(name=lineage.name, parents=tuple(parents)))
+    best: dict[tuple[str, str], RunFact] = {}
+    for fact in _all_facts(runs):
+        known = best.get((fact.model, fact.artefact))
+        if known is None or _rank(fact) > _rank(known):
+            best[fact.model, fact.artefact] = fact
     return Evidence(
         set=pair.private.name,
         root=pair.private.digest,
         moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        runs=tuple(_best_facts(runs)),
+        runs=tuple(best[key] for key in sorted(best)),
         lineages=tuple(lineages),
     )
 
@@ -130,20 +137,6 @@ def _complete_runs() -> RunQuerySet:
     return Run.objects.filter(
         state=RunState.RANKED, post_release=False, tier="T0", submission__protocol=""
     )
-
-
-def _best_facts(runs: RunQuerySet) -> Iterator[RunFact]:
-    """Yield the best run of each model's weights, the newer of equal ones, by model and weights.
-
-    A run that does not count (retracted, flagged, of an older version, not closed) is ordered
-    behind those that do. Worse weights that are submitted under a name change nothing.
-    """
-    best: dict[tuple[str, str], RunFact] = {}
-    for fact in _all_facts(runs):
-        known = best.get((fact.model, fact.artefact))
-        if known is None or _rank(fact) > _rank(known):
-            best[fact.model, fact.artefact] = fact
-    yield from (best[key] for key in sorted(best))
 
 
 def _rank(fact: RunFact) -> tuple[bool, Fraction]:

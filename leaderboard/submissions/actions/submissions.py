@@ -149,8 +149,12 @@ def _hub_fields(read: HubFacts | UploadFacts | None) -> dict[str, Any]:
     """Return the fields of a submission that are about a model on the hub."""
     if not isinstance(read, HubFacts):
         return {"revision": "", "commit": "", "hub": None}
-    facts = _without_base(read).to_dict()
-    return {"revision": read.revision, "commit": read.commit, "hub": facts}
+    facts = read
+    if facts.adapter is not None:
+        # The facts of its base stand by themselves.
+        adapter = msgspec.structs.replace(facts.adapter, base=None)
+        facts = msgspec.structs.replace(facts, adapter=adapter)
+    return {"revision": read.revision, "commit": read.commit, "hub": facts.to_dict()}
 
 
 def _verifier_fields(verifier: HubFacts | UploadFacts | None, ask: Ask) -> dict[str, Any]:
@@ -169,14 +173,6 @@ def _store_statements(submission: Submission, ask: Ask) -> None:
         Statements.objects.create(submission=submission, **given)
     if ask.embargo_until:
         ask_embargo(submission, date.fromisoformat(ask.embargo_until))
-
-
-def _without_base(facts: HubFacts) -> HubFacts:
-    """Return the facts of an adapter without those of its base, which stand by themselves."""
-    if facts.adapter is None:
-        return facts
-    adapter = msgspec.structs.replace(facts.adapter, base=None)
-    return msgspec.structs.replace(facts, adapter=adapter)
 
 
 def _locked_upload(organisation: Organisation, upload: str) -> Upload | None:
@@ -202,23 +198,21 @@ def _facts(
     *,
     can_seal: bool,
 ) -> Facts:
+    is_ours = model is None or model.organisation == organisation
+    is_of_other = False
+    if model is not None and not is_ours:
+        # Another organisation of the user may have it than the one that submits.
+        is_of_other = user.organisations().filter(pk=model.organisation_id).exists()
     return Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
         protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
-        model_is_ours=model is None or model.organisation == organisation,
-        model_is_of_other=_is_of_other(user, organisation, model),
+        model_is_ours=is_ours,
+        model_is_of_other=is_of_other,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=can_seal,
         needs_verifier=pair is not None and has_verifier(ask.protocol or pair.protocol),
     )
-
-
-def _is_of_other(user: User, organisation: Organisation | None, model: Model | None) -> bool:
-    """Return True for a model of another organisation of the user than the one that submits."""
-    if model is None or model.organisation == organisation:
-        return False
-    return user.organisations().filter(pk=model.organisation_id).exists()
 
 
 def seal_key(submission: Submission, api_key: str) -> None:

@@ -25,7 +25,7 @@ from evaluator.artefacts import selection
 from evaluator.artefacts.adapters import PICKLE, is_adapter
 from evaluator.contract import canonical_json
 from evaluator.contract.adapters import UploadedAdapter
-from evaluator.contract.hub import AdapterFacts, ModelFacts
+from evaluator.contract.hub import AdapterFacts
 from evaluator.contract.uploads import UploadedFile, UploadFacts, chunk_size, chunks_of
 from evaluator.errors import EvaluatorError
 from leaderboard.accounts.models import Organisation, User
@@ -297,7 +297,11 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
     # It takes seconds: no lock is held meanwhile.
     with reachable(), store.reading(str(found.pk), files) as folder:
         read = hub.inspect(folder)
-    facts = _facts(found, files, read)
+    facts: UploadFacts | UploadedAdapter
+    if isinstance(read, AdapterFacts):
+        facts = UploadedAdapter(upload=str(found.pk), files=tuple(files), adapter=read)
+    else:
+        facts = UploadFacts.of(str(found.pk), files, read)
     own = Upload.objects.filter(pk=found.pk, state=Upload.State.OPEN)
     if own.update(state=Upload.State.COMPLETE, facts=facts.to_dict(), touched=Now()) == 0:
         return complete(user=user, upload=upload)  # another request was first, or it has expired
@@ -346,15 +350,6 @@ def _finish(upload: Upload) -> None:
                 store.finish(file)
     except ChunkDiffers:
         raise refuse(Refusal.UPLOAD_CHUNK_DIFFERS) from None
-
-
-def _facts(
-    upload: Upload, files: list[UploadedFile], read: ModelFacts | AdapterFacts
-) -> UploadFacts | UploadedAdapter:
-    """Return what is stored of an upload that was read."""
-    if isinstance(read, AdapterFacts):
-        return UploadedAdapter(upload=str(upload.pk), files=tuple(files), adapter=read)
-    return UploadFacts.of(str(upload.pk), files, read)
 
 
 def _needs(upload: uuid.UUID) -> models.Q:

@@ -144,17 +144,13 @@ def end_watch(*, watch: int, why: str, by: User) -> Watch:
         record_act(actor=by.username, act="end_watch", subject=subject, why=reason)
         facts = {"ended_at": Now(), "ended_by": by, "ended_why": reason, "sealed_keys": {}}
         Watch.objects.filter(pk=watch).update(**facts)
-        _end_occasions(ending)
+        for occasion in ending.occasions.open().select_for_update():
+            for run in Run.objects.filter(submission__occasion=occasion):
+                if run.is_cancellable:
+                    cancel(run=run.pk)
+            Occasion.objects.filter(pk=occasion.pk).update(ended_at=Now(), code=WATCH_ENDED)
     ending.refresh_from_db()
     return ending
-
-
-def _end_occasions(watch: Watch) -> None:
-    for occasion in watch.occasions.open().select_for_update():
-        for run in Run.objects.filter(submission__occasion=occasion):
-            if run.is_cancellable:
-                cancel(run=run.pk)
-        Occasion.objects.filter(pk=occasion.pk).update(ended_at=Now(), code=WATCH_ENDED)
 
 
 # --- carrying out
@@ -169,8 +165,13 @@ def follow_watches() -> int:
     last = dict(Occasion.objects.order_by().values_list("watch").annotate(Max("day")))
     for watch in Watch.objects.active():
         day = watch.due_on(today)
-        if day is not None and last.get(watch.pk, date.min) < day:
-            _begin(watch, day)
+        if day is None or last.get(watch.pk, date.min) >= day:
+            continue
+        with transaction.atomic():
+            # The occasion of a day begins once, unless another one is under way.
+            locked = Watch.objects.select_for_update().filter(pk=watch.pk, ended_at=None)
+            if locked.exists() and not watch.occasions.open().exists():
+                Occasion.objects.get_or_create(watch=watch, day=day)
     under_way = list(Occasion.objects.open().values_list("pk", flat=True))
     return sum(_go_on(occasion) for occasion in under_way)
 
@@ -190,14 +191,6 @@ def overdue_watches() -> list[tuple[Watch, date]]:
 
 def _today() -> date:
     return timezone.now().date()
-
-
-def _begin(watch: Watch, day: date) -> None:
-    """Begin the occasion of a day, once, unless another one is under way."""
-    with transaction.atomic():
-        locked = Watch.objects.select_for_update().filter(pk=watch.pk, ended_at=None)
-        if locked.exists() and not watch.occasions.open().exists():
-            Occasion.objects.get_or_create(watch=watch, day=day)
 
 
 def _go_on(occasion: int) -> bool:

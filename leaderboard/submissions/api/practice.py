@@ -93,12 +93,22 @@ def practice(request: HttpRequest, query: Query[PracticeQuery]) -> dict[str, Any
     if user is not None and (organisation := user.organisation(query.organisation)):
         use = actions.practice_use(organisation, user)
     pairs = SetPair.with_practice.filter(practice=True, withdrawn_at=None)
-    return {
-        "pairs": [
-            _pair(pair) for pair in pairs.select_related("public", "private").order_by("-pk")
-        ],
-        "use": use,
-    }
+    listed = []
+    for pair in pairs.select_related("public", "private").order_by("-pk"):
+        official = pair.official()
+        listed.append(
+            {
+                "pair": pair.slug,
+                "title": pair.title,
+                "protocol": pair.protocol,
+                "first": pair.public.name,
+                "first_items": pair.public.n,
+                "second": pair.private.name,
+                "second_items": pair.private.n,
+                "official": official.slug if official else "",
+            }
+        )
+    return {"pairs": listed, "use": use}
 
 
 @router.get(
@@ -117,25 +127,10 @@ def transcripts(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     run = visible.with_facts().filter(pk=run_id).first()
     if run is None:
         raise refuse(Refusal.NOT_FOUND)
-    return [_transcripts(stored) for stored in Transcript.objects.visible_to(user, run)]
-
-
-def _pair(pair: SetPair) -> dict[str, Any]:
-    official = pair.official()
-    return {
-        "pair": pair.slug,
-        "title": pair.title,
-        "protocol": pair.protocol,
-        "first": pair.public.name,
-        "first_items": pair.public.n,
-        "second": pair.private.name,
-        "second_items": pair.private.n,
-        "official": official.slug if official else "",
-    }
-
-
-def _transcripts(stored: Transcript) -> dict[str, Any]:
-    items = [
-        item.to_dict() | {"outcome": item.outcome.name.lower()} for item in stored.facts().items
-    ]
-    return {"set": stored.item_set.name, "items": items}
+    sets = []
+    for stored in Transcript.objects.visible_to(user, run):
+        items = []
+        for item in stored.facts().items:
+            items.append(item.to_dict() | {"outcome": item.outcome.name.lower()})
+        sets.append({"set": stored.item_set.name, "items": items})
+    return sets

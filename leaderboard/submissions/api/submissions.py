@@ -15,7 +15,6 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run, Submission
-from leaderboard.submissions.preflight import Preflight
 
 router = Router(tags=["submissions"])
 
@@ -164,12 +163,6 @@ class VerifierOut(Schema):
     gpu_memory: int = Field(description="Bytes of GPU memory that it takes, about.")
 
 
-def _verifier(checked: Preflight) -> dict[str, Any] | None:
-    if checked.verifier is None:
-        return None
-    return checked.verifier.to_dict() | {"gpu_memory": checked.verifier_need}
-
-
 class CheckOut(Schema):
     """Check of the model. ``level`` is ok, warning or refusal; nothing refused is queued."""
 
@@ -271,11 +264,14 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
     throttle.charge_submission(token_user(request))
     checked = actions.preflight_of(ask, user=token_user(request))
     facts = checked.facts
+    verifier = None
+    if checked.verifier is not None:
+        verifier = checked.verifier.to_dict() | {"gpu_memory": checked.verifier_need}
     return {
         **facts.to_dict(),
         "page": facts.page if isinstance(facts, HubFacts) else "",
         "adapter": _adapter(facts),
-        "verifier": _verifier(checked),
+        "verifier": verifier,
         "files": len(facts.files),
         "bytes": facts.model.size,
         "gpu_memory": checked.need,

@@ -154,16 +154,14 @@ def _watch(watch: Watch) -> dict[str, Any]:
 
 
 def _occasion(occasion: Occasion) -> dict[str, Any]:
-    changes = {name: occasion.change(name) for name in ("during", "controls", "public")}
-    return {
+    facts: dict[str, Any] = {
         "day": occasion.day,
         "state": occasion.state,
         "code": occasion.code,
-        **{name: _change(found) for name, found in changes.items()},
     }
-
-
-def _change(change: Any) -> dict[str, Any] | None:
-    if change is None:
-        return None
-    return {**vars(change), "before": change.before}
+    for name in ("during", "controls", "public"):
+        change = occasion.change(name)
+        facts[name] = None
+        if change is not None:
+            facts[name] = {**vars(change), "before": change.before}
+    return facts

@@ -337,26 +337,24 @@ class RunOutcomes(PackedOutcomes):
         counts = super()._exact_counts(retired)
         if counts is None:
             return None
+        mean = None
+        if self.samples_right is not None:
+            # Over samples of the items that count; None for one outcome an item.
+            outcomes = self.item_outcomes(retired)
+            rights = [
+                right
+                for right, value in zip(bytes(self.samples_right), outcomes, strict=True)
+                if value in COUNTED
+            ]
+            mean = SampleMean.of(rights, self.samples) if rights else None
         return replace(
             counts,
             votes=self.votes,
             candidates=self.candidates,
             likelihood=self.measured_likelihood,
             reasons=self.reasons,
-            mean=self._mean(retired),
+            mean=mean,
         )
-
-    def _mean(self, retired: frozenset[int]) -> SampleMean | None:
-        """Return the mean over samples of the items that count; None for one outcome an item."""
-        if self.samples_right is None:
-            return None
-        outcomes = self.item_outcomes(retired)
-        rights = [
-            right
-            for right, value in zip(bytes(self.samples_right), outcomes, strict=True)
-            if value in COUNTED
-        ]
-        return SampleMean.of(rights, self.samples) if rights else None
 
     @property
     def samples_right_of_items(self) -> bytes:

@@ -1,13 +1,11 @@
 """Scores of runs as they are published: counts set by set, and ladders of whole pairs."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore
 from leaderboard.submissions.models.embargoes import is_decided
 from leaderboard.submissions.models.outcomes import (
-    PackedOutcomes,
     PublicCounts,
     RunOutcomes,
     scores_in_steps,
@@ -49,17 +47,10 @@ def published_in_steps(
         submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED)
     ).exclude(tier__in=EXACT_TIERS)
     if grader:
-        return scores_in_steps(_rescored(pair, runs, grader, retired), retired)
+        orders = list(Rescoring.objects.newest(runs, grader).values())
+        again = RescoredOutcomes.objects.filter(rescoring__in=orders, item_set=pair.private)
+        again = again.select_related("item_set", "rescoring__run__submission__model")
+        return scores_in_steps((row for row in again if row.covers(retired)), retired)
     rows = RunOutcomes.objects.filter(run__in=runs, item_set=pair.private)
     related = rows.select_related("item_set", "run__submission__model")
     return scores_in_steps((row for row in related if row.is_complete), retired)
-
-
-def _rescored(
-    pair: SetPair, runs: Iterable[Run], grader: str, retired: frozenset[int]
-) -> Iterable[PackedOutcomes]:
-    """Return the outcomes of the newest rescoring of each run that covers what counts."""
-    orders = Rescoring.objects.newest(runs, grader).values()
-    rows = RescoredOutcomes.objects.filter(rescoring__in=list(orders), item_set=pair.private)
-    related = rows.select_related("item_set", "rescoring__run__submission__model")
-    return [row for row in related if row.covers(retired)]

@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from evaluator.contract.probes import ProbeAnswer
 from leaderboard.accounts.views import signed_in_user
 from leaderboard.errors import explain_code
 from leaderboard.submissions import actions
@@ -35,18 +34,20 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
     return render(request, template, probe_context(found))
 
 
-def _words(answer: ProbeAnswer | None) -> str:
-    return answer.outcome.name.lower().replace("_", " ") if answer else ""
-
-
 def probe_context(probe: Probe) -> dict[str, Any]:
     """Return what a page shows of a probe."""
     result = actions.probe_result(probe)
+    items = []
+    for item in result.items:
+        outcome = ""
+        if item.answer:
+            outcome = item.answer.outcome.name.lower().replace("_", " ")
+        items.append((item, explain_code(item.code), outcome))
     return {
         "htmx": settings.HTMX,
         "probe": probe,
         "result": result,
         "problem": explain_code(result.code),
-        "items": [(item, explain_code(item.code), _words(item.answer)) for item in result.items],
+        "items": items,
         "section": "mine",
     }

@@ -71,7 +71,11 @@ class Command(BaseCommand):
 
     def _print(self, **which: str) -> None:
         for row in actions.with_condition(Evaluator.objects.filter(**which).order_by("pk")):
-            parts = [row.name, row.pool, actions.condition(row), _heartbeat(row)]
+            heartbeat = "never seen"
+            if row.last_seen is not None:
+                age = timezone.now() - row.last_seen
+                heartbeat = f"seen {age.total_seconds():.0f} s ago"
+            parts = [row.name, row.pool, actions.condition(row), heartbeat]
             if row.cordon:
                 parts.append(f"by {row.cordoned_by} since {row.cordoned_at:%Y-%m-%d %H:%M} UTC")
                 parts.append(row.cordon_reason)
@@ -84,9 +88,3 @@ class Command(BaseCommand):
             if row.last_error:
                 parts.append(f"last error {row.last_error}")
             self.stdout.write("  ".join(parts))
-
-
-def _heartbeat(evaluator: Evaluator) -> str:
-    if evaluator.last_seen is None:
-        return "never seen"
-    return f"seen {(timezone.now() - evaluator.last_seen).total_seconds():.0f} s ago"

@@ -30,7 +30,14 @@ class Command(BaseCommand):
         """Act, then print the reply as anyone reads it."""
         run = options["run"]
         try:
-            self._act(run, options)
+            if options["withdraw"]:
+                actions.withdraw_reply(run=run, by=person(username=options["by"]))
+            elif options["hide"] or options["show"]:
+                why = options["hide"] or ""
+                actions.hide_reply(run=run, why=why, by=person(username=options["by"]))
+            elif options["text"] is not None:
+                by = person(username=options["by"])
+                actions.write_reply(run=run, text=options["text"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         reply = Reply.objects.filter(run=run).select_related("organisation").first()
@@ -40,13 +47,3 @@ class Command(BaseCommand):
             self.stdout.write(f"hidden by the maintainers: {reply.hidden_why}")
         else:
             self.stdout.write(f"{reply.organisation}, {reply.written_at:%Y-%m-%d}: {reply.text}")
-
-    def _act(self, run: UUID, options: dict[str, Any]) -> None:
-        if options["withdraw"]:
-            actions.withdraw_reply(run=run, by=person(username=options["by"]))
-        elif options["hide"] or options["show"]:
-            why = options["hide"] or ""
-            actions.hide_reply(run=run, why=why, by=person(username=options["by"]))
-        elif options["text"] is not None:
-            by = person(username=options["by"])
-            actions.write_reply(run=run, text=options["text"], by=by)

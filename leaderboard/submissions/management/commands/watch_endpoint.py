@@ -46,7 +46,12 @@ class Command(BaseCommand):
         except SiteError as failure:
             raise CommandError(failure.advised()) from None
         for watch in Watch.objects.with_facts():
-            self.stdout.write(_line(watch))
+            occasions = list(watch.occasions.all())
+            state = f"ended: {watch.ended_why}" if watch.ended_at else watch.schedule
+            last = "not asked yet"
+            if occasions:
+                last = f"{occasions[-1].day} {occasions[-1].state}"
+            self.stdout.write(f"{watch.pk}: {watch}  {state}  last: {last}")
 
     def _add(self, options: dict[str, Any]) -> None:
         try:
@@ -61,10 +66,3 @@ class Command(BaseCommand):
             dates=dates,
             api_key=os.environ.get(KEY, ""),
         )
-
-
-def _line(watch: Watch) -> str:
-    occasions = list(watch.occasions.all())
-    state = f"ended: {watch.ended_why}" if watch.ended_at else watch.schedule
-    last = f"{occasions[-1].day} {occasions[-1].state}" if occasions else "not asked yet"
-    return f"{watch.pk}: {watch}  {state}  last: {last}"
