@@ -411,20 +411,6 @@ _MALFORMED = {
 
 
 def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
-    if bad := _bad_field(ask):
-        return Rejection(Refusal.INVALID_FIELD, bad)
-    if ask.api_key and not is_api_key(ask.api_key):
-        return Rejection(Refusal.BAD_API_KEY)
-    try:
-        addresses.check(ask.url, allow_private=private_endpoints)
-        recipient_of(ask.url)
-    except EvaluatorError as failure:
-        return Rejection(failure.code)
-    return None
-
-
-def _bad_field(ask: Ask) -> str:
-    """The field of an endpoint that is wrong, empty where none is."""
     wrong = (
         (bool(ask.checkpoint), "checkpoint"),
         (bool(ask.repo), "repo"),
@@ -436,7 +422,17 @@ def _bad_field(ask: Ask) -> str:
         (len(ask.url) > 2000, "url"),
         (not fits(ask.provider, Provider), "provider"),
     )
-    return next((name for holds, name in wrong if holds), "") or _bad_budget(ask)
+    bad = next((name for holds, name in wrong if holds), "") or _bad_budget(ask)
+    if bad:
+        return Rejection(Refusal.INVALID_FIELD, bad)
+    if ask.api_key and not is_api_key(ask.api_key):
+        return Rejection(Refusal.BAD_API_KEY)
+    try:
+        addresses.check(ask.url, allow_private=private_endpoints)
+        recipient_of(ask.url)
+    except EvaluatorError as failure:
+        return Rejection(failure.code)
+    return None
 
 
 def _bad_budget(ask: Ask) -> str:

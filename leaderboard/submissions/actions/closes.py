@@ -66,25 +66,22 @@ def close_rule(pair: SetPair) -> str:
 def close_rules(pairs: Iterable[SetPair]) -> dict[int, str]:
     """Return the close rule of each pair in words, by its key; one query for all of them."""
     overdue = set(PlannedClose.objects.due().order_by().values_list("pair", flat=True))
+    usual = "by the maintainers"
+    if settings.COHORT_SECONDS:
+        start = datetime(2000, 1, 1)
+        end = start + timedelta(seconds=max(settings.COHORT_SECONDS, SHORTEST_WAIT))
+        open_for = timesince(start, end, depth=1).replace("\xa0", " ")  # such as "7 days"
+        usual = f"{open_for} after the next result"
     rules = {}
     for pair in pairs:
         if pair.withdrawn_at:
             rule = "never, withdrawn"
         elif pair.pk in overdue:
             rule = "by the maintainers, later than planned"
-        elif settings.COHORT_SECONDS:
-            rule = f"{_open_for()} after the next result"
         else:
-            rule = "by the maintainers"
+            rule = usual
         rules[pair.pk] = rule
     return rules
-
-
-def _open_for() -> str:
-    """Return how long a cohort stays open, in words such as "7 days"."""
-    start = datetime(2000, 1, 1)
-    end = start + timedelta(seconds=max(settings.COHORT_SECONDS, SHORTEST_WAIT))
-    return timesince(start, end, depth=1).replace("\xa0", " ")
 
 
 def planned_closes() -> Iterator[PlannedClose]:

@@ -189,31 +189,25 @@ class FairOrder:
         """
         places = [place for one in self._candidates for place in one.places()]
         fleet = Fleet(places or [_ANYONE])
+        # Runs of each organisation that were begun or sent, and when those under way end.
+        numbers = Counter(due.organisation for due in self.sent)
+        ends = []
+        for run in self._live:
+            if not run.practice:
+                numbers[run.organisation] += 1
+                ends.append((now + (run.left or 0.0), run.organisation))
         queue = Queue(
             fleet,
             now=now,
             used=self._used,
-            under_way=self._numbers_under_way(),
+            under_way=numbers,
             cap=settings.RUNS_AT_ONCE or None,
             reserving=settings.RESERVING_SECONDS,
         )
         for due in sorted(waiting, key=lambda due: due.outbox):
             if due.outbox in needs:
                 queue.add(due.waiting(self.needs_of(due, needs)), now=now)
-        ends = [
-            (now + (run.left or 0.0), run.organisation) for run in self._live if not run.practice
-        ]
         return Schedule(queue, self._workers(fleet, now), now=now, ends=ends)
-
-    def _numbers_under_way(self) -> Counter[int]:
-        """Return how many runs of each organisation were begun or sent."""
-        numbers = Counter(run.organisation for run in self._live if not run.practice)
-        numbers.update(due.organisation for due in self.sent)
-        return numbers
-
-    def _is_apart(self, run: UnderWay) -> bool:
-        """Return True for the run of an endpoint that takes no place of weights."""
-        return run.endpoint and run.evaluator in self._apart
 
     def _workers(self, fleet: Fleet, now: float) -> list[Worker]:
         """Return the evaluators, when each is free, and the weights in their stores.
@@ -226,7 +220,8 @@ class FairOrder:
         taken: Counter[str] = Counter()
         for run in sorted(self._live, key=lambda run: run.left or 0.0):
             name = run.evaluator
-            if self._is_apart(run):
+            # The run of an endpoint takes no place of weights where there are others.
+            if run.endpoint and name in self._apart:
                 taken[name] += 1
                 name = place_name(name, taken[name])
             elif run.left is None or run.left > SOON_SECONDS:

@@ -13,14 +13,10 @@ from evaluator.contract import (
     Finished,
     GraderCounts,
     Reasons,
-    Record,
     SetCounts,
     SetLikelihood,
     SetUsage,
     Votes,
-)
-from evaluator.contract import (
-    Part as PartOfSystem,
 )
 from evaluator.errors import Code, error
 from leaderboard.submissions.actions.artefacts import check_identity
@@ -57,8 +53,7 @@ def store_summary(locked: LockedRun, body: Finished) -> None:
     run, rows = locked.run, locked.rows
     before = {name: _summaries(row) for name, row in rows.items()}
     _check_counts(rows, body.sets)
-    if body.record:
-        _check_record(body.record, run, rows)
+    _check_system(run, rows, body)
     _set_votes(rows, body.votes)
     _set_candidates(run, rows, body.candidates or ())
     _store_grader_counts(run, rows, body.graders)
@@ -83,7 +78,7 @@ def store_summary(locked: LockedRun, body: Finished) -> None:
         artefact=body.artefact,
         post_release=is_post_release(run, body.artefact),
         likelihood_failed=body.likelihood_failed or "",
-        parts=[part.to_dict() for part in _parts(run, body)],
+        parts=[part.to_dict() for part in body.parts or ()],
         tokens_per_item=_tokens_per_item(rows, body.usage or ()),
         weights=weights,
     )
@@ -118,12 +113,18 @@ def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
             raise error(Code.BAD_MESSAGE, "counts do not fit their set")
 
 
-def _check_record(record: Record, run: Run, rows: Rows) -> None:
-    submission = run.submission
-    asked = (submission.asked_by, submission.pair.grader)
-    sets = sorted(shots.name for shots in record.shots)
-    if sets != sorted(rows) or (record.protocol, record.grader) != asked:
-        raise error(Code.BAD_MESSAGE, "a record is not of the run")
+def _check_system(run: Run, rows: Rows, body: Finished) -> None:
+    """Raise ``bad_message`` unless the record and the parts of a system are those of the run."""
+    submission, record = run.submission, body.record
+    if record:
+        asked = (submission.asked_by, submission.pair.grader)
+        sets = sorted(shots.name for shots in record.shots)
+        if sets != sorted(rows) or (record.protocol, record.grader) != asked:
+            raise error(Code.BAD_MESSAGE, "a record is not of the run")
+    roles = [part.role for part in body.parts or ()]
+    expected = ["generator", "verifier"] if submission.verifier else []
+    if roles != expected:
+        raise error(Code.BAD_MESSAGE, "parts do not fit the system")
 
 
 def _set_votes(rows: Rows, votes: Sequence[Votes]) -> None:
@@ -151,15 +152,6 @@ def _set_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> N
             if not fits or not _is_over_set(of_set, row):
                 raise error(Code.BAD_MESSAGE, "candidates do not fit their set")
         row.candidates = of_set.to_dict() if of_set else None
-
-
-def _parts(run: Run, body: Finished) -> Sequence[PartOfSystem]:
-    """Return the parts of a system. Raises ``bad_message`` where they are not those of the run."""
-    parts = body.parts or ()
-    roles = [part.role for part in parts]
-    if roles != (["generator", "verifier"] if run.submission.verifier else []):
-        raise error(Code.BAD_MESSAGE, "parts do not fit the system")
-    return parts
 
 
 def _tokens_per_item(rows: Rows, usages: Sequence[SetUsage]) -> float | None:

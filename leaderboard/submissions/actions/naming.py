@@ -100,25 +100,20 @@ def offer_transfer(*, name: str, to: str, by: User) -> Transfer:
             model=model,
             defaults={"to": receiving, "offered_by": by, "offered": timezone.now()},
         )
-        _tell_owners(offer)
+        owners = User.objects.filter(
+            is_active=True, membership__organisation=offer.to, membership__role=Role.OWNER
+        )
+        address = settings.SITE_URL + reverse("organisation", args=[offer.to.name])
+        write_letters(
+            users=owners.distinct(),
+            # One a day, however often the model is offered and the offer withdrawn.
+            key=f"transfer {offer.model_id} to {offer.to_id} {offer.offered:%Y-%m-%d}",
+            subject=f"{offer.model.organisation} offers you the model {offer.model}",
+            text=f"{offer.model.organisation} offers the model {offer.model} to {offer.to}.\n"
+            f"An owner of {offer.to} can accept or decline it until {offer.expires:%d %B %Y}:\n\n"
+            f"{address}\n\nNothing changes if no one does.\n",
+        )
     return offer
-
-
-def _tell_owners(offer: Transfer) -> None:
-    """Write a mail about an offer to the owners of the organisation that may accept it."""
-    owners = User.objects.filter(
-        is_active=True, membership__organisation=offer.to, membership__role=Role.OWNER
-    )
-    address = settings.SITE_URL + reverse("organisation", args=[offer.to.name])
-    write_letters(
-        users=owners.distinct(),
-        # One a day, however often the model is offered and the offer withdrawn.
-        key=f"transfer {offer.model_id} to {offer.to_id} {offer.offered:%Y-%m-%d}",
-        subject=f"{offer.model.organisation} offers you the model {offer.model}",
-        text=f"{offer.model.organisation} offers the model {offer.model} to {offer.to}.\n"
-        f"An owner of {offer.to} can accept or decline it until {offer.expires:%d %B %Y}:\n\n"
-        f"{address}\n\nNothing changes if no one does.\n",
-    )
 
 
 def accept_transfer(*, transfer: int, by: User) -> Model:

@@ -185,9 +185,14 @@ def deliver() -> int:
     for _ in range(ROUNDS):
         claimed = _claimed()
         for delivery in claimed:
-            if delivery.webhook is not None:
-                settle([delivery], *_call(delivery, delivery.webhook))
-                _wait_for(delivery)
+            if delivery.webhook is None:
+                continue
+            settle([delivery], *_call(delivery, delivery.webhook))
+            delivery.refresh_from_db(fields=["due"])
+            if delivery.due is not None:
+                # It was not taken: all that is due at the webhook waits with it.
+                same = Delivery.objects.filter(webhook=delivery.webhook_id, due__lt=delivery.due)
+                same.update(due=delivery.due)
         tried += len(claimed)
         if not claimed:
             break
@@ -210,14 +215,6 @@ def _claimed() -> list[Delivery]:
         claim = seconds_from_now(CLAIM_SECONDS)
         Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
     return claimed
-
-
-def _wait_for(delivery: Delivery) -> None:
-    """Let all that is due at a webhook wait with a call that was not taken."""
-    delivery.refresh_from_db(fields=["due"])
-    if delivery.due is not None:
-        later = Delivery.objects.filter(webhook=delivery.webhook_id, due__lt=delivery.due)
-        later.update(due=delivery.due)
 
 
 def _call(delivery: Delivery, webhook: Webhook) -> tuple[bool, str]:

@@ -180,6 +180,7 @@ class Plan:
 
 
 def _drain_pool(pool: str) -> int:
+    """Dispatch the attempts of a pool that are due. Returns how many."""
     candidates = dispatch.candidates(pool)
     live = under_way(pool)
     try:
@@ -196,7 +197,14 @@ def _drain_pool(pool: str) -> int:
             locked = Run.objects.locked(run)
             if locked is not None and locked.state == RunState.QUEUED:
                 fail(locked, code)
-    return _send(plan.claimed)
+    for sent, (outbox, queue) in enumerate(plan.claimed):
+        if not try_to_send(partial(dispatch.send_job, outbox, queue)):
+            # The broker refused it: it and those behind it are due again.
+            unsent = [row.pk for row, _ in plan.claimed[sent:]]
+            Outbox.objects.filter(pk__in=unsent).update(due=Now())
+            return sent
+        Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()))
+    return len(plan.claimed)
 
 
 def _claim(
@@ -305,17 +313,6 @@ def _practice_left(pool: str, serving: int, official: Iterable[Outbox] = ()) -> 
 def practice_share(serving: int) -> int:
     """Return the evaluators that practice has at most, of so many that serve."""
     return max(1, serving // 2)
-
-
-def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:
-    """Send claimed attempts. If the broker refuses one, it and those behind it are due again."""
-    for sent, (outbox, queue) in enumerate(claimed):
-        if not try_to_send(partial(dispatch.send_job, outbox, queue)):
-            unsent = [row.pk for row, _ in claimed[sent:]]
-            Outbox.objects.filter(pk__in=unsent).update(due=Now())
-            return sent
-        Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()))
-    return len(claimed)
 
 
 def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:

@@ -25,7 +25,7 @@ from evaluator.ledger.rules import (
     moment_of,
     read_evidence,
 )
-from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions.models import (
@@ -156,7 +156,11 @@ def _all_facts(runs: RunQuerySet) -> Iterator[RunFact]:
     for run in newest_first:
         item_set = run.submission.pair.private
         if item_set.pk not in sets:
-            sets[item_set.pk] = _in_force(item_set)
+            # The retired items, and the digest of the committed protocol, empty for none.
+            manifest = item_set.facts()
+            terms = manifest.terms if manifest else None
+            gone = retired(manifest, item_set.signed_notices()) if manifest else frozenset[int]()
+            sets[item_set.pk] = gone, terms.protocol_digest if terms else ""
         gone, protocol = sets[item_set.pk]
         row = outcomes[run.pk]
         counts = row.public_counts(gone)
@@ -199,15 +203,6 @@ class _Known:
         """
         closings = self.closings.get((run.pk, run.submission.pair.private.name), ())
         return [closing for closing in closings if closing.evaluator == run.evaluator_id]
-
-
-def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
-    """Return the retired items, and the digest of the committed protocol, empty for none."""
-    manifest = item_set.facts()
-    if manifest is None:
-        return frozenset(), ""
-    gone = retired(manifest, item_set.signed_notices())
-    return gone, manifest.terms.protocol_digest if manifest.terms else ""
 
 
 def _fact(

@@ -224,25 +224,20 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
             detail = "grader: scores of this pair are means, and rescoring grades majorities"
             raise refuse(Refusal.INVALID_FIELD, detail)
         if not is_own and not leave_out:
-            _check_all_rescored(pair, grader)
+            counting = Run.objects.filter(
+                submission__pair=pair,
+                submission__protocol="",
+                state__in=GRADED,
+                retracted=False,
+                post_release=False,
+            )
+            runs = list(counting)
+            missing = len(runs) - len(Rescoring.objects.newest(runs, grader))
+            if missing:
+                raise refuse(Refusal.NOT_RESCORED, f"{missing} of {len(runs)} runs")
         pair.ranked_by = "" if is_own else grader
         pair.stale = True
         pair.save(update_fields=["ranked_by", "stale"])
         logger.info("ranked by: pair=%s grader=%s by=%s", pair.slug, grader, by.pk)
         transaction.on_commit(partial(request_ranking, pair.slug))
     return pair
-
-
-def _check_all_rescored(pair: SetPair, grader: str) -> None:
-    """Raise ``not_rescored`` unless every run that counts has outcomes of the grader."""
-    counting = Run.objects.filter(
-        submission__pair=pair,
-        submission__protocol="",
-        state__in=GRADED,
-        retracted=False,
-        post_release=False,
-    )
-    runs = list(counting)
-    missing = len(runs) - len(Rescoring.objects.newest(runs, grader))
-    if missing:
-        raise refuse(Refusal.NOT_RESCORED, f"{missing} of {len(runs)} runs")

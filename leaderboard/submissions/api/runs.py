@@ -323,18 +323,6 @@ def _verifier(run: Run) -> dict[str, Any] | None:
     return {"name": submission.verifier, **origin, "parameters": known, "artefact": artefact}
 
 
-def _source(run: Run) -> dict[str, str] | None:
-    facts = run.submission.hub_facts
-    if facts is None:
-        return None
-    return {
-        "repo": facts.repo,
-        "revision": facts.revision,
-        "commit": facts.commit,
-        "page": facts.page,
-    }
-
-
 @router.get("/runs", auth=None, summary="Every run and its state")
 def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     """Return the runs in order of their ids, without practice. Of an unranked run only id, pair,
@@ -442,7 +430,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "pair": run.submission.pair.slug,
         "model": run.submission.model.name,
         "protocol": run.submission.asked_by,
-        "source": _source(run),
+        "source": run.submission.hub_facts,
         "base": _base(run.submission.base_facts),
         "verifier": _verifier(run),
         "statements": getattr(run.submission, "statements", None),

@@ -21,7 +21,6 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
 from leaderboard.submissions.models import Probe, Run
-from leaderboard.submissions.models.runs import RunQuerySet
 from leaderboard.submissions.preflight import EndpointPreflight, Preflight
 from leaderboard.submissions.states import RunState
 from leaderboard.submissions.views.probes import probe_context
@@ -145,29 +144,24 @@ def mine(request: HttpRequest) -> HttpResponse:
     chosen = own.filter(state__in=SHOWN[states]) if states in SHOWN else own
     paginator = Paginator(chosen.with_facts().order_by("-queued_at"), PAGE_LENGTH)
     page = paginator.get_page(request.GET.get("page"))
+    counts = dict(own.order_by().values_list("state").annotate(runs=Count("pk")))
+    # Of each filter with runs: its name, label, number of runs, and True for the chosen one.
+    filters = [("", "All", sum(counts.values()), states not in SHOWN)]
+    for name, shown in SHOWN.items():
+        runs = sum(counts.get(state, 0) for state in shown)
+        if runs:
+            label = name.replace("-", " ").capitalize()
+            filters.append((name, label, runs, name == states))
     closes = actions.next_closes()
     forecasts = actions.foresee_of(page)
     context = {
         "page": page,
         "rows": [(run, actions.next_step(run, closes, forecasts)) for run in page],
-        "filters": _filters(own, states),
+        "filters": filters,
         "query": f"show={states}&" if states in SHOWN else "",
         "section": "mine",
     }
     return render(request, "submissions/mine.html", context)
-
-
-def _filters(own: RunQuerySet, chosen: str) -> list[tuple[str, str, int, bool]]:
-    """Return name, label, number of runs and whether it is chosen, of each filter with runs."""
-    by_state = own.order_by().values_list("state").annotate(runs=Count("pk"))
-    counts = dict(by_state.values_list("state", "runs"))
-    found = [("", "All", sum(counts.values()), chosen not in SHOWN)]
-    for name, states in SHOWN.items():
-        runs = sum(counts.get(state, 0) for state in states)
-        if runs:
-            label = name.replace("-", " ").capitalize()
-            found.append((name, label, runs, name == chosen))
-    return found
 
 
 @login_required
