@@ -118,13 +118,13 @@ class FairOrder:
         for organisation in sorted(oldest, key=lambda one: oldest[one][0]):
             if organisation not in usage:
                 usage.add(organisation, 0.0, now=0.0)
-        turn = {organisation: number for number, organisation in enumerate(usage.order())}
-        places = [
-            (place, turn[organisation], attempt)
-            for organisation, own in oldest.items()
-            for place, attempt in enumerate(own)
-        ]
-        chosen = [attempt for _, _, attempt in sorted(places)[:limit]]
+        # First the oldest attempt of each organisation in turn, then the second of each.
+        places = []
+        for turn, organisation in enumerate(usage.order()):
+            for place, attempt in enumerate(oldest.get(organisation, [])):
+                places.append((place, turn, attempt))
+        places.sort()
+        chosen = [attempt for _, _, attempt in places[:limit]]
         found = {due.outbox: due for due in self._read(Outbox.objects.filter(pk__in=chosen))}
         return [found[attempt] for attempt in chosen if attempt in found]
 
@@ -149,36 +149,34 @@ class FairOrder:
         self, attempts: OutboxQuerySet, *, paused: bool = False, limit: int | None = None
     ) -> list[Due]:
         pace = pace_of(self._pool)
-        rows = (
-            attempts.official()
-            .filter(run__pool=self._pool)
-            .values_list(
-                "pk",
-                "run",
-                Coalesce("run__organisation", MAINTAINERS),
-                "run__queued_at",
-                "due",
-                "run__submission__pair",
-                "run__submission__kind",
-                F("run__total") - F("run__done"),
-                "run__submission__occasion",
-            )
+        of_pool = attempts.official().filter(run__pool=self._pool)
+        rows = of_pool.values_list(
+            "pk",
+            "run",
+            Coalesce("run__organisation", MAINTAINERS),
+            "run__queued_at",
+            "due",
+            "run__submission__pair",
+            "run__submission__kind",
+            F("run__total") - F("run__done"),
+            "run__submission__occasion",
         )
-        return [
-            Due(
-                outbox,
-                run,
-                organisation,
-                queued_at.timestamp(),
-                pace.seconds(pair=pair, kind=kind, items=items),
-                due.timestamp() if paused else 0.0,
-                kind == Submission.Kind.ENDPOINT,
-                Priority.AUTHOR if occasion is None else Priority.WATCH,
+        found = []
+        for row in rows[:limit]:
+            outbox, run, organisation, queued_at, due, pair, kind, items, occasion = row
+            found.append(
+                Due(
+                    outbox,
+                    run,
+                    organisation,
+                    queued_at.timestamp(),
+                    pace.seconds(pair=pair, kind=kind, items=items),
+                    ready_at=due.timestamp() if paused else 0.0,
+                    endpoint=kind == Submission.Kind.ENDPOINT,
+                    priority=Priority.AUTHOR if occasion is None else Priority.WATCH,
+                )
             )
-            for outbox, run, organisation, queued_at, due, pair, kind, items, occasion in rows[
-                :limit
-            ]
-        ]
+        return found
 
     def schedule(
         self, waiting: Iterable[Due], needs: Mapping[int, Needs], *, now: float

@@ -65,20 +65,27 @@ def _store(digest: str, shares: dict[str, float]) -> None:
     """Store what the models of a list share with those of others, by the digests of these."""
     known = Run.objects.filter(weights__in=shares).values_list("weights", "submission__model")
     owners = list(known.distinct())
+    owners.sort(key=lambda one: -shares[one[0]])
     mine = [model for weights, model in owners if weights == digest]
     found: dict[tuple[int, int], float] = {}
-    for weights, other in sorted(owners, key=lambda one: -shares[one[0]]):
+    for weights, other in owners:
         for model in mine:
             if model != other and len(found) < 2 * MOST_PAIRS:
                 share = max(shares[weights], found.get((model, other), 0.0))
-                found[model, other] = found[other, model] = share
-    before = Likeness.objects.filter(model__in=mine, other__in={other for _, other in found})
-    for model, other, share in before.values_list("model", "other", "shared"):
+                found[model, other] = share
+                found[other, model] = share
+    others = {other for _, other in found}
+    before = Likeness.objects.filter(model__in=mine, other__in=others)
+    for model, other, stored in before.values_list("model", "other", "shared"):
         if (model, other) in found:
-            greatest = max(share, found[model, other])
-            found[model, other] = found[other, model] = greatest
+            share = max(stored, found[model, other])
+            found[model, other] = share
+            found[other, model] = share
+    rows = []
+    for (model, other), share in found.items():
+        rows.append(Likeness(model_id=model, other_id=other, shared=share))
     Likeness.objects.bulk_create(
-        [Likeness(model_id=a, other_id=b, shared=share) for (a, b), share in found.items()],
+        rows,
         update_conflicts=True,
         unique_fields=["model", "other"],
         update_fields=["shared"],

@@ -113,17 +113,18 @@ def _practice(
     With ``held`` also of those that wait for what no evaluator has.
     """
     attempts = Outbox.objects.queued().filter(run__pool=pool).practice()
-    waiting = (attempts if held else attempts.filter(run__waiting=""))[:FORESEEN]
+    if not held:
+        attempts = attempts.filter(run__waiting="")
+    rows = attempts[:FORESEEN].values_list(
+        "run",
+        "run__submission__pair",
+        "run__submission__kind",
+        F("run__total") - F("run__done"),
+    )
     pace = pace_of(pool)
-    lengths = [
-        (run, pace.seconds(pair=pair, kind=kind, items=items))
-        for run, pair, kind, items in waiting.values_list(
-            "run",
-            "run__submission__pair",
-            "run__submission__kind",
-            F("run__total") - F("run__done"),
-        )
-    ]
+    lengths = []
+    for run, pair, kind, items in rows:
+        lengths.append((run, pace.seconds(pair=pair, kind=kind, items=items)))
     if new is not None and new.practice:
         lengths.append((_NEW, new.seconds))
     weights = [one for one in schedule.workers if one.candidate.takes is not Takes.ENDPOINTS]

@@ -1,6 +1,5 @@
 """Hints that a model was made of another, for maintainers: tensors and tokenizers in common."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evaluator.contract import Weights
@@ -57,31 +56,38 @@ def _shares(model: Model) -> dict[int, float]:
     for digest, owner in known.distinct():
         owners.setdefault(digest, set()).add(owner)
     own_digests = [digest for digest, found in owners.items() if model.pk in found]
-    own = [Weights.from_dict(row.data) for row in TensorList.objects.filter(digest__in=own_digests)]
+    own_lists = TensorList.objects.filter(digest__in=own_digests)
+    own = [Weights.from_dict(row.data) for row in own_lists]
     shares: dict[int, float] = {}
-    for row in TensorList.objects.filter(digest__in=owners).iterator(chunk_size=20) if own else ():
+    if not own:
+        return shares
+    for row in TensorList.objects.filter(digest__in=owners).iterator(chunk_size=20):
         other = Weights.from_dict(row.data)
         share = max(one.shared_with(other) for one in own)
-        for owner in owners[row.digest] if share else ():
+        if not share:
+            continue
+        for owner in owners[row.digest]:
             shares[owner] = max(share, shares.get(owner, 0.0))
     return shares
 
 
 def _same_tokenizer(model: Model) -> set[int]:
     """Return the models whose submissions have the tokenizer of one of this model's."""
-    own = set(_tokenizers(model.submissions.all()))
-    others = Submission.objects.exclude(model=model) if own else Submission.objects.none()
-    return {
-        submission.model_id
-        for submission in others.filter(kind__in=("hub", "upload"))
-        if own.intersection(_tokenizers([submission]))
-    }
+    own: set[tuple[str, str, str]] = set()
+    for submission in model.submissions.all():
+        own |= _tokenizers(submission)
+    if not own:
+        return set()
+    alike = set()
+    others = Submission.objects.exclude(model=model)
+    for submission in others.filter(kind__in=("hub", "upload")):
+        if own & _tokenizers(submission):
+            alike.add(submission.model_id)
+    return alike
 
 
-def _tokenizers(submissions: Iterable[Submission]) -> Iterable[tuple[str, str, str]]:
-    """Yield kind, file and digest of each tokenizer of submissions."""
-    for submission in submissions:
-        facts = submission.hub_facts or submission.upload_facts
-        for file in facts.files if facts else ():
-            if file.name in TOKENIZERS:
-                yield submission.kind, file.name, file.digest
+def _tokenizers(submission: Submission) -> set[tuple[str, str, str]]:
+    """Return kind, file and digest of each tokenizer of a submission."""
+    facts = submission.hub_facts or submission.upload_facts
+    files = facts.files if facts else ()
+    return {(submission.kind, file.name, file.digest) for file in files if file.name in TOKENIZERS}

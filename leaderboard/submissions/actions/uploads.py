@@ -154,8 +154,8 @@ def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> N
     if own.filter(state=Upload.State.OPEN).count() >= MOST_OPEN:
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{MOST_OPEN} uploads are not complete")
     stored = dict(UploadFile.objects.filter(upload__in=own).values_list("digest", "size"))
-    new = sum(file.size for file in {file.digest: file for file in files}.values()
-              if file.digest not in stored)  # fmt: skip
+    added = {file.digest: file.size for file in files if file.digest not in stored}
+    new = sum(added.values())
     if sum(stored.values()) + new > settings.UPLOADS_ORGANISATION_BYTES:
         most = settings.UPLOADS_ORGANISATION_BYTES >> 20
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{most} MiB")
