@@ -218,7 +218,7 @@ class FairOrder:
         taken: Counter[str] = Counter()
         for run in sorted(self._live, key=lambda run: run.left or 0.0):
             name = run.evaluator
-            # The run of an endpoint takes no place of weights where there are others.
+            # Where an evaluator has places for endpoints, they take none of weights.
             if run.endpoint and name in self._apart:
                 taken[name] += 1
                 name = place_name(name, taken[name])
