@@ -68,12 +68,12 @@ aria-label="Accuracy with 1 to {samples} candidates: {first}% with one, {last}% 
 a table repeats the numbers">{grid}{numbers}\
 <polygon class="band" points="{band}"/><polyline class="any" points="{anything}"/>\
 <polyline class="random" points="{random}"/><polyline class="vote" points="{vote}"/>\
-<polyline class="chosen" points="{chosen}"/>{dots}</svg>"""
+<polyline class="chosen" points="{chosen}"/>{markers}</svg>"""
 _ROW = """\
 <line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>\
 <text x="{}" y="{}" text-anchor="end">{}%</text>"""
 _NUMBER = '<text x="{}" y="{}" text-anchor="middle">{}</text>'
-_DOT = '<circle class="prv" cx="{}" cy="{}" r="3.5"><title>{} candidates: {}%</title></circle>'
+_MARKER = '<circle class="prv" cx="{}" cy="{}" r="3.5"><title>{} candidates: {}%</title></circle>'
 
 
 def candidates_curve(candidates: Candidates) -> SafeString:
@@ -113,10 +113,10 @@ def candidates_curve(candidates: Candidates) -> SafeString:
         label = f"{100 * tick:.0f}"
         rows.append((_LEFT, WIDTH - _RIGHT, height, height, _LEFT - 5, height + 4, label))
     numbers = [(x(point), HEIGHT - _BOTTOM + 18, point.k) for point in _apart(curve)]
-    dots = []
+    markers = []
     for point in curve:
         accuracy = f"{100 * point.chosen.value:.1f}"
-        dots.append((x(point), y(point.chosen.value), point.k, accuracy))
+        markers.append((x(point), y(point.chosen.value), point.k, accuracy))
     return format_html(
         _CURVE,
         width=WIDTH,
@@ -128,7 +128,7 @@ def candidates_curve(candidates: Candidates) -> SafeString:
         numbers=format_html_join("", _NUMBER, numbers),
         band=" ".join(uppers + lowers),
         **{name: line(heights) for name, heights in values.items()},
-        dots=format_html_join("", _DOT, dots),
+        markers=format_html_join("", _MARKER, markers),
     )
 
 

@@ -226,8 +226,12 @@ class _Offer:
         """Return those of the first runs of a bucket that end before it is reserved."""
         if self.until is None:
             return bucket
-        room = self.until - self.begin
-        return [run for run in bucket[:AFFINE] if run.seconds is not None and run.seconds <= room]
+        longest = self.until - self.begin
+        ending = []
+        for run in bucket[:AFFINE]:
+            if run.seconds is not None and run.seconds <= longest:
+                ending.append(run)
+        return ending
 
 
 class Queue:

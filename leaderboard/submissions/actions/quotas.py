@@ -2,8 +2,8 @@
 
 A run is charged when it is submitted, and refunded where it ends by our fault, before any item was
 shown, or because its weights have a run already. A run that is queued again after a refund is
-charged again. Nobody has more runs for being in several organisations: the limit also holds for all
-that one user submits. Charges older than ``QUOTA_DAYS`` count no more.
+charged again. No user has more runs for being in several organisations: the limit also holds for
+all that one user submits. Charges older than ``QUOTA_DAYS`` count no more.
 """
 
 from collections.abc import Mapping, Sequence

@@ -22,7 +22,8 @@ class ReceiptQuerySet(models.QuerySet["Receipt"]):
         values = ", ".join(["(%s, %s, %s, %s, CURRENT_TIMESTAMP)"] * len(reports))
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO submissions_receipt (run_id, token, worker, sequence, received)"  # noqa: S608
+                "INSERT INTO submissions_receipt"  # noqa: S608
+                " (run_id, token, worker, sequence, received)"
                 f" VALUES {values} ON CONFLICT DO NOTHING RETURNING token, worker, sequence",
                 [field for key in reports for field in (run.pk, *key)],
             )

@@ -32,8 +32,8 @@ class Command(BaseCommand):
             )
         ok = not any(result.problem for result in check_results)
         if options["json"]:
-            findings = [asdict(result) for result in check_results]
-            self.stdout.write(json.dumps({"ok": ok, "findings": findings}))
+            results = [asdict(result) for result in check_results]
+            self.stdout.write(json.dumps({"ok": ok, "findings": results}))
         else:
             for result in check_results:
                 self.stdout.write(str(result))
