@@ -359,10 +359,6 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
     submission = outbox.run.submission
     facts = submission.hub_facts or submission.upload_facts
     verifier = submission.verifier_facts
-    # Of an adapter it is the base that counts, by far the larger part, of a system the generator.
-    weights = _model(submission)
-    if isinstance(weights, AdapterModel):
-        weights = weights.base
     return Needs(
         version=outbox.payload["version"],
         sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in asked),
@@ -371,9 +367,20 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
         declined=declined,
         model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
         verifier=_sizes(verifier) if verifier else None,
-        artefact=weights.id if isinstance(weights, HubModel | UploadModel) else "",
+        artefact=_artefact(submission),
         endpoint=submission.kind == Submission.Kind.ENDPOINT,
     )
+
+
+def _artefact(submission: Submission) -> str:
+    """Return the name of the weights of a submission in a store; empty where none are fetched.
+
+    Of an adapter it is the base, which is by far the larger part, of a system the generator.
+    """
+    model = _model(submission)
+    if isinstance(model, AdapterModel):
+        model = model.base
+    return model.id if isinstance(model, HubModel | UploadModel) else ""
 
 
 def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Needs:
