@@ -91,12 +91,7 @@ def summary(name: str, items: Sequence[Sequence[Candidate]], *, least: int) -> C
     if not items:
         return None
     chosen = [choose(candidates) for candidates in items]
-    confidences = []
-    for candidate in chosen:
-        # A score that is no number is confidence 0.
-        score = Fraction(candidate.score) if isfinite(candidate.score) else Fraction(0)
-        confidences.append((score, candidate.is_right))
-    calibrated = voting.calibration(confidences)
+    calibrated = voting.calibration([_confidence(candidate) for candidate in chosen])
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
         return None
@@ -176,3 +171,9 @@ def _difference(first: Sequence[float], second: Sequence[float], z: float) -> Es
 def _estimate(value: float, low: float, high: float) -> Estimate:
     bounds = [rounded(max(-1.0, min(1.0, number))) for number in (value, low, high)]
     return Estimate(value=bounds[0], low=bounds[1], high=bounds[2])
+
+
+def _confidence(candidate: Candidate) -> tuple[Fraction, bool]:
+    """Return the score as a confidence, 0 for none, and true for a right answer."""
+    score = Fraction(candidate.score) if isfinite(candidate.score) else Fraction(0)
+    return score, candidate.is_right

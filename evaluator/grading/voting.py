@@ -142,13 +142,21 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
     held: list[list[tuple[Fraction, bool]]] = [[] for _ in range(bins)]
     for share, right in votes:
         held[max(0, -(-share * bins // 1) - 1)].append((share, right))
-    made = tuple(_bin(inside, place, bins) for place, inside in enumerate(held))
+    made: list[Bin] = []
     error = Fraction(0)
-    for full in made:
-        if full.share is not None and full.right is not None:
-            error += full.n * abs(full.right - full.share)
+    for place, inside in enumerate(held):
+        low = Fraction(place, bins)
+        high = Fraction(place + 1, bins)
+        n = len(inside)
+        if not n:
+            made.append(Bin(low, high, 0, None, None))
+            continue
+        mean_share = sum((share for share, _ in inside), Fraction(0)) / n
+        share_right = Fraction(sum(right for _, right in inside), n)
+        made.append(Bin(low, high, n, mean_share, share_right))
+        error += n * abs(share_right - mean_share)
     brier = sum(((share - right) ** 2 for share, right in votes), Fraction(0)) / len(votes)
-    return Calibration(made, error / len(votes), brier)
+    return Calibration(tuple(made), error / len(votes), brier)
 
 
 def merged(bins: Sequence[Bin], *, least: int) -> tuple[Bin, ...]:
@@ -178,13 +186,3 @@ def _join(lower: Bin, upper: Bin) -> Bin:
             share += part.share * part.n
             right += part.right * part.n
     return Bin(lower.low, upper.high, n, share / n, right / n)
-
-
-def _bin(inside: Sequence[tuple[Fraction, bool]], place: int, bins: int) -> Bin:
-    low = Fraction(place, bins)
-    high = Fraction(place + 1, bins)
-    n = len(inside)
-    if not n:
-        return Bin(low, high, 0, None, None)
-    shares = sum((share for share, _ in inside), Fraction(0))
-    return Bin(low, high, n, shares / n, Fraction(sum(right for _, right in inside), n))

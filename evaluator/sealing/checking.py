@@ -71,14 +71,20 @@ def check_folder(folder: Path) -> Checked:
     ``not_enrolled`` for a wrap.
     """
     _check_names(folder)
-    hosts = _wrapped_hosts(folder)
+    wraps = _list_files(folder / formats.WRAPS)
+    hosts = sorted(name.removesuffix(".json") for name in wraps if name.endswith(".json"))
+    if not hosts or len(hosts) < len(wraps) or not all(fits(host, Name) for host in hosts):
+        raise error(
+            Code.SEAL_BROKEN,
+            f"{folder.name}/{formats.WRAPS} holds something else than wraps, or none",
+        )
     contents = read_contents(folder)
     manifest = contents.manifest
     for host in hosts:
         formats.read_wrap(folder, host, manifest)
     return Checked(
         contents,
-        hosts=hosts,
+        hosts=tuple(hosts),
         cosigned=_check_head(folder, manifest),
         notices=formats.read_notices(folder, manifest),
         uncovered=("ciphertexts", "seed", "wraps") if manifest.version < 3 else (),
@@ -119,18 +125,6 @@ def _check_names(folder: Path) -> None:
     for name in names:
         if name in _OPTIONAL and (folder / name).stat().st_size == 0:
             raise error(Code.SEAL_BROKEN, f"{folder.name}/{name} is empty")
-
-
-def _wrapped_hosts(folder: Path) -> tuple[str, ...]:
-    """Return the hosts with a wrap, at least one."""
-    wraps = _list_files(folder / formats.WRAPS)
-    hosts = [name.removesuffix(".json") for name in wraps if name.endswith(".json")]
-    if not hosts or len(hosts) < len(wraps) or not all(fits(host, Name) for host in hosts):
-        raise error(
-            Code.SEAL_BROKEN,
-            f"{folder.name}/{formats.WRAPS} holds something else than wraps, or none",
-        )
-    return tuple(sorted(hosts))
 
 
 def _list_files(folder: Path, *, subfolder: str = "") -> Sequence[str]:

@@ -176,7 +176,15 @@ class CompletionStore:
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
-            self._append_line(path, run, line, durable=durable)
+            descriptor = appending.open_for_appending(path)
+            try:
+                if run not in self._mended:  # an earlier process may have crashed inside a line
+                    content = appending.read_from(descriptor, 0)
+                    os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+                    self._mended.add(run)
+                appending.append(descriptor, line, durable=durable)
+            finally:
+                os.close(descriptor)
         except OSError as problem:
             raise appending.failure(problem, Code.OUT_UNWRITABLE, path.name) from None
 
@@ -207,10 +215,16 @@ class CompletionStore:
             raise error(Code.SEAL_BROKEN, path.name) from None
         complete = content[: content.rfind(b"\n") + 1]
         for number, line in enumerate(complete.splitlines(keepends=True), start=1):
-            values = self._open(run, line)
-            if values is None:
-                raise error(Code.SEAL_BROKEN, f"{path.name} line {number}")
-            yield values
+            broken = error(Code.SEAL_BROKEN, f"{path.name} line {number}")
+            parsed = formats.from_line(_Line, line)
+            ciphertext = formats.from_base64(parsed.ciphertext) if parsed else None
+            if parsed is None or ciphertext is None:
+                raise broken
+            try:
+                plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
+            except (InvalidTag, ValueError):
+                raise broken from None
+            yield json.loads(plain)
 
     def answered(self, run: str, set_name: str, *, asked: str = "") -> dict[int, Answered]:
         """Return the answers to each item of a set that has an outcome, by index.
@@ -291,29 +305,6 @@ class CompletionStore:
     def _cipher(self, run: str) -> AESGCM:
         info = canonical_json({"domain": "holdfast/completions/v1", "run": run})
         return AESGCM(HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key))
-
-    def _append_line(self, path: Path, run: str, line: bytes, *, durable: bool) -> None:
-        descriptor = appending.open_for_appending(path)
-        try:
-            if run not in self._mended:  # an earlier process may have crashed inside a line
-                content = appending.read_from(descriptor, 0)
-                os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-                self._mended.add(run)
-            appending.append(descriptor, line, durable=durable)
-        finally:
-            os.close(descriptor)
-
-    def _open(self, run: str, line: bytes) -> list[Any] | None:
-        parsed = formats.from_line(_Line, line)
-        ciphertext = formats.from_base64(parsed.ciphertext) if parsed else None
-        if parsed is None or ciphertext is None:
-            return None
-        try:
-            plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
-        except (InvalidTag, ValueError):
-            return None
-        values: list[Any] = json.loads(plain)
-        return values
 
 
 def _completion(values: list[Any]) -> StoredCompletion:

@@ -153,19 +153,10 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 def _read_private(path: Path) -> bytes:
-    content = _read_if_closed(path)
-    try:
-        raw = bytes.fromhex(content.decode("ascii"))
-    except ValueError:
-        raw = b""
-    if len(raw) != KEY_BYTES or _hex_line(raw) != content:
-        del raw, content
-        raise error(Code.KEY_UNREADABLE, str(path))
-    return raw
+    """Return the bytes of a key that only its owner may read.
 
-
-def _read_if_closed(path: Path) -> bytes:
-    """Return the bytes of a file that only its owner may read. Raises ``key_permissions``."""
+    Raises ``key_unreadable``, ``key_permissions``.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -175,4 +166,11 @@ def _read_if_closed(path: Path) -> bytes:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         del content
         raise error(Code.KEY_PERMISSIONS, str(path))
-    return content
+    try:
+        raw = bytes.fromhex(content.decode("ascii"))
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_BYTES or _hex_line(raw) != content:
+        del raw, content
+        raise error(Code.KEY_UNREADABLE, str(path))
+    return raw

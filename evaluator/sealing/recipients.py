@@ -66,7 +66,14 @@ class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return ""
         if self.key_file:
             source = "key_file"
-            key = _read_key_file(Path(self.key_file))
+            path = Path(self.key_file)
+            try:
+                if path.stat().st_mode & _OTHERS:
+                    raise error(Code.KEY_PERMISSIONS, path.name)
+                key = path.read_text(encoding="ascii").strip()
+            except (OSError, UnicodeError):
+                unread = f"recipients: {path.name} cannot be read"
+                raise error(Code.MISCONFIGURED, unread) from None
         else:
             source = self.key_env
             key = environ.get(self.key_env, "").strip()
@@ -74,15 +81,6 @@ class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             host = policy.recipient_of(self.url)
             raise error(Code.MISCONFIGURED, f"recipients: no key in {source} of {host}")
         return key
-
-
-def _read_key_file(path: Path) -> str:
-    try:
-        if path.stat().st_mode & _OTHERS:
-            raise error(Code.KEY_PERMISSIONS, path.name)
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        raise error(Code.MISCONFIGURED, f"recipients: {path.name} cannot be read") from None
 
 
 class Recipients:
@@ -112,7 +110,15 @@ class Recipients:
             raise error(Code.MISCONFIGURED, f"recipients: {known}")
         endpoints: list[ListedEndpoint] = []
         for number, table in enumerate(tables, start=1):
-            endpoint = _read_endpoint(number, table)
+            try:
+                endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
+                endpoint.check()
+            except Exception:  # noqa: BLE001 - whatever the fault, the number of the table helps
+                wanted = (
+                    "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
+                )
+                fault = f"recipients: endpoint {number} must have {wanted}"
+                raise error(Code.MISCONFIGURED, fault) from None
             if endpoint.id in {other.id for other in endpoints}:
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
@@ -167,18 +173,6 @@ class Recipients:
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
         """Return the blocks of a set that a recipient of this tier may be shown, ascending."""
         return policy.blocks(tier, manifest, season=self._season)
-
-
-def _read_endpoint(number: int, table: object) -> ListedEndpoint:
-    try:
-        endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
-        endpoint.check()
-    except Exception:  # noqa: BLE001 - whatever the fault, the number of the table helps
-        wanted = "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
-        raise error(
-            Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}"
-        ) from None
-    return endpoint
 
 
 def _read_season(table: object) -> int | None:

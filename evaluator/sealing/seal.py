@@ -208,13 +208,31 @@ def write_set(sealed: SealedSet, folder: Path) -> None:
 
     Raises ``out_unwritable``, also if the folder exists.
     """
+    files = {
+        formats.MANIFEST: formats.to_line(sealed.manifest),
+        formats.ITEMS: b"".join(formats.to_line(item) for item in sealed.items),
+        formats.SEED: formats.to_line(sealed.seed),
+    }
+    if sealed.head:
+        files[formats.HEAD] = sealed.head.encode("utf-8")
+    if sealed.shots:
+        files[formats.SHOTS] = b"".join(
+            canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots
+        )
+    for wrap in sealed.wraps:
+        files[f"{formats.WRAPS}/{wrap.host}.json"] = formats.to_line(wrap)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".sealing-", dir=folder.parent))
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(folder)) from None
     try:
-        _write_files(sealed, draft)
+        (draft / formats.WRAPS).mkdir()
+        for name, content in files.items():
+            with (draft / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         draft.chmod(0o755)
         draft.rename(folder)  # refuses a folder that has anything in it
     except OSError:
@@ -251,25 +269,3 @@ def _hpke(host_pub: str, plaintext: bytes, context: bytes) -> bytes:
         return formats.SUITE.encrypt(plaintext, public_key, info=context)
     except ValueError:
         raise error(Code.KEY_UNREADABLE, "a host's public key") from None
-
-
-def _write_files(sealed: SealedSet, folder: Path) -> None:
-    (folder / formats.WRAPS).mkdir()
-    files = {
-        formats.MANIFEST: formats.to_line(sealed.manifest),
-        formats.ITEMS: b"".join(formats.to_line(item) for item in sealed.items),
-        formats.SEED: formats.to_line(sealed.seed),
-    }
-    if sealed.head:
-        files[formats.HEAD] = sealed.head.encode("utf-8")
-    if sealed.shots:
-        files[formats.SHOTS] = b"".join(
-            canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots
-        )
-    for wrap in sealed.wraps:
-        files[f"{formats.WRAPS}/{wrap.host}.json"] = formats.to_line(wrap)
-    for name, content in files.items():
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())

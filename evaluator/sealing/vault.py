@@ -141,7 +141,14 @@ class Vault:
         ``notice_invalid``.
         """
         loaded = self._load(set_name)
-        retired = self._retired_blocks(set_name, loaded)
+        # The notices are read each time, and verified again where they have changed.
+        content = formats.notices_content(loaded.folder)
+        known = self._retired.get(set_name)
+        if known is None or known[0] != content:
+            notices = formats.parse_notices(content, loaded.manifest)
+            known = (content, retired_blocks(loaded.manifest, notices))
+            self._retired[set_name] = known
+        _, retired = known
         permitted = self._recipients.blocks(
             stricter(tier, self._recipients.tier(to)), loaded.manifest
         )
@@ -174,49 +181,34 @@ class Vault:
         if self._guard is not None:
             self._guard.check(run=run, token=token)
         with self._lock:
-            return self._reveal(
-                set_name, indices, to=to, run=run, token=token, tier=tier, plan=plan
+            if (set_name, run, token) not in self._checked:
+                known = self._load(set_name).manifest
+                if self._reload_changed(set_name).manifest != known:
+                    raise error(Code.SEAL_BROKEN, f"{set_name} is another set than it was")
+                if len(self._checked) >= _MOST_CHECKED:
+                    self._checked.clear()
+                self._checked.add((set_name, run, token))
+            manifest = self._load(set_name).manifest
+            blocks = self.allowed(set_name, to=to, tier=tier)
+            if not blocks:
+                raise error(Code.RECIPIENT_REFUSED)
+            if not _are_valid(indices, manifest.n):
+                raise error(Code.BAD_MESSAGE, "indices")
+            if not manifest.indices(blocks).issuperset(indices):
+                raise error(Code.BLOCK_REFUSED)
+            entry = self._journal.record(
+                Exposure,
+                run=run,
+                token=token,
+                set=set_name,
+                root=manifest.root,
+                recipient=to,
+                tier=stricter(tier, self._recipients.tier(to)),
+                items=pack_bits(indices, manifest.n),
+                count=len(indices),
+                plan=plan,
             )
-
-    def _reveal(
-        self,
-        set_name: str,
-        indices: Sequence[int],
-        *,
-        to: str,
-        run: str,
-        token: int,
-        tier: Tier,
-        plan: str,
-    ) -> Revealed:
-        if (set_name, run, token) not in self._checked:
-            known = self._load(set_name).manifest
-            if self._reload_changed(set_name).manifest != known:
-                raise error(Code.SEAL_BROKEN, f"{set_name} is another set than it was")
-            if len(self._checked) >= _MOST_CHECKED:
-                self._checked.clear()
-            self._checked.add((set_name, run, token))
-        manifest = self._load(set_name).manifest
-        blocks = self.allowed(set_name, to=to, tier=tier)
-        if not blocks:
-            raise error(Code.RECIPIENT_REFUSED)
-        if not _are_valid(indices, manifest.n):
-            raise error(Code.BAD_MESSAGE, "indices")
-        if not manifest.indices(blocks).issuperset(indices):
-            raise error(Code.BLOCK_REFUSED)
-        entry = self._journal.record(
-            Exposure,
-            run=run,
-            token=token,
-            set=set_name,
-            root=manifest.root,
-            recipient=to,
-            tier=stricter(tier, self._recipients.tier(to)),
-            items=pack_bits(indices, manifest.n),
-            count=len(indices),
-            plan=plan,
-        )
-        return Revealed(self._decrypt(self._load(set_name), indices), entry)
+            return Revealed(self._decrypt(self._load(set_name), indices), entry)
 
     def close_run(
         self,
@@ -327,19 +319,6 @@ class Vault:
     def open_key(self, sealed_key: str, *, bound_to: str = "") -> str:
         """Return an API key that was sealed to this host for this use. Raises ``bad_message``."""
         return open_secret(self._keys.host, sealed_key, bound_to=bound_to)
-
-    def _retired_blocks(self, name: str, loaded: _Loaded) -> frozenset[BlockId]:
-        """Return the retired blocks by the notices in the set's folder.
-
-        The file is read each time, and verified again if it has changed.
-        """
-        content = formats.notices_content(loaded.folder)
-        known = self._retired.get(name)
-        if known is None or known[0] != content:
-            notices = formats.parse_notices(content, loaded.manifest)
-            known = (content, retired_blocks(loaded.manifest, notices))
-            self._retired[name] = known
-        return known[1]
 
     def _decrypt(self, loaded: _Loaded, indices: Sequence[int]) -> list[Item]:
         key = self._key(loaded)

@@ -31,13 +31,13 @@ def reach(name: str) -> None:
 FAILPOINTS: dict[str, Fault] = {
     "W08": (
         "evaluator/sealing/vault.py",
-        "        entry = self._journal.record(\n            Exposure,",
-        "        REACH\n        entry = self._journal.record(\n            Exposure,",
+        "            entry = self._journal.record(\n                Exposure,",
+        "            REACH\n            entry = self._journal.record(\n                Exposure,",
     ),
     "W09": (
         "evaluator/sealing/vault.py",
-        "        return Revealed(self._decrypt(",
-        "        REACH\n        return Revealed(self._decrypt(",
+        "            return Revealed(self._decrypt(",
+        "            REACH\n            return Revealed(self._decrypt(",
     ),
     "W10": (
         "evaluator/pipeline/sink.py",

@@ -16,13 +16,14 @@ PROBE = Path(__file__).with_name("order_probe.py")
 MUTANTS = {
     "M5-decrypts-before-the-journal": (
         "sealing/vault.py",
-        "        entry = self._journal.record(",
-        "        self._decrypt(self._load(set_name), indices)\n        entry = self._journal.record(",
+        "            entry = self._journal.record(",
+        "            self._decrypt(self._load(set_name), indices)\n"
+        "            entry = self._journal.record(",
     ),
     "unwraps the key before the journal": (
         "sealing/vault.py",
-        "        entry = self._journal.record(",
-        "        self._key(self._load(set_name))\n        entry = self._journal.record(",
+        "            entry = self._journal.record(",
+        "            self._key(self._load(set_name))\n            entry = self._journal.record(",
     ),
     "does not wait for the disk": ("sealing/exposure.py", "durable=True", "durable=False"),
     "waits for the disk before it writes": (
