@@ -178,8 +178,13 @@ class LikenessIndex:
         numbers = numbered(passage)
         if len(numbers) < LEAST_NUMBERS:
             return []
+        by_rarity = sorted(numbers, key=lambda number: len(self._postings.get(number, ())))
+        least_shared = math.ceil(NUMBERS * len(numbers))
+        sharing: set[int] = set()
+        for number in by_rarity[: len(numbers) - least_shared + 1]:
+            sharing.update(self._postings.get(number, ()))
         near = []
-        for item in self._sharing_rare_numbers(numbers):
+        for item in sharing:
             shared = len(self._numbers[item] & numbers)
             likeness = shared / (len(self._numbers[item]) + len(numbers) - shared)
             if likeness >= NUMBERS:
@@ -193,11 +198,3 @@ class LikenessIndex:
             if words >= WORDS:
                 found.append(Alike(item, likeness, words))
         return found
-
-    def _sharing_rare_numbers(self, numbers: frozenset[tuple[str, int]]) -> set[int]:
-        by_rarity = sorted(numbers, key=lambda number: len(self._postings.get(number, ())))
-        least_shared = math.ceil(NUMBERS * len(numbers))
-        items: set[int] = set()
-        for number in by_rarity[: len(numbers) - least_shared + 1]:
-            items.update(self._postings.get(number, ()))
-        return items

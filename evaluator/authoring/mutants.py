@@ -29,25 +29,22 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 def mutants(source: str, most: int) -> list[str]:
     """Return at most so many mutants of a program, spread evenly over it. Raises SyntaxError."""
     tree = parsed(source)
-    count = sum(1 for node in ast.walk(tree) for _ in _changed(node))
-    chosen = {round(place * count / most) for place in range(most)} if count > most else None
-    made = []
-    number = 0
+    places = []
     for position, node in enumerate(ast.walk(tree)):
         for change, _ in enumerate(_changed(node)):
-            if chosen is None or number in chosen:
-                made.append(_mutant(tree, position, change))
-            number += 1
+            places.append((position, change))
+    if len(places) > most:
+        spread = {round(number * len(places) / most) for number in range(most)}
+        places = [place for number, place in enumerate(places) if number in spread]
+    made = []
+    for position, change in places:
+        copied = copy.deepcopy(tree)
+        target = list(ast.walk(copied))[position]
+        fields = list(_changed(target))[change]
+        for name, value in fields.items():
+            setattr(target, name, value)
+        made.append(ast.unparse(ast.fix_missing_locations(copied)))
     return made
-
-
-def _mutant(tree: ast.Module, position: int, change: int) -> str:
-    copied = copy.deepcopy(tree)
-    target = list(ast.walk(copied))[position]
-    fields = list(_changed(target))[change]
-    for name, value in fields.items():
-        setattr(target, name, value)
-    return ast.unparse(ast.fix_missing_locations(copied))
 
 
 def _changed(node: ast.AST) -> Iterator[dict[str, object]]:

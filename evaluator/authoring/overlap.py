@@ -14,6 +14,7 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -259,7 +260,12 @@ def scan(
     ``corpus_unreadable``, and ``out_of_another_run`` where the folder has another set or corpus.
     """
     path = out / "state.json"
-    state = _stored_state(path, _identity(subjects, corpus))
+    identity = _identity(subjects, corpus)
+    state = State(identity)
+    with suppress(OSError, msgspec.DecodeError):
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+    if state.identity != identity:
+        raise error(Code.OUT_OF_ANOTHER_RUN, str(path.parent))
     found: Matches = {(item, measure): matches for item, measure, matches in state.matches}
     progress(state.characters)
     stored_at = monotonic()
@@ -341,20 +347,6 @@ def _identity(subjects: Sequence[Subject], corpus: Corpus) -> str:
         "thresholds": {measure: list(values) for measure, values in THRESHOLDS.items()},
     }
     return hashlib.sha256(canonical_json(facts)).hexdigest()
-
-
-def _stored_state(path: Path, identity: str) -> State:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return State(identity)
-    try:
-        state = msgspec.json.decode(data, type=State)
-    except msgspec.DecodeError:
-        return State(identity)
-    if state.identity != identity:
-        raise error(Code.OUT_OF_ANOTHER_RUN, str(path.parent))
-    return state
 
 
 def _store(path: Path, state: State, found: Matches) -> None:

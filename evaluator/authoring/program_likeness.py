@@ -11,7 +11,7 @@
 import ast
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Indel
@@ -73,18 +73,14 @@ def programs(text: str) -> list[Program]:
             tree = parsed(textwrap.dedent(source[:LONGEST]))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        found += [_program(node) for node in _functions(tree)]
+        waiting: list[ast.AST] = list(reversed(tree.body))
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.append(_program(node))
+            elif isinstance(node, ast.ClassDef):
+                waiting += reversed(node.body)
     return found
-
-
-def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    waiting: list[ast.AST] = list(reversed(tree.body))
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-        elif isinstance(node, ast.ClassDef):
-            waiting += reversed(node.body)
 
 
 def _program(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Program:

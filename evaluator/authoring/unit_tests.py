@@ -80,7 +80,12 @@ def check_item(number: int, item: Item, sandbox: Sandbox) -> Finding:
         changed = mutants(reference, MUTANTS)
     except (SyntaxError, ValueError, RecursionError):
         return Finding(number, UNREADABLE)
-    sources = (reference, _stub(item), *changed)
+    # The stub's function returns nothing. A signature's prompt may define what the tests need.
+    stub = f"def {item.entry}(*operands, **options): return None\n"
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        parsed(item.question)
+        stub = f"{item.question}\n{stub}"
+    sources = (reference, stub, *changed)
     outcomes = sandbox.run(
         UnitTested(source, item.tests, item.entry, item.prelude) for source in sources
     )
@@ -95,13 +100,3 @@ def check_item(number: int, item: Item, sandbox: Sandbox) -> Finding:
         return Finding(number, NO_MUTANTS)
     problem = MUTANT_PASSES if killed < KILLED * len(changed) else ""
     return Finding(number, problem, killed=killed, mutants=len(changed))
-
-
-def _stub(item: Item) -> str:
-    """Return a program whose function returns nothing, with what a signature's prompt defines."""
-    stub = f"def {item.entry}(*operands, **options): return None\n"
-    try:
-        parsed(item.question)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return stub
-    return f"{item.question}\n{stub}"
