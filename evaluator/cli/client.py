@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -60,7 +61,18 @@ class Answer:
             data = _read(refused)
         except (CommandFailed, HTTPException, OSError):
             data = None
-        return cls(refused.code, data, _retry_after(refused.headers.get("Retry-After", "")))
+        # Retry-After is a number of seconds, or a date.
+        header = refused.headers.get("Retry-After", "")
+        wait = None
+        if header.strip().isdecimal():
+            wait = float(header)
+        else:
+            with suppress(ValueError):
+                moment = parsedate_to_datetime(header)
+                if moment.tzinfo is None:
+                    moment = moment.replace(tzinfo=UTC)
+                wait = max(0.0, (moment - datetime.now(UTC)).total_seconds())
+        return cls(refused.code, data, wait)
 
     def text(self, name: str, default: str) -> str:
         """Return a text of a refusal, for a terminal; ``default`` where it has none."""
@@ -205,19 +217,6 @@ def _read(response: IO[bytes]) -> Any:
         except (ValueError, RecursionError):
             pass
     raise unreadable()
-
-
-def _retry_after(header: str) -> float | None:
-    """Return the seconds that a header asks to wait: a number, or a date."""
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def site_of(args: argparse.Namespace, *, token: bool = True) -> Site:

@@ -95,11 +95,9 @@ def doctor_command(args: argparse.Namespace) -> int:
 def examine(config: Config) -> list[Finding]:
     """Return the findings about a host."""
     keys, findings = _keys(config)
-    findings += _packages()
-    findings += _gpu()
+    findings += _engines()
     findings += _jail()
-    findings += _limits()
-    findings += _disk(config)
+    findings += _resources(config)
     findings += _broker(config)
     findings += _sets(config, keys)
     findings += _endpoints(config)
@@ -125,18 +123,17 @@ def _keys(config: Config) -> tuple[Keys | None, list[Finding]]:
         return None, [Finding("keys", str(failure), "Runs on sealed sets fail until then.")]
 
 
-def _packages() -> Iterator[Finding]:
-    wanted = {"torch": True, "transformers": True, "litellm": False, "vllm": False}
-    if shutil.which("nvidia-smi") is None:
-        del wanted["vllm"]
+def _engines() -> Iterator[Finding]:
+    """Report missing packages and, where there is a GPU, what keeps it from being used."""
+    has_gpu = shutil.which("nvidia-smi") is not None
+    wanted = {"torch": True, "transformers": True, "litellm": False}
+    if has_gpu:
+        wanted["vllm"] = False
     for name, problem in wanted.items():
         if find_spec(name) is None:
             advice = f"Install {engines.REQUIREMENTS[name]}."
             yield Finding("package", f"{name} is not installed.", advice, problem=problem)
-
-
-def _gpu() -> Iterator[Finding]:
-    if shutil.which("nvidia-smi") is None:
+    if not has_gpu:
         return
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
@@ -160,16 +157,14 @@ def _jail() -> Iterator[Finding]:
         yield Finding("jail", lack, "See docs/operations.md.", problem=False)
 
 
-def _limits() -> Iterator[Finding]:
+def _resources(config: Config) -> Iterator[Finding]:
+    """Report too few open files, and folders without room or rights."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < DESCRIPTORS:
         sentence = f"A process may open {soft} files only."
         yield Finding(
             "limits", sentence, f"Raise LimitNOFILE to {DESCRIPTORS} at least.", problem=soft < 256
         )
-
-
-def _disk(config: Config) -> Iterator[Finding]:
     for folder in (config.home, config.home / "spool", config.home / "work"):
         if not folder.is_dir():
             continue

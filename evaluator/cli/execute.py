@@ -104,18 +104,20 @@ def execute_command(args: argparse.Namespace) -> int:
 
 
 def _jobs(file: Path) -> Iterator[Job]:
+    forms: tuple[type[_TestedLine | _ValuedLine], ...] = (_TestedLine, _ValuedLine)
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _job(line, number)
+                if not line.strip():
+                    continue
+                job = None
+                for form in forms:
+                    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+                        text = line.removeprefix(codecs.BOM_UTF8)
+                        job = msgspec.json.decode(text, type=form).job()
+                        break
+                if job is None:
+                    raise error(Code.PROGRAMS_UNREADABLE, f"line {number}")
+                yield job
     except OSError:
         raise error(Code.PROGRAMS_UNREADABLE, str(file)) from None
-
-
-def _job(line: bytes, number: int) -> Job:
-    forms: tuple[type[_TestedLine | _ValuedLine], ...] = (_TestedLine, _ValuedLine)
-    for form in forms:
-        with contextlib.suppress(msgspec.MsgspecError, RecursionError):
-            return msgspec.json.decode(line.removeprefix(codecs.BOM_UTF8), type=form).job()
-    raise error(Code.PROGRAMS_UNREADABLE, f"line {number}")

@@ -94,7 +94,17 @@ def gap_command(args: argparse.Namespace) -> int:
 def _counts(path: Path, grader: str) -> dict[str, int]:
     """Return right and truncated answers of all items. Raises ``responses_unreadable``."""
     if path.is_dir():
-        return _counts_of_run(path, grader)
+        try:
+            table = json.loads((path / "graders.json").read_bytes())
+            row = {name: int(table[grader][name]) for name in ("right", "truncated", "n")}
+            open_items = int(table[grader]["not_counted"])
+        except (OSError, ValueError, TypeError, KeyError):
+            raise error(Code.RESPONSES_UNREADABLE, f"{path}: no finished run") from None
+        if open_items:
+            raise error(
+                Code.RESPONSES_UNREADABLE, f"{path}: {open_items} items have no outcome yet"
+            )
+        return row
     counted: Counter[Outcome] = Counter()
     try:
         with path.open("rb") as lines:
@@ -109,18 +119,6 @@ def _counts(path: Path, grader: str) -> dict[str, int]:
         "truncated": counted[Outcome.TRUNCATED],
         "n": counted.total(),
     }
-
-
-def _counts_of_run(folder: Path, grader: str) -> dict[str, int]:
-    try:
-        table = json.loads((folder / "graders.json").read_bytes())
-        row = {name: int(table[grader][name]) for name in ("right", "truncated", "n")}
-        open_items = int(table[grader]["not_counted"])
-    except (OSError, ValueError, TypeError, KeyError):
-        raise error(Code.RESPONSES_UNREADABLE, f"{folder}: no finished run") from None
-    if open_items:
-        raise error(Code.RESPONSES_UNREADABLE, f"{folder}: {open_items} items have no outcome yet")
-    return row
 
 
 def _notes(public: Path, private: Path) -> list[str]:

@@ -128,7 +128,15 @@ class OutFolder:
         with ExitStack() as opened:
             self._outcomes = self._open("outcomes.jsonl", opened)
             self._outcomes.lock()
-            self._check_identity()
+            path = self._folder / "run.json"
+            identity = canonical_json(self._identity) + b"\n"
+            if path.exists():
+                with disk_errors(path):
+                    stored = path.read_bytes()
+                if stored != identity:
+                    raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
+            else:
+                write_durably(path, identity)
             self._outcomes.mend()
             for line in self._lines():
                 self._add(line)
@@ -143,18 +151,6 @@ class OutFolder:
                             self._add_score(score)
             self._files = opened.pop_all()
         return self
-
-    def _check_identity(self) -> None:
-        """Store the run's identity, or raise ``out_of_another_run`` where another one is stored."""
-        path = self._folder / "run.json"
-        identity = canonical_json(self._identity) + b"\n"
-        if not path.exists():
-            write_durably(path, identity)
-            return
-        with disk_errors(path):
-            stored = path.read_bytes()
-        if stored != identity:
-            raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
 
     def _open(self, name: str, opened: ExitStack) -> LineFile:
         file = LineFile(self._folder / name)

@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from evaluator.artefacts.placement import GIB, Across, Gpu, Placement, place, place_across
-from evaluator.artefacts.sizes import MAX_CONTEXT, Sizes
+from evaluator.artefacts.placement import GIB, Gpu, place, place_across
+from evaluator.artefacts.sizes import MAX_CONTEXT
 from evaluator.backends.inspection import read_loading
 from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.cli.show import show
@@ -41,24 +41,20 @@ def place_command(args: argparse.Namespace) -> int:
     total = args.memory * GIB
     gpus = [Gpu(total, total)] * args.gpus
     try:
-        return show(args, _on_one_host(place(sizes, gpus, memory=0)))
+        placement = place(sizes, gpus, memory=0)
     except EvaluatorError:
         across = place_across(sizes, gpus, most=args.hosts)
+    else:
+        plan = {
+            "hosts": 1,
+            "gpus": placement.gpus,
+            "GiB": round(placement.need / GIB, 1),
+            "started by": "the evaluator",
+        }
+        return show(args, plan)
+    # A command for the first host, one for the others and two after them.
     api = "chat" if loading.chat else "completions"
-    return show(args, _on_hosts(args.checkpoint.resolve(), sizes, across, api))
-
-
-def _on_one_host(placement: Placement) -> dict[str, object]:
-    return {
-        "hosts": 1,
-        "gpus": placement.gpus,
-        "GiB": round(placement.need / GIB, 1),
-        "started by": "the evaluator",
-    }
-
-
-def _on_hosts(folder: Path, sizes: Sizes, across: Across, api: str) -> dict[str, object]:
-    """Return the plan, with a command for the first host, one for the others and two after them."""
+    folder = args.checkpoint.resolve()
     context = min(sizes.context, MAX_CONTEXT)
     name = quote(folder.name)
     serve = (
@@ -66,7 +62,7 @@ def _on_hosts(folder: Path, sizes: Sizes, across: Across, api: str) -> dict[str,
         f" --tensor-parallel-size {across.gpus} --pipeline-parallel-size {across.hosts}"
         " --distributed-executor-backend ray"
     )
-    return {
+    plan = {
         "hosts": across.hosts,
         "gpus": across.gpus,
         "GiB": round(across.need / GIB, 1),
@@ -77,3 +73,4 @@ def _on_hosts(folder: Path, sizes: Sizes, across: Across, api: str) -> dict[str,
         "on the site": "python manage.py register_endpoint http://FIRST:8000/v1"
         f" --model {name} --api {api}",
     }
+    return show(args, plan)

@@ -30,28 +30,22 @@ def add_endpoint(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 
 def endpoint_facts(args: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of the API that name an endpoint. Raises ``api_key_missing``."""
+    # A command line is readable by others, a variable is not.
+    key = os.environ.get(args.api_key, "") if args.api_key else ""
+    if args.api_key and not key:
+        raise CommandFailed(
+            "api_key_missing",
+            "The variable of the endpoint's key is not set.",
+            "Set it, and name it by --api-key.",
+            detail=printable(args.api_key),
+        )
     return {
         "url": args.endpoint,
         "served_model": args.served,
         "api": args.api,
         "provider": args.provider,
-        "api_key": _api_key(args.api_key),
+        "api_key": key,
     }
-
-
-def _api_key(variable: str) -> str:
-    """Return the endpoint's key: a command line is readable by others, a variable is not."""
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "")
-    if not key:
-        raise CommandFailed(
-            "api_key_missing",
-            "The variable of the endpoint's key is not set.",
-            "Set it, and name it by --api-key.",
-            detail=printable(variable),
-        )
-    return key
 
 
 def probe_command(args: argparse.Namespace) -> int:

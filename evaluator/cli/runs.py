@@ -70,17 +70,13 @@ def runs_command(args: argparse.Namespace) -> int:
 
 def status_command(args: argparse.Namespace) -> int:
     """Print the state of a run, or of the site's evaluators. Returns 0."""
-    if not args.run:
-        return _site_status(args)
     site = site_of(args, token=False)
-    data = site.get(f"/runs/{run_id(args.run)}")
-    run = read_as(RunFacts, data)
-    print(json.dumps(data) if args.json else "\n".join(_lines(site, run)))
-    return DONE
-
-
-def _site_status(args: argparse.Namespace) -> int:
-    data = site_of(args, token=False).get("/status")
+    if args.run:
+        data = site.get(f"/runs/{run_id(args.run)}")
+        run = read_as(RunFacts, data)
+        print(json.dumps(data) if args.json else "\n".join(_lines(site, run)))
+        return DONE
+    data = site.get("/status")
     found = read_as(SiteStatus, data)
     if args.json:
         print(json.dumps(data))
