@@ -156,7 +156,8 @@ def check(url: str, *, allow_private: bool) -> Target:
     if parts.scheme not in (("http", "https") if allow_private else ("https",)):
         raise error(Code.ENDPOINT_REFUSED, "scheme")
     host, port = _host_and_port(parts)
-    if not _port_permitted(port, allow_private=allow_private):
+    is_public_port = port == 443 or (port > 1023 and port not in _SERVICES)
+    if port == 0 or not (allow_private or is_public_port):
         raise error(Code.ENDPOINT_REFUSED, "port")
     literal = _ip_literal(host)
     if literal is None:
@@ -202,12 +203,6 @@ def permitted(address: Address, *, allow_private: bool) -> bool:
 
 def _in(address: Address, blocks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     return any(address in block for block in blocks)
-
-
-def _port_permitted(port: int, *, allow_private: bool) -> bool:
-    if allow_private:
-        return port > 0
-    return port == 443 or (port > 1023 and port not in _SERVICES)
 
 
 def _split(url: str) -> SplitResult:

@@ -184,19 +184,24 @@ class Config:
                 environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False
             ),
             store=_folder(environ, "HOLDFAST_STORE", default=home / "store", must_exist=False),
-            store_bytes=_gibibytes(environ, "HOLDFAST_STORE_GIB"),
+            store_bytes=int(
+                _number(environ, "HOLDFAST_STORE_GIB", "GiB", least=0.001, most=1_000_000)
+                * (1 << 30)
+            ),
             hub=_address(environ, "HF_ENDPOINT"),
             site=_address(environ, "HOLDFAST_SITE"),
             uploads=_address(environ, "HOLDFAST_S3_ENDPOINT"),
             pool=pool,
-            announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
+            announce_seconds=_number(
+                environ, "HOLDFAST_ANNOUNCE_SECONDS", "seconds", least=0.1, most=3600
+            ),
             recipients=_recipients(environ),
             trusted=trusted_digests(environ),
-            outage_seconds=_seconds(
-                environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS", least=0, most=86_400
+            outage_seconds=_number(
+                environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS", "seconds", least=0, most=86_400
             ),
-            start_seconds=_seconds(
-                environ, "HOLDFAST_ENDPOINT_START_SECONDS", least=0, most=86_400
+            start_seconds=_number(
+                environ, "HOLDFAST_ENDPOINT_START_SECONDS", "seconds", least=0, most=86_400
             ),
             endpoint_runs=_whole(environ, "HOLDFAST_ENDPOINT_RUNS", 0, MOST_ENDPOINT_RUNS),
             requests_per_host=_whole(environ, "HOLDFAST_REQUESTS_PER_HOST", 2, 4096),
@@ -240,18 +245,16 @@ def _folder(
     return path.absolute()
 
 
-def _seconds(
-    environ: Mapping[str, str], name: str, *, least: float = 0.1, most: float = 3600
+def _number(
+    environ: Mapping[str, str], name: str, unit: str, *, least: float, most: float
 ) -> float:
     try:
-        seconds = float(environ.get(name) or SETTINGS[name].default)
+        number = float(environ.get(name) or SETTINGS[name].default)
     except ValueError:
-        seconds = -1.0
-    if not least <= seconds <= most:
-        raise error(
-            Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
-        )
-    return seconds
+        number = -1.0
+    if not least <= number <= most:
+        raise error(Code.MISCONFIGURED, f"{name} is not a number of {unit} from {least} to {most}")
+    return number
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int, most: int) -> int:
@@ -266,16 +269,6 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if value not in ("on", "off"):
         raise error(Code.MISCONFIGURED, f"{name} is neither on nor off")
     return value == "on"
-
-
-def _gibibytes(environ: Mapping[str, str], name: str) -> int:
-    try:
-        number = float(environ.get(name) or SETTINGS[name].default)
-    except ValueError:
-        number = -1.0
-    if not 0.001 <= number <= 1_000_000:
-        raise error(Code.MISCONFIGURED, f"{name} is not a number of GiB from 0.001 to 1000000")
-    return int(number * (1 << 30))
 
 
 def _address(environ: Mapping[str, str], name: str) -> str:

@@ -133,7 +133,14 @@ def _is_readable(written: str, kind: ItemKind, choices: int) -> bool:
         return 0 < len(written) <= _LONGEST_EXPRESSION
     if kind == "choice":
         return len(written) == 1 and written in LETTERS[:choices]
-    return len(written) <= _LONGEST_LITERAL and _is_literal(written)
+    if len(written) > _LONGEST_LITERAL:
+        return False
+    try:
+        [statement] = parsed(written).body
+        ast.literal_eval(statement.value if isinstance(statement, ast.Expr) else statement)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 _FORMS = (
@@ -165,15 +172,6 @@ def _unboxed(written: str) -> str:
         if not depth:
             return rest[:place].strip()
     return ""
-
-
-def _is_literal(written: str) -> bool:
-    try:
-        [statement] = parsed(written).body
-        ast.literal_eval(statement.value if isinstance(statement, ast.Expr) else statement)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        return False
-    return True
 
 
 def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:

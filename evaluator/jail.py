@@ -172,13 +172,23 @@ def wrap(
     privileged = _works(privileged=True) and not writable and all(map(_open_to_all, visible))
     # A GPU's driver reserves more addresses than there is memory.
     data = None if devices else memory
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": _HOME,
+        "LANG": "C.UTF-8",
+        "USER": "inmate",
+        **(environment or {}),
+    }
+    variable_options = []
+    for name, value in variables.items():
+        variable_options += ["--setenv", name, value]
     return [
         *_launcher(_filter(), _make_groups(memory, processes)),
         *_walls(privileged=privileged, process_files=process_files),
         *_binds("--ro-bind", visible),
         *_binds("--bind", writable),
         *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
-        *_variables(environment or {}),
+        *("--clearenv", *variable_options),
         *("--remount-ro", "/", "--"),
         *_limits(privileged=privileged, data=data),
         *command,
@@ -329,7 +339,10 @@ def _make_groups(memory: int, processes: int | None = None) -> tuple[Path, ...]:
     """
     made = []
     for parent in _group_parents():
-        _remove_ended_groups(parent.folder)
+        for old in parent.folder.glob("holdfast-*"):
+            with contextlib.suppress(OSError):  # busy, or another process was faster
+                if time.time() - old.stat().st_mtime > _EMPTY_SECONDS:
+                    old.rmdir()
         try:
             try:
                 group = _make_group(parent, memory, processes)
@@ -352,13 +365,6 @@ def _make_group(parent: _Parent, memory: int, processes: int | None) -> Path:
             if (group / file).exists():
                 (group / file).write_text(value, encoding="ascii")
     return group
-
-
-def _remove_ended_groups(folder: Path) -> None:
-    for old in folder.glob("holdfast-*"):
-        with contextlib.suppress(OSError):  # busy, or another process was faster
-            if time.time() - old.stat().st_mtime > _EMPTY_SECONDS:
-                old.rmdir()
 
 
 @functools.cache
@@ -503,20 +509,6 @@ def _binds(option: str, paths: Iterable[Path]) -> list[str]:
         arguments += _open_folder(folder)
     for end in ends:
         arguments += [option, os.path.realpath(end), end]
-    return arguments
-
-
-def _variables(environment: Mapping[str, str]) -> list[str]:
-    variables = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": _HOME,
-        "LANG": "C.UTF-8",
-        "USER": "inmate",
-        **environment,
-    }
-    arguments = ["--clearenv"]
-    for name, value in variables.items():
-        arguments += ["--setenv", name, value]
     return arguments
 
 
