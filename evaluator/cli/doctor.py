@@ -158,7 +158,7 @@ def _jail() -> Iterator[Finding]:
 
 
 def _resources(config: Config) -> Iterator[Finding]:
-    """Report too few open files, and folders without room or rights."""
+    """Report too few open files, and folders without space or write access."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < DESCRIPTORS:
         sentence = f"A process may open {soft} files only."
