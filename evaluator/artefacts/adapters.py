@@ -150,7 +150,8 @@ def check_base(adapter: Adapter, folder: Path) -> None:
         raise error(Code.CHECKPOINT_ADAPTER_UNFIT, found)
     differing = 0
     for name, pair in adapter.modules.items():
-        product = (pair["B"][1].shape[0], pair["A"][1].shape[1])
+        (_, first), (_, second) = pair["A"], pair["B"]
+        product = (second.shape[0], first.shape[1])
         differing += base[f"{name}.weight"].shape != product
     if differing:
         found = f"{differing} of {len(adapter.modules)} matrices have another shape in the base"
@@ -226,9 +227,9 @@ def _modules(
     for pair in modules.values():
         if pair.keys() != {"A", "B"}:
             raise error(Code.CHECKPOINT_ADAPTER_UNFIT, "one of two matrices is missing")
-        first = pair["A"][1].shape[0]
-        second = pair["B"][1].shape[1]
-        declared = config.get("rank_pattern") or first == config["r"]
-        if first != second or not declared:
+        (_, first), (_, second) = pair["A"], pair["B"]
+        rank = first.shape[0]
+        declared = config.get("rank_pattern") or rank == config["r"]
+        if rank != second.shape[1] or not declared:
             raise error(Code.CHECKPOINT_ADAPTER_UNFIT, "the ranks of its matrices differ")
     return modules

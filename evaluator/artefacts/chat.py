@@ -49,8 +49,11 @@ def special_tokens(folder: Path) -> dict[str, str]:
     tokens = {}
     for role in _SPECIALS:
         value = config.get(role)
-        if value:
-            tokens[role] = str(value.get("content", "")) if isinstance(value, dict) else str(value)
+        if not value:
+            continue
+        if isinstance(value, dict):
+            value = value.get("content", "")
+        tokens[role] = str(value)
     return tokens
 
 

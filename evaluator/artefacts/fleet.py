@@ -47,8 +47,11 @@ def placement_on(facts: ModelFacts, host: HostFacts, *, verifier: bool = False) 
     """
     if not can_load(facts.quantisation, host, verifier=verifier):
         return None
+    gpus = _gpus(host)
+    if verifier:
+        gpus = gpus[:1]
     try:
-        return place(_sizes(facts), _gpus(host)[: 1 if verifier else None], memory=host.memory)
+        return place(_sizes(facts), gpus, memory=host.memory)
     except EvaluatorError:
         return None
 

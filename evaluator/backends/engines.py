@@ -271,7 +271,8 @@ def devices() -> tuple[Path, ...]:
     """Return the device files through which a program reaches the GPUs; none without a driver."""
     if shutil.which("nvidia-smi") is None:
         return ()
-    paths = [*Path("/dev").glob("nvidia*"), *Path("/dev").glob("nvidia-caps/*")]
+    folder = Path("/dev")
+    paths = [*folder.glob("nvidia*"), *folder.glob("nvidia-caps/*")]
     return tuple(sorted(path for path in paths if path.is_char_device()))
 
 

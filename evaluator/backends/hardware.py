@@ -32,10 +32,15 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ()@.,_/+-]+")
 
 def hardware(gpus: int) -> str:
     """Return the number and name of the GPUs in use, or the processor's name; "" if unknown."""
-    if not gpus:
-        return describe(_processor_name(), gpus)
-    found = find_gpus()
-    return describe(found[0].name if found else "", gpus)
+    if gpus:
+        found = find_gpus()
+        return describe(found[0].name if found else "", gpus)
+    try:
+        listing = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    match = re.search(r"^model name\s*:\s*(.+)$", listing, re.MULTILINE)
+    return describe(match[1] if match else "", gpus)
 
 
 def describe(name: str, gpus: int) -> str:
@@ -58,8 +63,9 @@ def host_facts(failing: Sequence[EngineFailure] = ()) -> HostFacts:
     for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS):
         gpus.append(HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count))
     choice = engines.engine_setting(os.environ)
-    names = {one.name for one in failing}
-    none_left = bool(names) and names.issuperset(engines.given_runs(choice, on_gpu=bool(gpus)))
+    names = {test.name for test in failing}
+    given = engines.given_runs(choice, on_gpu=bool(gpus))
+    none_left = bool(names) and names.issuperset(given)
     usable = () if none_left else engines.usable(choice)
     return HostFacts(
         gpus=tuple(gpus),
@@ -159,12 +165,3 @@ def _meminfo(field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) << 10
     return 0
-
-
-def _processor_name() -> str:
-    try:
-        listing = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    match = re.search(r"^model name\s*:\s*(.+)$", listing, re.MULTILINE)
-    return match[1] if match else ""

@@ -107,7 +107,15 @@ class HttpBackend:
             path = "/v1/completions"
             request = {"prompt": prompt}
         request["model"] = self._model
-        request |= self._parameters(sampling)
+        request[sampling.limit] = self.token_limit(sampling.max_tokens)
+        if sampling.temperature is not None:
+            request["temperature"] = sampling.temperature
+        if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
+            request["stop"] = list(sampling.stop)
+        if sampling.bos == "never":
+            request["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
+        if sampling.seed is not None:
+            request["seed"] = sampling.seed
         return self._completion(await self._post(path, request), sampling)
 
     async def waiting(self) -> bool:
@@ -166,19 +174,6 @@ class HttpBackend:
         status, body = await self._exchange("GET", "/health", None)
         if status != 200:
             raise _refusal(_decoded(body))
-
-    def _parameters(self, sampling: Sampling) -> dict[str, Any]:
-        """Return the request's fields besides model and prompt."""
-        fields: dict[str, Any] = {sampling.limit: self.token_limit(sampling.max_tokens)}
-        if sampling.temperature is not None:
-            fields["temperature"] = sampling.temperature
-        if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
-            fields["stop"] = list(sampling.stop)
-        if sampling.bos == "never":
-            fields["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
-        if sampling.seed is not None:
-            fields["seed"] = sampling.seed
-        return fields
 
     async def _post(self, path: str, request: dict[str, Any]) -> Any:
         status, body = await self._exchange("POST", path, request)

@@ -41,11 +41,12 @@ async def merged(base: Path, adapter: Path, *, workdir: Path) -> AsyncIterator[P
         weights = [path.stat().st_size for path in base.glob("*.safetensors")]
         if sum(weights) > shutil.disk_usage(folder).free:
             raise error(Code.DISK_FULL, "merging")
-        await _merge(base.absolute(), adapter.absolute(), folder, 2 * max(weights, default=0))
+        largest = max(weights, default=0)
+        await _merge(base.absolute(), adapter.absolute(), folder, memory=2 * largest)
         yield folder
 
 
-async def _merge(base: Path, adapter: Path, out: Path, memory: int) -> None:
+async def _merge(base: Path, adapter: Path, out: Path, *, memory: int) -> None:
     environment = {
         "PYTHONPATH": str(_PACKAGE.parent),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -13,8 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -77,7 +77,10 @@ def run_tests(home: Path, *, remember: bool = True) -> tuple[EngineTest, ...]:
     gpus = find_gpus()
     names = engines.given_runs(choice, on_gpu=bool(gpus))
     processor = hardware(len(gpus))
-    with _locked(home) if remember else nullcontext():
+    with ExitStack() as stack:
+        if remember:
+            lock = stack.enter_context((home / _LOCK).open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         passes = _read_passes(home)
         results = []
         for name in names:
@@ -145,7 +148,8 @@ def reference_digest(folder: Path = REFERENCE) -> str:
     """Return the SHA-256 over the names and contents of the checkpoint's files."""
     found = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        found.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        content = hashlib.sha256(path.read_bytes()).digest()
+        found.update(f"{path.name}\0".encode() + content)
     return found.hexdigest()
 
 
@@ -164,10 +168,3 @@ def _write_passes(home: Path, passes: Sequence[str]) -> None:
     with suppress(OSError):
         new.write_text(json.dumps(passes), encoding="utf-8")
         shutil.move(new, home / _PASSES)
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    with (home / _LOCK).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

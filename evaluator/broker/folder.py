@@ -46,36 +46,33 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
                 (folder / name).rename(taken)
             except OSError:
                 continue  # another reader was quicker
-            message = self._open(taken, queue)
-            if message is not None:
-                return message
+            raw = _read(taken)
+            with suppress(OSError):
+                taken.unlink()
+            if raw is None:
+                self._set_aside(reject(b"", queue=queue, reason="unreadable"))
+                continue
+            try:
+                return screen(raw)
+            except Undecodable as problem:
+                self._set_aside(reject(raw, queue=queue, reason=problem.reason))
         raise Empty
-
-    def _open(self, path: Path, queue: str) -> dict[str, Any] | None:
-        """Read, remove and screen a message; None where it went into quarantine."""
-        raw = _read(path)
-        with suppress(OSError):
-            path.unlink()
-        if raw is None:
-            self._set_aside(reject(b"", queue=queue, reason="unreadable"))
-            return None
-        try:
-            return screen(raw)
-        except Undecodable as problem:
-            self._set_aside(reject(raw, queue=queue, reason=problem.reason))
-            return None
 
     def get_table(self, exchange: str) -> list[Any]:
         """Return the queues of an exchange.
 
-        Its file is empty for a moment after it was made: then it is read again.
+        Its file is empty for a moment after it was made: then it is read again. One that stays
+        unreadable goes into quarantine.
         """
         for _ in range(20):
             try:
                 return list(super().get_table(exchange))
             except (ValueError, TypeError):
                 time.sleep(POLLING_SECONDS)
-        self._drop_table(exchange)
+        file = self._exchange_file(exchange)
+        self._set_aside(reject(_read(file) or b"", queue=f"{exchange}.exchange", reason="json"))
+        with suppress(OSError):
+            file.unlink()
         return []
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -85,12 +82,6 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         except (ValueError, TypeError):
             self.get_table(exchange)
             super()._queue_bind(exchange, routing_key, pattern, queue)
-
-    def _drop_table(self, exchange: str) -> None:
-        file = self._exchange_file(exchange)
-        self._set_aside(reject(_read(file) or b"", queue=f"{exchange}.exchange", reason="json"))
-        with suppress(OSError):
-            file.unlink()
 
     def _set_aside(self, rejected: Rejected) -> None:
         """Store the beginning of a message, and count it. A full disk must not end the worker."""

@@ -140,17 +140,13 @@ def _no_constant(name: str) -> Any:
 def _too_deep(data: Any) -> bool:
     level = [data]
     for _ in range(MAX_DEPTH):
-        level = [child for value in level for child in _children(value)]
-        if not level:
+        children: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                children += value.values()
+            elif isinstance(value, list):
+                children += value
+        if not children:
             return False
+        level = children
     return True
-
-
-def _children(value: Any) -> list[Any]:
-    match value:
-        case dict():
-            return list(value.values())
-        case list():
-            return value
-        case _:
-            return []

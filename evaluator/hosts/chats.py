@@ -129,6 +129,9 @@ def _refusal(code: Code, message: str) -> dict[str, Any]:
 
 async def _send(send: Send, status: int, reply: dict[str, Any]) -> None:
     body = json.dumps(reply).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

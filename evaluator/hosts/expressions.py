@@ -86,7 +86,8 @@ def _read_within(descriptor: int, seconds: float) -> bytes:
     end = time.monotonic() + seconds
     text = b""
     while True:
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
+        left = max(0.0, end - time.monotonic())
+        ready, _, _ = select.select([descriptor], [], [], left)
         if not ready:
             return b""
         chunk = os.read(descriptor, 1 << 16)

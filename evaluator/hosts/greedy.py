@@ -58,9 +58,10 @@ class GreedyModel:
         max_new = min(request.max_tokens, self._context - len(tokens))
         if not request.echo:
             return Encoded(tokens, max_new, request.stop, request.temperature, request.seed)
-        offsets = encoding["offset_mapping"]
-        spans = tuple((int(begin), int(end)) for begin, end in offsets) or ((0, 0),)
-        return Encoded(tokens, max_new, request.stop, echo=request.prompt, spans=spans)
+        spans = [(int(begin), int(end)) for begin, end in encoding["offset_mapping"]]
+        if not spans:
+            spans = [(0, 0)]
+        return Encoded(tokens, max_new, request.stop, echo=request.prompt, spans=tuple(spans))
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
         """Continue prompts of one kind, padded on the left; or score them. Raises OutOfMemory."""

@@ -79,13 +79,16 @@ class ScoringModel:
         ids, mask = padded(batch, self._pad)
         device = self._model.device
         with torch.inference_mode():
-            logits = self._model(ids.to(device), attention_mask=mask.to(device)).logits.double()
+            output = self._model(ids.to(device), attention_mask=mask.to(device))
+            logits = output.logits.double()
+        rows = torch.arange(len(batch), device=device)
         if self._for_tokens or self.is_language_model:
-            last = torch.tensor([len(encoded.tokens) - 1 for encoded in batch], device=device)
-            logits = logits[torch.arange(len(batch), device=device), last]
+            last = [len(encoded.tokens) - 1 for encoded in batch]
+            logits = logits[rows, torch.tensor(last, device=device)]
         if self.is_language_model:
-            chosen = torch.tensor([self.token(encoded.stop) for encoded in batch], device=device)
-            values = logits.softmax(dim=-1).gather(1, chosen[:, None])[:, 0]
+            chosen = [self.token(encoded.stop) for encoded in batch]
+            probabilities = logits.softmax(dim=-1)
+            values = probabilities[rows, torch.tensor(chosen, device=device)]
         elif logits.shape[1] == 1:
             values = logits[:, 0].sigmoid()
         else:

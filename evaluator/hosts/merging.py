@@ -86,7 +86,11 @@ def _sum(
     linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
     linear.weight = torch.nn.Parameter(weight.clone(), requires_grad=False)
     given = {name: settings[name] for name in _SETTINGS if settings.get(name)}
-    model = _nested(module, linear)
+    model: torch.nn.Module = linear
+    for name in reversed(module.split(".")):  # PEFT finds the module's settings by its path
+        outer = torch.nn.Module()
+        outer.add_module(name, model)
+        model = outer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # patterns are of other modules too
         inject_adapter_in_model(LoraConfig(**given, target_modules=[module]), model, _OURS)
@@ -102,15 +106,6 @@ def _sum(
     if not torch.isfinite(merged).all():
         raise error(Code.CHECKPOINT_BAD_NUMBERS, "the adapter, or its sum with the base model")
     return torch.where(merged == weight, weight, merged)  # 0 plus nothing stays 0, with its sign
-
-
-def _nested(path: str, module: torch.nn.Module) -> torch.nn.Module:
-    """Return modules around one, so that it has this path: PEFT finds its settings by that."""
-    for name in reversed(path.split(".")):
-        outer = torch.nn.Module()
-        outer.add_module(name, module)
-        module = outer
-    return module
 
 
 def main() -> int:

@@ -145,22 +145,20 @@ def _to_json(
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
 
 
-def _answer(setup: dict[str, Any], line: str) -> dict[str, str]:
-    try:
-        return {"prompt": render(setup["template"], setup["specials"], json.loads(line))}
-    except BadTemplate as problem:
-        return {"bad": str(problem)}
-    except BaseException as problem:  # noqa: BLE001 - also MemoryError
-        return {"bad": type(problem).__name__}
-
-
 def main() -> None:
     """Serve renderings until standard input or the process that the argument names ends."""
     die_with_parent(int(sys.argv[1]))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     setup = json.loads(sys.stdin.readline())
     for line in sys.stdin:
-        print(json.dumps(_answer(setup, line)), flush=True)
+        try:
+            prompt = render(setup["template"], setup["specials"], json.loads(line))
+            answer = {"prompt": prompt}
+        except BadTemplate as problem:
+            answer = {"bad": str(problem)}
+        except BaseException as problem:  # noqa: BLE001 - also MemoryError
+            answer = {"bad": type(problem).__name__}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

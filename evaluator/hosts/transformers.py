@@ -40,7 +40,17 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
     async def completions(request: web.Request) -> web.Response:
         asked = read_request(await request.read())
         answers = await asyncio.gather(*map(batcher.ask, asked))
-        choices = [{"text": answer.text, **_logprobs(answer)} for answer in answers]
+        choices = []
+        for answer in answers:
+            choice: dict[str, Any] = {"text": answer.text}
+            if answer.tokens:  # of an echo, as OpenAI's parallel lists
+                choice["logprobs"] = {
+                    "tokens": [token.text for token in answer.tokens],
+                    "token_logprobs": [token.logprob for token in answer.tokens],
+                    "text_offset": [token.offset for token in answer.tokens],
+                    "top_logprobs": [token.best and dict([token.best]) for token in answer.tokens],
+                }
+            choices.append(choice)
         return _reply("text_completion", name, choices, answers)
 
     async def chat(request: web.Request) -> web.Response:
@@ -92,19 +102,6 @@ def _reply(
         written += answer.usage[1]
     usage = {"prompt_tokens": prompts, "completion_tokens": written}
     return web.json_response({"object": kind, "model": name, "choices": shown, "usage": usage})
-
-
-def _logprobs(answer: Answer) -> dict[str, Any]:
-    """Return OpenAI's parallel lists, for an echo."""
-    if not answer.tokens:
-        return {}
-    lists = {
-        "tokens": [token.text for token in answer.tokens],
-        "token_logprobs": [token.logprob for token in answer.tokens],
-        "text_offset": [token.offset for token in answer.tokens],
-        "top_logprobs": [token.best and dict([token.best]) for token in answer.tokens],
-    }
-    return {"logprobs": lists}
 
 
 def _refuse(code: Code, message: str, *, status: int = 400) -> web.Response:

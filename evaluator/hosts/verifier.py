@@ -7,7 +7,6 @@ where the model computed no number, and the tokens that were read.
 """
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,16 @@ def application(batcher: Batcher, *, is_language_model: bool) -> web.Application
 
     async def score(request: web.Request) -> web.Response:
         data = read_object(await request.read())
-        answer = await batcher.ask(_asked(data, is_language_model=is_language_model))
+        fields = [data.get(name, "") for name in ("text", "question", "answer")]
+        if not all(isinstance(field, str) for field in fields):
+            raise BadRequest("text, question, answer: strings")
+        text, question, wanted = fields
+        asked = Request(text, 0)
+        if is_language_model:
+            if not wanted:
+                raise BadRequest("answer: a language model is asked for one token")
+            asked = Request(text + question, 0, stop=(wanted,))
+        answer = await batcher.ask(asked)
         usage = {"prompt_tokens": answer.usage[0], "completion_tokens": 0}
         return web.json_response({"object": "score", "score": answer.score, "usage": usage})
 
@@ -44,19 +52,6 @@ def application(batcher: Batcher, *, is_language_model: bool) -> web.Application
     app.router.add_post("/v1/score", score)
     app.cleanup_ctx.append(working)
     return app
-
-
-def _asked(data: Mapping[str, Any], *, is_language_model: bool) -> Request:
-    """Return the request of one score. Raises BadRequest."""
-    fields = [data.get(name, "") for name in ("text", "question", "answer")]
-    if not all(isinstance(field, str) for field in fields):
-        raise BadRequest("text, question, answer: strings")
-    text, question, answer = fields
-    if not is_language_model:
-        return Request(text, 0)
-    if not answer:
-        raise BadRequest("answer: a language model is asked for one token")
-    return Request(text + question, 0, stop=(answer,))
 
 
 def main() -> None:

@@ -117,7 +117,13 @@ def _facts(output: bytes, *, chat: bool) -> PromptFacts:
     """Return what the lines of the child state. Whole lines count, and no others."""
     if len(output) > _MAX_OUTPUT:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "its output is too long")
-    lines = [_read(line) for line in output.split(b"\n")[:-1]]
+    lines: list[dict[str, Any]] = []
+    for line in output.split(b"\n")[:-1]:
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError):
+            data = None
+        lines.append(data if isinstance(data, dict) else {})
     if not lines:
         code = Code.CHECKPOINT_BAD_TEMPLATE if chat else Code.CHECKPOINT_TOO_COSTLY
         raise error(code, "it takes too long, or too much memory")
@@ -129,11 +135,3 @@ def _facts(output: bytes, *, chat: bool) -> PromptFacts:
     if len(lines) == 1:
         raise error(Code.CHECKPOINT_TOO_COSTLY, "tokenizer.json")
     return PromptFacts.from_dict(lines[1] | {"prompt": prompt})
-
-
-def _read(line: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -43,7 +43,7 @@ from evaluator.grading import Grade
 from evaluator.grading.ballots import Vote, decide, samples_right
 from evaluator.items import Item
 from evaluator.pipeline.graders import RunGrader, grader_of
-from evaluator.pipeline.plan import Policy, Portion, Source, Streak, portions, waits
+from evaluator.pipeline.plan import Policy, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
 
 
@@ -178,7 +178,12 @@ def _questions(
     size = max(policy.batch, policy.concurrency)
     for portion in portions(open_items, size=size, names=names, secret=secret):
         check()
-        revealed = _reveal(portion, sources)
+        revealed: dict[tuple[int, int], Item] = {}
+        for position in portion.positions:
+            indices = portion.of(position)
+            items = sources[position].reveal(indices)
+            for index, item in zip(indices, items, strict=True):
+                revealed[position, index] = item
         for position, index in portion.items:
             source = sources[position]
             item = revealed[position, index]
@@ -187,17 +192,6 @@ def _questions(
             missing = set(range(protocol.samples)) - set(source.samples.get(index, ()))
             for sample in sorted(missing):
                 yield _Question(source.name, index, sample, prompt, item)
-
-
-def _reveal(portion: Portion, sources: Sequence[Source]) -> dict[tuple[int, int], Item]:
-    """Return the items of a portion by the position of their set and their index in it."""
-    revealed = {}
-    for position in portion.positions:
-        indices = portion.of(position)
-        items = sources[position].reveal(indices)
-        for index, item in zip(indices, items, strict=True):
-            revealed[position, index] = item
-    return revealed
 
 
 @dataclass(slots=True)

@@ -34,7 +34,6 @@ from evaluator import protocols
 from evaluator.backends import Backend, HttpBackend, Reader
 from evaluator.contract import (
     JOB_VERSION,
-    BlockId,
     Candidates,
     Declined,
     Endpoint,
@@ -46,14 +45,12 @@ from evaluator.contract import (
     SetAsk,
     Started,
     System,
-    Tier,
     Token,
     fits,
     unpack_bits,
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
-from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.ask import ask_items, in_background, watch_endpoint
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.graders import check_executes, check_kind
@@ -82,7 +79,7 @@ from evaluator.pipeline.sink import ResultSink
 from evaluator.pipeline.spool import Reporter
 from evaluator.pipeline.turns import Turns, take_turns
 from evaluator.pipeline.verify import verify_items
-from evaluator.pipeline.weights import Weights, check_system
+from evaluator.pipeline.weights import check_system
 from evaluator.policy import JAIL, recipient_of, stricter
 from evaluator.protocols import Protocol
 from evaluator.protocols.likelihood import LOGLIK_1
@@ -199,32 +196,22 @@ def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None
                 reporter=reporter,
                 lease=lease,
             )
-            _begin(attempt)
             _evaluate(attempt)
     except EvaluatorError as failure:
-        return _reportable(failure.code, spec, context, reporter, lease)
+        if lease is None and failure.code in DECLINED:
+            _decline(failure.code, context, reporter)
+            return None
+        if lease is not None and lease.refusal is not None:
+            # The site has ended the attempt itself.
+            _log.warning("ended: run=%s token=%s refusal=%s", spec.run, spec.token, lease.refusal)
+            _report(context.ship_lines)
+            return None
+        return failure.code
     except Exception as surprise:  # noqa: BLE001 - boundary of an attempt: the worker lives on
         _log.error("run=%s token=%s %s", spec.run, spec.token, _describe(surprise))
         return Code.INTERNAL
     _log.info("finished: run=%s token=%s", spec.run, spec.token)
     return None
-
-
-def _reportable(
-    code: Code, spec: JobSpec, context: Context, reporter: Reporter, lease: Lease | None
-) -> Code | None:
-    """Return the code that the site has to know.
-
-    None where the site has ended the attempt itself, or where it was declined.
-    """
-    if lease is None and code in DECLINED:
-        _decline(code, context, reporter)
-        return None
-    if lease is not None and lease.refusal is not None:
-        _log.warning("ended: run=%s token=%s refusal=%s", spec.run, spec.token, lease.refusal)
-        _report(context.ship_lines)
-        return None
-    return code
 
 
 def _report(send: Callable[[], object]) -> None:
@@ -317,9 +304,17 @@ def _sealed_source(
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
     context.vault.require_key(ask.name)
-    recipient, tier = _recipient(spec, context)
+    recipient, tier = JAIL, spec.tier
+    if isinstance(spec.system, Endpoint):
+        # Its tier follows from its whole identity, and from whose key it is asked with.
+        recipient = recipient_of(spec.system.url)
+        tier = stricter(spec.tier, context.recipients.tier_of(spec.system))
     allowed = context.vault.allowed(ask.name, to=recipient, tier=tier)
-    blocks = _blocks(ask, manifest, allowed)
+    if not allowed:
+        raise error(Code.RECIPIENT_REFUSED)
+    blocks = ask.blocks or tuple(block.id for block in manifest.blocks)
+    if not set(blocks) <= set(allowed):
+        raise error(Code.BLOCK_REFUSED)
     selection = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
     done = unpack_bits(ask.done, ask.n)
     if done - selection:
@@ -345,36 +340,15 @@ def _sealed_source(
     )
 
 
-def _recipient(spec: JobSpec, context: Context) -> tuple[str, Tier]:
-    """Return the party that will be asked, and its tier.
-
-    The tier of an endpoint follows from its whole identity, and from whose key it is asked with.
-    """
-    if not isinstance(spec.system, Endpoint):
-        return JAIL, spec.tier
-    listed = context.recipients.tier_of(spec.system)
-    return recipient_of(spec.system.url), stricter(spec.tier, listed)
-
-
-def _blocks(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequence[BlockId]:
-    """Return the blocks that are asked.
-
-    Raises ``recipient_refused`` where none is allowed, ``block_refused`` where one of them is not.
-    """
-    asked = ask.blocks or tuple(block.id for block in manifest.blocks)
-    if not allowed:
-        raise error(Code.RECIPIENT_REFUSED)
-    if not set(asked) <= set(allowed):
-        raise error(Code.BLOCK_REFUSED)
-    return asked
-
-
 # --- after the claim
 
 
-def _begin(attempt: Attempt) -> None:
-    """Report the begin until the site answers. Raises as :func:`send_until_answered`."""
-    spec, protocol = attempt.spec, attempt.protocol
+def _evaluate(attempt: Attempt) -> None:
+    """Ask and grade, commit to the outcomes in the journal, report ``Finished``.
+
+    First reports ``Started`` until the site answers. Raises as :func:`send_until_answered`.
+    """
+    spec, protocol, sources = attempt.spec, attempt.protocol, attempt.sources
     started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
     send_until_answered(
         attempt.lease,
@@ -382,11 +356,6 @@ def _begin(attempt: Attempt) -> None:
         stopping=attempt.context.stopping,
         longest=spec.limits.seconds,
     )
-
-
-def _evaluate(attempt: Attempt) -> None:
-    """Ask and grade, commit to the outcomes in the journal, report ``Finished``."""
-    spec, protocol, sources = attempt.spec, attempt.protocol, attempt.sources
     begin = time.monotonic()
     sink = ResultSink(spec, attempt.context, attempt.reporter, sources, attempt.lease)
     with sink.heartbeat:
@@ -441,8 +410,13 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
             if isinstance(spec.system, System):
                 await _take_turns(attempt, models, sink)
                 return
-            model = next(iter(models), None)
-            async with _serve(attempt, model, sink) as backend:
+            model: Model | None = None
+            if isinstance(spec.system, Endpoint):
+                server = serve_remote(attempt, spec.system, sink)
+            else:
+                model = models[0]
+                server = serve_model(attempt, model)
+            async with server as backend:
                 await _ask(attempt, sink, backend, sink.resume(attempt.sources, attempt.protocol))
                 asked = True
                 if model is not None:
@@ -459,11 +433,14 @@ async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources
     """Ask every item without an outcome, and note the record of the attempt."""
     spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
     policy = _policy(attempt)
-    remote = isinstance(spec.system, Endpoint)
-    if remote:
+    watched: Backend | None = None
+    sharing: AbstractAsyncContextManager[Backend] = nullcontext(backend)
+    if isinstance(spec.system, Endpoint):
         policy = for_endpoint(policy)
-    watch = watch_endpoint(backend if remote else None, sink.waiting, seconds=policy.watch_seconds)
-    async with in_background(watch), _sharing(spec.system, context, backend) as asked:
+        watched = backend
+        sharing = context.requests.sharing(spec.system, backend)
+    watch = watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)
+    async with in_background(watch), sharing as asked:
         await ask_items(
             sources,
             protocol,
@@ -477,7 +454,7 @@ async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources
         protocol,
         attempt.sources,
         backend,
-        remote=remote,
+        remote=isinstance(spec.system, Endpoint),
         template=sink.template,
         budget=spec.limits.budget,
     )
@@ -490,26 +467,6 @@ def _policy(attempt: Attempt) -> Policy:
         concurrency=spec.limits.concurrency,
         lease_seconds=spec.lease_seconds,
     )
-
-
-def _sharing(
-    system: Weights | Endpoint | System, context: Context, backend: Backend
-) -> AbstractAsyncContextManager[Backend]:
-    """Return the backend that is asked: an endpoint's host is shared with other runs."""
-    if isinstance(system, Endpoint):
-        return context.requests.sharing(system, backend)
-    return nullcontext(backend)
-
-
-def _serve(
-    attempt: Attempt, model: Model | None, sink: ResultSink
-) -> AbstractAsyncContextManager[HttpBackend]:
-    """Return the server of a model that runs here, or of the endpoint, as a block."""
-    system = attempt.spec.system
-    if model is not None:
-        return serve_model(attempt, model)
-    assert isinstance(system, Endpoint)  # noqa: S101 - any other system has a model
-    return serve_remote(attempt, system, sink)
 
 
 async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSink) -> None:

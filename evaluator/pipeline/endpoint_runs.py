@@ -85,13 +85,18 @@ class EndpointRuns:
             if message is None:
                 self._stop.wait(LOOK_SECONDS)
             elif not _is_expired(message):
-                self._begin(_argument(message))
+                self._begin(message)
                 begun = True
         finally:
             if not begun:
                 self._free.release()
 
-    def _begin(self, job: object) -> None:
+    def _begin(self, message: Message) -> None:
+        """Begin the run of a message; of one that is no task with an argument, of None."""
+        job: object = None
+        match message.payload:
+            case [[argument], *_]:
+                job = argument
         self._runs = [thread for thread in self._runs if thread.is_alive()]
         thread = threading.Thread(target=self._run, args=[job], name="endpoint run", daemon=True)
         self._runs.append(thread)
@@ -104,15 +109,6 @@ class EndpointRuns:
             _log.error("unexpected %s", type(surprise).__name__)
         finally:
             self._free.release()
-
-
-def _argument(message: Message) -> object:
-    """Return the argument of a task that has one; None, which no run is, of any other message."""
-    match message.payload:
-        case [[argument], *_]:
-            return argument
-        case _:
-            return None
 
 
 def _is_expired(message: Message) -> bool:
@@ -142,7 +138,8 @@ class HostRequests:
     @asynccontextmanager
     async def sharing(self, system: Endpoint, backend: Backend) -> AsyncIterator[Backend]:
         """Return the backend of a run that shares its host with other runs, for one block."""
-        host = urlsplit(system.url).netloc.rpartition("@")[2].lower() or system.provider
+        _, _, place = urlsplit(system.url).netloc.rpartition("@")
+        host = place.lower() or system.provider
         run = object()
         with self._lock:
             self._in_flight.setdefault(host, Counter())[run] = 0

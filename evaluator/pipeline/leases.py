@@ -354,7 +354,9 @@ class Claims:
 
     def standing(self, run: str, token: int) -> Standing:
         """Return the state of an attempt."""
-        highest = max((int(path.suffix[1:]) for path in self._folder.glob(f"{run}.*")), default=0)
+        highest = 0
+        for path in self._folder.glob(f"{run}.*"):
+            highest = max(highest, int(path.suffix[1:]))
         if highest < token:
             return Standing.NEW
         if highest > token:

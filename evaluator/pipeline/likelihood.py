@@ -7,7 +7,7 @@ Of a set only the mean and its standard error leave this module, rounded.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
-from evaluator.backends import Reader, Reading
+from evaluator.backends import Reader
 from evaluator.contract import SetLikelihood, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
@@ -94,16 +94,11 @@ async def _read_all(
 ) -> None:
     for index, item in left:
         text = definition.of(item)
-        reading = await _read(text, reader)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                reading = await reader.read(text)
+                break
+            except EvaluatorError as failure:
+                if not failure.again or not tries_left:
+                    raise
         values[index] = likely(text, reading.tokens, reading.logprobs)
-
-
-async def _read(text: str, reader: Reader) -> Reading:
-    """Read one text, in up to ``TRIES`` tries. Raises the last error."""
-    for _ in range(TRIES - 1):
-        try:
-            return await reader.read(text)
-        except EvaluatorError as failure:
-            if not failure.again:
-                raise
-    return await reader.read(text)

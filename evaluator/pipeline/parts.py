@@ -25,7 +25,6 @@ from evaluator.contract import (
     JobSpec,
     Part,
     Role,
-    Tier,
     Weights,
     canonical_json,
     unpack_bits,
@@ -213,9 +212,15 @@ def serve_remote(
     spec, context = attempt.spec, attempt.context
     budget = spec.limits.budget
     answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+    key = ""
+    if system.sealed_keys:  # the submitter's own
+        sealed_key = system.sealed_keys[context.evaluator]
+        key = context.vault.open_key(sealed_key, bound_to=system.url)
+    elif listed := context.recipients.listed(system, tier=spec.tier):
+        key = listed.key()  # the maintainers', for an endpoint asked as T1
     return serve_endpoint(
         target_of(system),
-        key=_key(system, spec.tier, context),
+        key=key,
         allow_private=context.recipients.may_be_private(system.url),
         ready_seconds=READY_SECONDS,
         workdir=context.work,
@@ -224,12 +229,3 @@ def serve_remote(
         answers=sink.answers() + answered_before,
         settings={**context.patience, "run_seconds": spec.limits.seconds},
     )
-
-
-def _key(system: Endpoint, tier: Tier, context: Context) -> str:
-    """Return the submitter's own key, or the maintainers' for an endpoint asked as T1, or none."""
-    if system.sealed_keys:
-        sealed_key = system.sealed_keys[context.evaluator]
-        return context.vault.open_key(sealed_key, bound_to=system.url)
-    listed = context.recipients.listed(system, tier=tier)
-    return listed.key() if listed else ""

@@ -51,20 +51,22 @@ class Inventory:
 
     def held(self) -> tuple[HeldSet, ...]:
         """Return the sets that can be asked. One that cannot be read or opened is left out."""
+        held = []
         try:
             folders = [folder for folder in sorted(self._sets.iterdir()) if folder.is_dir()]
-            sets = [self._cached(folder) for folder in folders if fits(folder.name, Name)]
+            for folder in folders:
+                if not fits(folder.name, Name):
+                    continue
+                stamp = _stamp(folder, whole=(folder / self._manifest).is_file())
+                if folder not in self._cache or self._cache[folder][0] != stamp:
+                    self._cache[folder] = (stamp, self._read_set(folder))
+                _, held_set = self._cache[folder]
+                if held_set is not None:
+                    held.append(held_set)
         except OSError as failure:
             _log.warning("sets cannot be listed: %s", type(failure).__name__)
             return ()
-        return tuple(held for held in sets if held is not None)
-
-    def _cached(self, folder: Path) -> HeldSet | None:
-        """Return the set in a folder, read again where a file has changed."""
-        stamp = _stamp(folder, whole=(folder / self._manifest).is_file())
-        if folder not in self._cache or self._cache[folder][0] != stamp:
-            self._cache[folder] = (stamp, self._read_set(folder))
-        return self._cache[folder][1]
+        return tuple(held)
 
     def _read_set(self, folder: Path) -> HeldSet | None:
         try:

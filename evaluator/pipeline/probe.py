@@ -126,15 +126,26 @@ async def _ask_all(
 ) -> tuple[ProbedItem, ...]:
     """Ask an endpoint all questions at once. One without an answer in time has a code.
 
-    Raises ``protocol_unfit``, ``key_not_sealed``, and the codes of an endpoint that cannot be
-    called at all.
+    Raises ``protocol_unfit``, ``key_not_sealed``, ``probe_needs_key``, and the codes of an endpoint
+    that cannot be called at all.
     """
     if not protocol.fits(endpoint.api):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
+    target = target_of(endpoint)
+    key = ""
+    if endpoint.sealed_keys:  # the submitter's own
+        if context.evaluator not in endpoint.sealed_keys:
+            raise error(Code.KEY_NOT_SEALED)
+        sealed_key = endpoint.sealed_keys[context.evaluator]
+        key = context.vault.open_key(sealed_key, bound_to=endpoint.url)
+    else:
+        listed = context.recipients.listed(endpoint)
+        if listed and not listed.no_key:  # the maintainers' is not spent on probes
+            raise error(Code.PROBE_NEEDS_KEY)
     patience = {"outage_seconds": 0.0, "start_seconds": 0.0, "run_seconds": seconds}
     server = serve_endpoint(
-        target_of(endpoint),
-        key=_key(endpoint, context),
+        target,
+        key=key,
         allow_private=context.recipients.may_be_private(endpoint.url),
         ready_seconds=_READY_SECONDS,
         workdir=context.work,
@@ -187,19 +198,3 @@ async def _ask(
 
 def _unanswered(question: _Question, code: Code) -> ProbedItem:
     return ProbedItem(index=question.index, prompt=question.prompt, code=code)
-
-
-def _key(endpoint: Endpoint, context: Context) -> str:
-    """Return the submitter's own key, or none. The maintainers' is not spent on probes.
-
-    Raises ``key_not_sealed``, ``probe_needs_key``.
-    """
-    if endpoint.sealed_keys:
-        if context.evaluator not in endpoint.sealed_keys:
-            raise error(Code.KEY_NOT_SEALED)
-        sealed_key = endpoint.sealed_keys[context.evaluator]
-        return context.vault.open_key(sealed_key, bound_to=endpoint.url)
-    listed = context.recipients.listed(endpoint)
-    if listed and not listed.no_key:
-        raise error(Code.PROBE_NEEDS_KEY)
-    return ""

@@ -36,6 +36,15 @@ def record_of(
         returned = sorted(getattr(backend, "returned", ()))
     elif rendered:
         bos = "template"
+    shots = []
+    for source in sources:
+        # The shots are drawn for the items of a whole set.
+        drawn = [list(indices) for indices in protocol.draws(source.n, len(source.shots))]
+        digest = hashlib.sha256(canonical_json(drawn)).hexdigest()
+        pool = getattr(source, "pool", "")
+        if not pool and source.shots:
+            pool = set_digest(source.shots)
+        shots.append(ShotRecord(name=source.name, pool=pool, drawn=digest).to_dict())
     return Record.from_dict(
         {
             "protocol": protocol.id,
@@ -44,7 +53,7 @@ def record_of(
             "grader_digest": grading.digest(protocol.grader),
             "max_tokens": protocol.max_tokens,
             "budget": budget.to_dict() if budget else None,
-            "shots": [_shot_record(protocol, source).to_dict() for source in sources],
+            "shots": shots,
             "bos": bos,
             "template": template if rendered and not remote else "",
             "engine": served.engine,
@@ -53,11 +62,3 @@ def record_of(
             "returned": returned,
         }
     )
-
-
-def _shot_record(protocol: Protocol, source: Source) -> ShotRecord:
-    """Return the digest of the shots drawn for the items of a whole set, and of their pool."""
-    drawn = protocol.draws(source.n, len(source.shots))
-    digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
-    pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
-    return ShotRecord(name=source.name, pool=pool, drawn=digest)

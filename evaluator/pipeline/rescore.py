@@ -84,28 +84,27 @@ def _result(order: RescoreOrder, context: Context) -> Rescored | NotRescored:
         if standing in (Standing.HELD, Standing.OLDER):
             raise error(Code.RUN_UNDER_WAY)
         grader = grading.digest(order.grader)
-        sets = tuple(_rescored_set(ask, order, context) for ask in order.sets)
+        sets = []
+        for ask in order.sets:
+            outcomes = find_stored(
+                context.rescored, order.run, order=order.order, set_name=ask.name
+            )
+            if outcomes is None:  # else the order was carried out before
+                regrade = _regrade(ask, order, context)
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                store_regrade(context.rescored, regrade, moment=now, order=order.order)
+                outcomes = {
+                    index: (regrade.before[index], outcome)
+                    for index, outcome in regrade.after.items()
+                }
+            triples = tuple((index, *outcomes[index]) for index in sorted(outcomes))
+            sets.append(RescoredSet(name=ask.name, outcomes=triples))
     except EvaluatorError as failure:
         return NotRescored(order=order.order, code=failure.code)
     except Exception as surprise:  # noqa: BLE001 - as for an attempt: the worker stays alive
         _log.error("order=%s unexpected %s", order.order, type(surprise).__name__)
         return NotRescored(order=order.order, code=Code.INTERNAL)
-    return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=sets)
-
-
-def _rescored_set(ask: StoredSet, order: RescoreOrder, context: Context) -> RescoredSet:
-    """Return the outcomes of one set, from the file where the order was carried out before."""
-    folder = context.rescored
-    outcomes = find_stored(folder, order.run, order=order.order, set_name=ask.name)
-    if outcomes is None:
-        regrade = _regrade(ask, order, context)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        store_regrade(folder, regrade, moment=now, order=order.order)
-        outcomes = {
-            index: (regrade.before[index], outcome) for index, outcome in regrade.after.items()
-        }
-    triples = tuple((index, *outcomes[index]) for index in sorted(outcomes))
-    return RescoredSet(name=ask.name, outcomes=triples)
+    return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=tuple(sets))
 
 
 def _regrade(ask: StoredSet, order: RescoreOrder, context: Context) -> "Regrade":
@@ -344,4 +343,5 @@ def _counts(outcomes: Mapping[int, Outcome]) -> dict[str, int]:
 
 def _packed(outcomes: Mapping[int, Outcome], n: int) -> str:
     """Return one byte an item in base64, ``UNSCORED`` where there is none."""
-    return base64.b64encode(bytes(outcomes.get(index, UNSCORED) for index in range(n))).decode()
+    values = bytes(outcomes.get(index, UNSCORED) for index in range(n))
+    return base64.b64encode(values).decode()

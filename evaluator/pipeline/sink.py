@@ -188,7 +188,10 @@ class ResultSink:
             asked_now = answer.asked == self._fingerprint and answer.set_name == name
             if asked_now and answer.sample is not None:
                 texts.setdefault(answer.index, {})[answer.sample] = answer.text
-        return {index: [of_item[at] for at in sorted(of_item)] for index, of_item in texts.items()}
+        in_order = {}
+        for index, of_item in texts.items():
+            in_order[index] = [text for _, text in sorted(of_item.items())]
+        return in_order
 
     def written(self, name: str, samples: int) -> list[int]:
         """Return the indices of items that have ``samples`` candidates."""
@@ -206,7 +209,8 @@ class ResultSink:
         self._note_score(stored)
 
     def _note_score(self, score: StoredScore) -> None:
-        self._scores[score.set_name].setdefault(score.index, {})[score.sample] = score.value
+        of_item = self._scores[score.set_name].setdefault(score.index, {})
+        of_item[score.sample] = score.value
 
     def candidates(self, name: str, index: int) -> list[Candidate]:
         """Return the candidates of an item, all scored, in the order of their numbers."""
@@ -254,22 +258,20 @@ class ResultSink:
 
     def close(self) -> None:
         """Commit in the journal to the outcomes of the run so far, and report the commitment."""
-        try:
-            self._close()
-        except EvaluatorError:  # as of a full disk: the upkeep does it once that is possible
-            self._context.unclosed.set()
-            raise
-
-    def _close(self) -> None:
         run, token = self._spec.run, self._spec.token
         weights = self.weights.digest() if self.weights else ""
-        for name in sorted(self._sealed):
-            closed = self._context.completions.closed(run, name)
-            if closed:
+        try:
+            for name in sorted(self._sealed):
+                closed = self._context.completions.closed(run, name)
+                if not closed:
+                    continue
                 line = self._context.vault.close_run(
                     name, closed, run=run, token=token, artefact=self.artefact, weights=weights
                 )
                 self._context.report_line(line, self.reporter, head=True)
+        except EvaluatorError:  # as of a full disk: the upkeep does it once that is possible
+            self._context.unclosed.set()
+            raise
 
     # --- the summary in the last report
 
@@ -290,18 +292,16 @@ class ResultSink:
         """Summarise the votes of each set all of whose samples are stored here. Aggregates only."""
         if protocol.samples == 1:
             return ()
-        votes = [self._votes(source, protocol.samples) for source in sources]
-        return tuple(of_set for of_set in votes if of_set is not None)
-
-    def _votes(self, source: PublicSource | SealedSource, samples: int) -> Votes | None:
-        stored = self._samples[source.name]
-        items = []
-        for index in sorted(source.selection):
-            of_item = stored.get(index, {})
-            if len(of_item) != samples:
-                return None
-            items.append([answer for _, answer in sorted(of_item.items())])
-        return ballots.summary(source.name, items, least=self._smallest_cell(source.name))
+        summaries = []
+        for source in sources:
+            stored = self._samples[source.name]
+            items = [stored.get(index, {}) for index in sorted(source.selection)]
+            if any(len(samples) != protocol.samples for samples in items):
+                continue
+            votes = [[vote for _, vote in sorted(samples.items())] for samples in items]
+            least = self._smallest_cell(source.name)
+            summaries.append(ballots.summary(source.name, votes, least=least))
+        return tuple(summary for summary in summaries if summary is not None)
 
     def _smallest_cell(self, name: str) -> int:
         """Return the minimum number of items that a count may be about."""
@@ -320,8 +320,15 @@ class ResultSink:
             items = [stored[index] for index in source.selection if index in stored]
             if len(items) < max(len(source.selection), self._smallest_cell(source.name)):
                 continue
-            reasons = [_reason(item) for item in items]
-            counts = Counter(reason for reason in reasons if reason is not None)
+            counts: Counter[Reason] = Counter()
+            for item in items:
+                if item.outcome is not Outcome.NO_ANSWER:
+                    continue
+                # Several samples may have several reasons: the first one in their order counts.
+                given = {answer.reason for answer in item.answers}
+                first = next((reason for reason in get_args(Reason) if reason in given), None)
+                if first is not None:
+                    counts[first] += 1
             if counts:
                 pairs = tuple(sorted(counts.items()))
                 counted.append(Reasons(name=source.name, n=len(items), counts=pairs))
@@ -348,28 +355,26 @@ class ResultSink:
 
         Of a sealed set nothing is summed: crafted weights could carry its items out.
         """
-        public = (source.name for source in sources if isinstance(source, PublicSource))
+        public = [source.name for source in sources if isinstance(source, PublicSource)]
         usages = [self._usage(name) for name in public]
         return tuple(usage for usage in usages if usage is not None)
 
     def _usage(self, name: str) -> SetUsage | None:
-        read: Counter[int] = Counter()
+        read_by_verifier: Counter[int] = Counter()
         for score in self._context.completions.scores(self._spec.run):
             if score.set_name == name and score.asked == self._fingerprint:
-                read[score.index] += score.tokens
-        items = [
-            (read[index] + sum(one.tokens[0] for one in item.answers), item.answers)
-            for index, item in self._answers_of(name).items()
-            if all(any(one.tokens) for one in item.answers)
-        ]
-        if not items:
+                read_by_verifier[score.index] += score.tokens
+        n = tokens_in = tokens_out = 0
+        for index, item in self._answers_of(name).items():
+            if not all(any(answer.tokens) for answer in item.answers):
+                continue
+            n += 1
+            tokens_in += read_by_verifier[index]
+            tokens_in += sum(answer.tokens[0] for answer in item.answers)
+            tokens_out += sum(answer.tokens[1] for answer in item.answers)
+        if not n:
             return None
-        return SetUsage(
-            name=name,
-            n=len(items),
-            tokens_in=sum(tokens for tokens, _ in items),
-            tokens_out=sum(one.tokens[1] for _, answers in items for one in answers),
-        )
+        return SetUsage(name=name, n=n, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def answers(self) -> int:
         """Count the stored answers of this run, except for items that the endpoint refused."""
@@ -392,43 +397,34 @@ class ResultSink:
             for grader in sound:
                 counts: Counter[Outcome] = Counter()
                 for item in items:
-                    outcome = _outcome_under(item, None if grader == headline else grader)
+                    if grader == headline:
+                        counts[item.outcome] += 1
+                        continue
+                    outcome = _outcome_under(item, grader)
                     if outcome is not None:
                         counts[outcome] += 1
-                counted.append(_grader_counts(grader, ask.name, counts))
+                by_outcome = {
+                    outcome.name.lower(): counts[outcome]
+                    for outcome in Outcome
+                    if outcome is not Outcome.NOT_COUNTED
+                }
+                of_grader = GraderCounts(
+                    grader=grader, set=ask.name, n=counts.total(), **by_outcome
+                )
+                counted.append(of_grader)
         return tuple(counted)
 
 
-def _reason(item: Answered) -> Reason | None:
-    """Return the reason of an item without an answer; of several samples the first one's."""
-    if item.outcome is not Outcome.NO_ANSWER:
-        return None
-    reasons = {answer.reason for answer in item.answers}
-    return next((reason for reason in get_args(Reason) if reason in reasons), None)
-
-
-def _outcome_under(item: Answered, grader: str | None) -> Outcome | None:
+def _outcome_under(item: Answered, grader: str) -> Outcome | None:
     """Return an item's outcome under another grader, by vote or by the scores of several samples.
 
-    None where a sample was stored without that grader's reading. Without a ``grader``, it is the
-    outcome under the grader of the protocol.
+    None where a sample was stored without that grader's reading.
     """
-    if grader is None:
-        return item.outcome
     readings = [answer.other_grades.get(grader) for answer in item.answers]
     votes = [Vote(*reading) for reading in readings if reading is not None]
     if len(votes) != len(readings):
         return None
     return candidates.decide(votes, item.scores).outcome
-
-
-def _grader_counts(grader: str, name: str, counts: Counter[Outcome]) -> GraderCounts:
-    by_outcome = {
-        outcome.name.lower(): counts[outcome]
-        for outcome in Outcome
-        if outcome is not Outcome.NOT_COUNTED
-    }
-    return GraderCounts(grader=grader, set=name, n=counts.total(), **by_outcome)
 
 
 def _graded_again(answer: StoredCompletion, protocol: Protocol) -> Vote:

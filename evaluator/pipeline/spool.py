@@ -366,7 +366,11 @@ class Spool:
             for message in messages(self._waiting()):
                 if self._abandon.is_set():
                     return False
-                self._publish_message(message)
+                self._publish([report.envelope for report in message])
+                for report in message:
+                    self._accepted(report.envelope)
+                for report in message:
+                    report.path.unlink()
         except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
             _log.warning("broker does not take reports: %s", type(failure).__name__)
             return False
@@ -383,13 +387,6 @@ class Spool:
                 path.rename(path.with_suffix(".bad"))
             else:
                 yield Spooled(path, envelope, len(data))
-
-    def _publish_message(self, message: Sequence["Spooled"]) -> None:
-        self._publish([report.envelope for report in message])
-        for report in message:
-            self._accepted(report.envelope)
-        for report in message:
-            report.path.unlink()
 
 
 class Spooled(NamedTuple):

@@ -25,36 +25,32 @@ def transcripts_of(
     shots = protocol.draws(source.n, len(source.shots))
     items = []
     for index in range(min(most, source.n)):
-        if index in answered:
-            shown = [source.shots[shot] for shot in shots[index]]
-            prompt = protocol.prompt(source.items[index], shown)
-            gold = source.items[index].gold
-            items.append(_transcript(index, prompt, gold, protocol, answered[index]))
-    return Transcripts(set=source.name, items=tuple(items)) if items else None
-
-
-def _transcript(
-    index: int, prompt: str, gold: str, protocol: Protocol, answered: Answered
-) -> Transcript:
-    completions = []
-    extracted = []
-    for answer in answered.answers[:MOST_SAMPLES]:
-        completions.append(answer.text)
-        if executes(protocol.grader):
-            extracted.append("")
+        if index not in answered:
             continue
-        text = protocol.graded(answer.text)
-        extracted.append(grade(protocol.grader, text, gold, cut=answer.was_cut).extracted)
-    texts = (prompt, gold, *completions, *extracted)
-    return Transcript(
-        index=index,
-        prompt=_storable(prompt),
-        completions=tuple(map(_storable, completions)),
-        extracted=tuple(map(_storable, extracted)),
-        gold=_storable(gold),
-        outcome=answered.outcome,
-        cut=any(len(text) > LONGEST_TEXT for text in texts),
-    )
+        shown = [source.shots[shot] for shot in shots[index]]
+        prompt = protocol.prompt(source.items[index], shown)
+        gold = source.items[index].gold
+        completions = []
+        extracted = []
+        for answer in answered[index].answers[:MOST_SAMPLES]:
+            completions.append(answer.text)
+            if executes(protocol.grader):
+                extracted.append("")
+                continue
+            text = protocol.graded(answer.text)
+            extracted.append(grade(protocol.grader, text, gold, cut=answer.was_cut).extracted)
+        texts = (prompt, gold, *completions, *extracted)
+        transcript = Transcript(
+            index=index,
+            prompt=_storable(prompt),
+            completions=tuple(map(_storable, completions)),
+            extracted=tuple(map(_storable, extracted)),
+            gold=_storable(gold),
+            outcome=answered[index].outcome,
+            cut=any(len(text) > LONGEST_TEXT for text in texts),
+        )
+        items.append(transcript)
+    return Transcripts(set=source.name, items=tuple(items)) if items else None
 
 
 def _storable(text: str) -> str:

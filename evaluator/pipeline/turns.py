@@ -10,7 +10,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Turns:
 
     serve: Callable[[Model, Placement | None], AbstractAsyncContextManager[HttpBackend]]
     write: Callable[[HttpBackend, asyncio.Event], Awaitable[None]]
-    score: Callable[[HttpBackend, asyncio.Event], Awaitable[None]]
+    score: Callable[[HttpBackend, asyncio.Event], Coroutine[None, None, None]]
     failing: frozenset[Library] = frozenset()
 
 
@@ -75,10 +75,6 @@ async def _at_once(turns: Turns, generator: Model, verifier: Model, plan: Togeth
             return False
         written = asyncio.Event()
         async with first_error(), asyncio.TaskGroup() as group:
-            group.create_task(_awaited(turns.score(scorer, written)))
+            group.create_task(turns.score(scorer, written))
             await turns.write(backend, written)
     return True
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work

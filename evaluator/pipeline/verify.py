@@ -101,7 +101,8 @@ async def _rounds(
     Each round reads the stored candidates, so it waits for a batch of items or a part of all.
     """
     left = [source.selection - source.done for source in sources]
-    least = min(policy.batch, max(1, sum(map(len, left)) // ROUNDS))
+    a_part = sum(map(len, left)) // ROUNDS
+    least = min(policy.batch, max(1, a_part))
     while written is not None and not written.is_set():
         ready = [
             items & frozenset(sink.written(source.name, protocol.samples))

@@ -41,7 +41,11 @@ def check_system(spec: JobSpec, context: Context) -> None:
         _check_sealed(spec.system.sealed_keys, context)
     for role, model in models_of(spec.system):
         if context.failing:
-            _check_engine(role, context)
+            # Our own host alone serves verifiers.
+            choice = "transformers" if role == "verifier" else engines.engine_setting(os.environ)
+            given = engines.given_runs(choice, on_gpu=bool(find_gpus()))
+            if context.failing.issuperset(given):
+                raise error(Code.ENGINE_WRONG)
         if isinstance(model, Checkpoint):
             find_checkpoint(context.checkpoints, model.name)
             continue
@@ -49,14 +53,6 @@ def check_system(spec: JobSpec, context: Context) -> None:
             context.store.check(part)
             if isinstance(part, HubModel):
                 _check_sealed(part.sealed_keys, context)
-
-
-def _check_engine(role: Role, context: Context) -> None:
-    """Raise ``engine_wrong`` where no engine is left for a model. Our own host alone serves
-    verifiers."""
-    choice = "transformers" if role == "verifier" else engines.engine_setting(os.environ)
-    if context.failing.issuperset(engines.given_runs(choice, on_gpu=bool(find_gpus()))):
-        raise error(Code.ENGINE_WRONG)
 
 
 def _check_sealed(keys: Mapping[str, str], context: Context) -> None:

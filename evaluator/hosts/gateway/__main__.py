@@ -67,14 +67,13 @@ def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
     """
     try:
         data = json.loads(body)
-        asked = (
-            {"messages": data["messages"]} if settings.api == "chat" else {"prompt": data["prompt"]}
-        )
-        return {
-            "model": settings.model,
-            **asked,
-            **{name: data[name] for name in _FIELDS if data.get(name) not in (None, [])},
-        }
+        asked = "messages" if settings.api == "chat" else "prompt"
+        question: dict[str, Any] = {"model": settings.model, asked: data[asked]}
+        for name in _FIELDS:
+            value = data.get(name)
+            if value not in (None, []):
+                question[name] = value
+        return question
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise error(Code.BAD_MESSAGE) from None
 

@@ -81,7 +81,11 @@ class Gateway:
         except Refused as refused:
             if await self._standing.is_about_item(refused) and refused.reason is not None:
                 raise ItemRefused(refused.code, refused.reason) from None
-            problem = error(_about_all(refused, self._standing.answers))
+            code = refused.code
+            answers = self._standing.answers
+            if code is Code.ENDPOINT_UNAUTHORIZED and answers and not refused.about_key:
+                code = Code.ENDPOINT_REFUSES_ITEMS  # after answers a 403 is no verdict on the key
+            problem = error(code)
             if problem.code not in LATER:
                 self._throttle.shut(problem)
             raise problem from None
@@ -186,16 +190,6 @@ class _Tries:
             left=left,
             chance=random.random(),  # noqa: S311 - jitter
         )
-
-
-def _about_all(refused: Refused, answers: int) -> Code:
-    """Return the code of a refusal that is about all questions.
-
-    After answers a 403 is no verdict on the key.
-    """
-    if refused.code is Code.ENDPOINT_UNAUTHORIZED and answers and not refused.about_key:
-        return Code.ENDPOINT_REFUSES_ITEMS
-    return refused.code
 
 
 def _adapter(settings: Settings) -> Adapter:

@@ -77,9 +77,14 @@ def worst_case(question: dict[str, Any]) -> Amount:
         texts = [question["prompt"]]
     else:
         texts = [message.get("content") for message in question["messages"]]
-    prompt = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+    size = 0
+    for text in texts:
+        if isinstance(text, str):
+            size += len(text.encode("utf-8", "replace"))
     allowed = question.get("max_tokens", question.get("max_completion_tokens"))
-    return Amount(math.ceil(prompt / _BYTES_PER_TOKEN), allowed if isinstance(allowed, int) else 0)
+    if not isinstance(allowed, int):
+        allowed = 0
+    return Amount(math.ceil(size / _BYTES_PER_TOKEN), allowed)
 
 
 def counted(answer: dict[str, Any], worst: Amount) -> Amount:

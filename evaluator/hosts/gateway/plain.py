@@ -174,7 +174,7 @@ def valid_key(key: str) -> bool:
 
     Printable ASCII without spaces, 8,192 characters at most, or empty.
     """
-    return len(key) <= 8192 and key.isascii() and (not key or key.isprintable()) and " " not in key
+    return len(key) <= 8192 and key.isascii() and key.isprintable() and " " not in key
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -115,23 +115,9 @@ class LiteLLMAdapter:
 
     async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt. Raises Refused."""
-        seen = _Seen(frozenset(question))
-        _seen.set(seen)
-        try:
-            async with asyncio.timeout(self._seconds):
-                response = await self._ask(question)
-        except TimeoutError:
-            raise Refused(Code.ENDPOINT_TIMEOUT) from None
-        except EvaluatorError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - its text may hold the key or the prompt
-            raise seen.refusal or _own_refusal(problem, seen.sent) from None
-        return read_response(response, self._api)
-
-    async def _ask(self, question: dict[str, Any]) -> Any:
-        if self._library is None:
+        library = self._library
+        if library is None:
             raise error(Code.INTERNAL, "the adapter is not open")
-        ask = self._library.acompletion if self._api == "chat" else self._library.atext_completion
         options: dict[str, Any] = {
             "api_key": self._key or "none",
             "timeout": self._seconds,
@@ -139,8 +125,25 @@ class LiteLLMAdapter:
         }
         if self._url:
             options["api_base"] = self._url
-        response: Any = await ask(**question, **options)
-        return response
+        seen = _Seen(frozenset(question))
+        _seen.set(seen)
+        try:
+            async with asyncio.timeout(self._seconds):
+                ask = library.acompletion if self._api == "chat" else library.atext_completion
+                response = await ask(**question, **options)
+        except TimeoutError:
+            raise Refused(Code.ENDPOINT_TIMEOUT) from None
+        except EvaluatorError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - its text may hold the key or the prompt
+            if seen.refusal:
+                raise seen.refusal from None
+            # The library itself refuses: for a missing key, a parameter, a strange body.
+            status = getattr(problem, "status_code", None)
+            if isinstance(status, int) and 400 <= status < 500:
+                raise refusal_of_library(status, str(problem), seen.sent) from None
+            raise bad_response() from None
+        return read_response(response, self._api)
 
 
 def read_response(response: Any, api: Api) -> dict[str, Any]:
@@ -309,7 +312,10 @@ def _recording() -> Iterator[None]:
         _record(Refused(Code.ENDPOINT_TIMEOUT))
         raise
     except httpx.TransportError as problem:
-        bad_certificate = _is_certificate(problem)
+        cause: BaseException | None = problem
+        while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+            cause = cause.__cause__ or cause.__context__
+        bad_certificate = cause is not None
         _record(Refused(Code.ENDPOINT_REFUSED if bad_certificate else Code.ENDPOINT_UNREACHABLE))
         raise
 
@@ -323,19 +329,3 @@ def _record(refusal: Refused) -> None:
 
 def _record_refused() -> None:
     _record(Refused(Code.ENDPOINT_REFUSED))
-
-
-def _is_certificate(problem: BaseException | None) -> bool:
-    while problem is not None:
-        if isinstance(problem, ssl.SSLCertVerificationError):
-            return True
-        problem = problem.__cause__ or problem.__context__
-    return False
-
-
-def _own_refusal(problem: Exception, sent: frozenset[str]) -> Refused:
-    """Return the refusal by the library itself: of a missing key, a parameter, a strange body."""
-    status = getattr(problem, "status_code", None)
-    if isinstance(status, int) and 400 <= status < 500:
-        return refusal_of_library(status, str(problem), sent)
-    return bad_response()

@@ -115,7 +115,7 @@ def refusal_in_answer(data: Any, sent: Collection[str]) -> Refused | None:
         return None
     problem = _problem(data)
     status = problem.get("code", problem.get("status"))
-    if isinstance(status, str) and status.isascii() and status.isdigit() and len(status) == 3:
+    if isinstance(status, str) and re.fullmatch("[0-9]{3}", status):
         status = int(status)
     if type(status) is int and 400 <= status < 600:
         return _refused(status, None, problem, sent)

@@ -114,7 +114,9 @@ class Throttle:
             elif not fits:
                 queue.popleft().turn.set_exception(error(Code.BUDGET_SPENT))
             elif (pause := self._pace.not_before - time.monotonic()) > 0:
-                self._send_later(pause)
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = asyncio.get_running_loop().call_later(pause, self._send_next)
                 return
             else:
                 self._send(queue.popleft())
@@ -130,8 +132,3 @@ class Throttle:
     def _accept(self, sent: Sent) -> None:
         self._pace.accepted(sent)
         self._send_next()
-
-    def _send_later(self, pause: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(pause, self._send_next)

@@ -90,8 +90,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/hosts/gateway/asking.py",
-        "problem = error(_about_all(refused, self._standing.answers))",
-        'problem = error(_about_all(refused, self._standing.answers), refused.retry_after or "")',
+        "problem = error(code)",
+        'problem = error(code, refused.retry_after or "")',
     ),
     (
         "evaluator/hosts/gateway/__main__.py",
@@ -105,8 +105,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/pipeline/attempt.py",
-        "        return _reportable(failure.code, spec, context, reporter, lease)\n",
-        "        _SAID.append(failure.detail)\n        return _reportable(failure.code, spec, context, reporter, lease)\n",
+        "        return failure.code\n",
+        "        _SAID.append(failure.detail)\n        return failure.code\n",
     ),
     (
         "evaluator/pipeline/attempt.py",

@@ -294,8 +294,8 @@ def test_a_message_is_accepted_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_a_spool_that_accepts_before_the_broker_is_found(tmp_path: Path) -> None:
-    publish = "        self._publish([report.envelope for report in message])\n"
-    early = "        [self._accepted(report.envelope) for report in message]\n" + publish
+    publish = "                self._publish([report.envelope for report in message])\n"
+    early = "                [self._accepted(report.envelope) for report in message]\n" + publish
     with planted((SPOOL, publish, early)), pytest.raises(AssertionError):
         refused_as_a_whole(tmp_path)
 
