@@ -86,8 +86,7 @@ def _read_within(descriptor: int, seconds: float) -> bytes:
     end = time.monotonic() + seconds
     text = b""
     while True:
-        left = max(0.0, end - time.monotonic())
-        ready, _, _ = select.select([descriptor], [], [], left)
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
         if not ready:
             return b""
         chunk = os.read(descriptor, 1 << 16)
