@@ -12,7 +12,7 @@ from demo import prepare
 from demo.problems import private_set, public_set
 from demo.programs import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(420)]
 
 N = 150
 ROWS = (public_set()[:N], private_set()[:N])

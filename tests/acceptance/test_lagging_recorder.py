@@ -85,6 +85,7 @@ def test_it_costs_an_attempt_where_only_answers_renew_a_lease(begun, mutant) -> 
     assert made > (1, 1)
 
 
+@pytest.mark.long
 def test_a_lost_evaluator_is_found_a_lease_after_its_recorder_is_back(begun) -> None:
     house, _, run = begun()
     pause(house, during=lambda: house.kill("evaluator"))

@@ -79,6 +79,7 @@ def test_killed(disturbed) -> None:
     assert again <= asked - kept, "an item was asked again although its outcome was recorded"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_broker_that_forgets_everything(make_house, steady) -> None:
     """The evaluator has done its work, and every report of its end is gone with the broker's memory."""

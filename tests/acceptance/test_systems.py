@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from demo.problems import program_sets
 from demo.programs import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(420)]
 
 N, SAMPLES = 8, 48
 SHIPPED = ROOT / "demo" / "checkpoints"

@@ -181,6 +181,7 @@ def test_a_person_walks_from_the_sign_up_to_two_results(demo: Demo, browser: Bro
     assert visit.left > 1, "within five minutes"
 
 
+@pytest.mark.long
 def test_holdfast_does_the_same_at_a_terminal(demo: Demo, browser: Browser, tmp_path: Path) -> None:
     visit = Visit(demo, browser)
     visit.sign_up("typist")
