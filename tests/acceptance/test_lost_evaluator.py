@@ -84,7 +84,7 @@ def test_killed(disturbed) -> None:
 def test_a_broker_that_forgets_everything(make_house, steady) -> None:
     """The evaluator has done its work, and every report of its end is gone with the broker's memory."""
     house = make_house(rows=ROWS)
-    endpoint = steady(*ROWS, latency=0.05)
+    endpoint = steady(*ROWS, latency=0.2)
     house.place.allow_endpoints([(endpoint.url, "steady")])
     house.begin("recorder", "evaluator", "site")
     run = house.submit_endpoint("forgotten", endpoint)
