@@ -249,7 +249,11 @@ def test_a_party_is_left_with_few_scores(oracle: Any, attack: Any) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [one_cohort, *(pytest.param(one, marks=pytest.mark.slow) for one in (season, two_parties))],
+    [
+        one_cohort,
+        pytest.param(season, marks=[pytest.mark.slow, pytest.mark.long]),
+        pytest.param(two_parties, marks=[pytest.mark.slow, pytest.mark.long]),
+    ],
     ids=lambda one: one.__name__,
 )
 def test_scores_in_steps_alone_hide_the_items(oracle: Any, settings: Any, attack: Any) -> None:

@@ -69,6 +69,7 @@ def run(engine: str, problems: Path, out: Path) -> dict[int, str]:
     return {line["index"]: line["completion"] for line in lines}
 
 
+@pytest.mark.long
 def test_both_engines_give_the_same_answers(problems: Path, tmp_path: Path) -> None:
     golds = [item.gold for item in load_items(problems)]
     ours, theirs = (run(engine, problems, tmp_path / engine) for engine in ("transformers", "vllm"))
