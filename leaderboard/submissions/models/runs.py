@@ -253,7 +253,7 @@ class Run(models.Model):
 
     _held: Mapping[str, Any] = {}
     _held_from: RunState | None = None
-    _held_steps: tuple[RunState, ...] = ()
+    _held_step: RunState | None = None
 
     class Meta:
         constraints = (
@@ -408,21 +408,23 @@ class Run(models.Model):
         self.write_held()
 
     def hold_step(self, new: RunState, **changes: Any) -> None:
-        """Take one step of the table. It is written with what else is held.
+        """Take one step of the table. It is written with what else is held, and before the next.
 
-        Raises :class:`IllegalStep` where the table has no such step.
+        So the database sees no other step than those of the table. Raises :class:`IllegalStep`
+        where the table has no such step, and as :meth:`write_held`.
         """
+        if self._held_from is not None:
+            self.write_held()
         old = RunState(self.state)
         check_step(STEPS, old, new)
         if new not in LIVE:
             changes.setdefault("lease_expires", None)
         if new is RunState.GRADED or (new in FINAL and old is not RunState.GRADED):
             changes.setdefault("ended_at", Now())
-        if self._held_from is None:
-            self._held_from = old
+        self._held_from = old
         self.hold(state=new.value, **changes)
         if new in ANNOUNCED and not self.submission.is_watched:
-            self._held_steps = (*self._held_steps, new)
+            self._held_step = new
 
     def hold(self, **changes: Any) -> None:
         """Change fields that are not the state, in memory until :meth:`write_held`.
@@ -441,7 +443,7 @@ class Run(models.Model):
             self.__dict__.pop(name, None)
 
     def write_held(self) -> None:
-        """Write what is held, in one update that names the state before its steps.
+        """Write what is held, in one update that names the state before its step.
 
         Raises :class:`LostStep` where another process changed the state first.
         """
@@ -452,10 +454,9 @@ class Run(models.Model):
             written = written.filter(state=self._held_from)
         if not written.update(**self._held) and self._held_from is not None:
             raise LostStep(f"{self._held_from} → {self.state}")
-        if self._held_steps:
-            change = self.state_changes.model
-            self.state_changes.bulk_create(change(run=self, state=new) for new in self._held_steps)
-        self._held, self._held_from, self._held_steps = {}, None, ()
+        if self._held_step is not None:
+            self.state_changes.create(state=self._held_step)
+        self._held, self._held_from, self._held_step = {}, None, None
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         """Write what is held before any field is read again."""

@@ -1,10 +1,13 @@
 """The table of steps, every step of it and every one that it lacks, on real rows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from leaderboard.state_machine import IllegalStep, LostStep
 from leaderboard.submissions.models import Run, seconds_from_now
@@ -73,6 +76,19 @@ def test_a_step_from_a_state_that_was_left_changes_nothing(
     with pytest.raises(LostStep):
         mine.move(new, **needed(new))
     assert Run.objects.get(pk=run.pk).state == elsewhere
+
+
+def test_each_step_is_written_before_the_next(run: Any) -> None:
+    """The database sees every step, and none that the table lacks, where two share a transaction."""
+    mine = put_in(run, RunState.LEASED)
+    with CaptureQueriesContext(connection) as written:
+        mine.hold_step(RunState.RUNNING)
+        mine.hold_step(RunState.GRADED)
+        mine.write_held()
+    updates = [one["sql"] for one in written if one["sql"].startswith('UPDATE "submissions_run"')]
+    states = [re.search(r'SET "state" = \'(\w+)\'', sql) for sql in updates]
+    assert [found and found[1] for found in states] == ["running", "graded"]
+    assert [change.state for change in run.state_changes.order_by("pk")] == ["running", "graded"]
 
 
 def test_every_state_can_be_reached_and_only_final_ones_can_be_left_by_hand_only() -> None:
