@@ -45,7 +45,7 @@ from evaluator.ledger.tree import leaf_hash, root
 from evaluator.pipeline.plan import Policy, for_run
 from evaluator.pipeline.spool import Spooled, messages, patience
 
-MOST_QUERIES = 22
+MOST_QUERIES = 20
 """Of the smallest run: six reports, its grading and its rows' creation not counted."""
 MOST_TO_SUBMIT = 15
 """Of a submission of a new model. Its dispatch is the housekeeping's.

@@ -305,22 +305,3 @@ class CompletionStore:
     def _cipher(self, run: str) -> AESGCM:
         info = canonical_json({"domain": "holdfast/completions/v1", "run": run})
         return AESGCM(HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key))
-
-
-def _completion(values: list[Any]) -> StoredCompletion:
-    whole = [*values, *_LATER_DEFAULTS[len(values) - 4 :]]
-    set_name, index, outcome, text, asked, sample, tokens, cut, grades, reason = whole
-    return StoredCompletion(
-        set_name=set_name,
-        index=index,
-        outcome=Outcome(outcome),
-        text=text,
-        asked=asked,
-        sample=sample,
-        tokens=(tokens[0], tokens[1]),
-        cut=cut,
-        other_grades={
-            grader: (extracted, Outcome(graded)) for grader, (extracted, graded) in grades.items()
-        },
-        reason=reason,
-    )

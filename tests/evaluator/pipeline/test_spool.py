@@ -228,7 +228,7 @@ def waits_for_another(tmp_path: Path) -> None:
     spool.put(report(1))
     wait_until(lambda: len(broker.messages) == 1)
     spool.put(report(2), 60.0)
-    time.sleep(0.3)  # for the one that would publish it
+    time.sleep(0.3)  # a spool that does not wait publishes it now
     assert sequences(broker) == [[1]], "it did not wait"
     spool.put(report(3), 60.0)
     spool.put(report(4))
