@@ -46,7 +46,7 @@ from evaluator.pipeline.plan import Policy, for_run
 from evaluator.pipeline.spool import Spooled, messages, patience
 
 MOST_QUERIES = 20
-"""Of the smallest run: six reports, its grading and its rows' creation not counted."""
+"""Of the smallest run: five reports, its grading and its rows' creation not counted."""
 MOST_TO_SUBMIT = 15
 """Of a submission of a new model. Its dispatch is the housekeeping's.
 
@@ -108,7 +108,6 @@ def reports(evaluator: Evaluator, spec: dict[str, Any], group: int) -> Iterator[
     """
     yield 0.0, Started(grant=spec["grant"], protocol_digest="c" * 64, grader="numeric-1")
     total = sum(ask["n"] for ask in spec["sets"])
-    yield 0.1, Progress(phase="loading", done=0, total=total)
     done = 0
     beat = ITEMS_A_SECOND * LEASE_SECONDS / 3
     revealed = 0

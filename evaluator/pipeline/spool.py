@@ -145,7 +145,11 @@ class Reporter:
 
 
 class Heartbeat:
-    """Thread that reports every ``seconds`` that the attempt is alive, also while a model loads."""
+    """Thread that reports every ``seconds`` that the attempt is alive, also while a model loads.
+
+    The first of its reports comes ``seconds`` after its start, since ``Started`` has just renewed
+    the lease.
+    """
 
     def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
         self._reporter = reporter
@@ -181,13 +185,11 @@ class Heartbeat:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        while not self._stop.wait(self._seconds):
             try:
                 self._reporter.send(self._progress)
             except EvaluatorError as failure:
                 _log.warning("heartbeat not spooled: %s", failure.code)
-            if self._stop.wait(self._seconds):
-                return
 
 
 # --- lines of the journal

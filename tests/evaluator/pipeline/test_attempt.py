@@ -235,7 +235,7 @@ def test_a_draining_worker_declines_further_runs(bench: Bench) -> None:
     assert bench.served == []
 
 
-def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
+def test_the_heartbeat_beats_also_while_a_model_loads(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.asynccontextmanager
