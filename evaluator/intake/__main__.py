@@ -43,7 +43,9 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable(logging.CRITICAL)  # the client logs signed addresses
     try:
-        print(json.dumps(_answer(sys.stdin.buffer.read(_MAX_REQUEST))))
+        request = sys.stdin.buffer.read(_MAX_REQUEST)
+        answer = _answer(request)
+        print(json.dumps(answer))
     except EvaluatorError as refused:
         print(line_of(refused), file=sys.stderr)
         return 2
@@ -69,9 +71,11 @@ def _answer(request: bytes) -> object:
     if isinstance(order, Preview):
         return preview(order).to_dict()
     if isinstance(order, Inspect):
-        return inspect(order, Hub.from_environment(os.environ, token=order.token)).to_dict()
+        hub = Hub.from_environment(os.environ, token=order.token)
+        return inspect(order, hub).to_dict()
     if isinstance(order, Look):
-        return look(order, Hub.from_environment(os.environ, token=order.token)).to_dict()
+        hub = Hub.from_environment(os.environ, token=order.token)
+        return look(order, hub).to_dict()
     store = Store(Path(order.store), order.most)
     if isinstance(order.model, UploadModel):
         fetch_from_site(order.model, store, Site(order.site, order.uploads))

@@ -35,7 +35,8 @@ def merged_facts(folder: Path, base: Base | None, hub: Hub, most: int) -> ModelF
     if base is None:
         if not adapter.named:
             raise error(Code.CHECKPOINT_ADAPTER_NO_BASE)
-        base = BaseOnHub(repo=adapter.named, revision=adapter.named_revision or DEFAULT_REVISION)
+        revision = adapter.named_revision or DEFAULT_REVISION
+        base = BaseOnHub(repo=adapter.named, revision=revision)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary, "base")
         try:
@@ -54,8 +55,11 @@ def merged_facts(folder: Path, base: Base | None, hub: Hub, most: int) -> ModelF
             raise _of_base(failure) from None
         merged = Path(temporary, "merged")
         merged.mkdir()
-        for name, path in (combined(place, folder) | weights_of(place)).items():
-            (merged / name).symlink_to(path.absolute())
+        files_of_merged = combined(place, folder)
+        files_of_merged |= weights_of(place)
+        for name, path in files_of_merged.items():
+            link = merged / name
+            link.symlink_to(path.absolute())
         facts = facts_of(merged)
     read = msgspec.structs.replace(adapter.facts(), base=own)
     return msgspec.structs.replace(facts, adapter=read)
@@ -66,7 +70,9 @@ def _of_base(failure: EvaluatorError) -> EvaluatorError:
     code = _OF_BASE.get(failure.code)
     if code:
         return error(code, failure.detail)
-    named = failure.code.startswith("checkpoint_adapter") or "base" in failure.detail
-    if failure.code.startswith("checkpoint_") and not named:
+    of_checkpoint = failure.code.startswith("checkpoint_")
+    of_adapter = failure.code.startswith("checkpoint_adapter")
+    names_base = of_adapter or "base" in failure.detail
+    if of_checkpoint and not names_base:
         return error(failure.code, f"the base model {failure.detail}".rstrip())
     return failure

@@ -40,18 +40,19 @@ class _CheckedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to an address of its host."""
-        target, found = self._reach(request.url)
+        target, resolved = self._reach(request.url)
         sent = httpx.Request(
             request.method,
-            request.url.copy_with(host=found[0]),
+            request.url.copy_with(host=resolved[0]),
             headers=request.headers,
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": target.host},
         )
         response = self._inner.handle_request(sent)
+        stream = response.stream
         of_api = request.url.path.startswith("/api/")
-        if of_api and isinstance(response.stream, httpx.SyncByteStream):
-            response.stream = _Limited(response.stream, MOST_API_BYTES)
+        if of_api and isinstance(stream, httpx.SyncByteStream):
+            response.stream = _Limited(stream, MOST_API_BYTES)
         return response
 
     def close(self) -> None:
@@ -67,13 +68,15 @@ class _CheckedTransport(httpx.BaseTransport):
         except EvaluatorError:
             raise error(Code.HUB_REDIRECTED) from None
         try:
-            return target, asyncio.run(addresses.resolve(target, allow_private=own))
+            resolution = addresses.resolve(target, allow_private=own)
+            resolved = asyncio.run(resolution)
         except EvaluatorError as failure:
             if failure.code is Code.ENDPOINT_UNREACHABLE:
                 raise error(Code.HUB_UNREACHABLE) from None
             if own:
                 raise error(Code.MISCONFIGURED, "the server has a forbidden address") from None
             raise error(Code.HUB_REDIRECTED) from None
+        return target, resolved
 
 
 class _Limited(httpx.SyncByteStream):
@@ -98,4 +101,5 @@ class _Limited(httpx.SyncByteStream):
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    _, _, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{host}"

@@ -69,7 +69,8 @@ class RemoteModel:
 
     def facts(self, files: Iterable[HubFile], facts: ModelFacts) -> HubFacts:
         """Return the facts of a model that was read here."""
-        own = msgspec.structs.asdict(facts) | {"licence": self.repository.licence}
+        own = msgspec.structs.asdict(facts)
+        own["licence"] = self.repository.licence
         return HubFacts(
             endpoint=self.hub.endpoint,
             repo=self.repo,
@@ -86,13 +87,15 @@ class RemoteModel:
     def _bring_one(self, file: HubFile, folder: Path) -> None:
         """Read a small file, or the header of a file of weights, into the folder."""
         path = folder / file.name
-        if file.name == "tokenizer.json" and file.size > MAX_TOKENIZER_BYTES:
+        is_large = file.size > MAX_TOKENIZER_BYTES
+        if file.name == "tokenizer.json" and is_large:
             raise error(Code.CHECKPOINT_BAD_CONFIG, file.name)
         if file.name in _ONLY_FETCHED:
             path.touch()
             return
         if not file.name.endswith(".safetensors"):
-            path.write_bytes(self._read(file, file.size))
+            content = self._read(file, file.size)
+            path.write_bytes(content)
             return
         head = self._read(file, FIRST_BYTES)
         length = 8 + int.from_bytes(head[:8], "little")
@@ -103,7 +106,8 @@ class RemoteModel:
             opened.truncate(file.size)
 
     def _read(self, file: HubFile, most: int) -> bytes:
-        return self.hub.read(self.repo, self.repository.commit, file, most=most)
+        commit = self.repository.commit
+        return self.hub.read(self.repo, commit, file, most=most)
 
 
 def facts_of(folder: Path, *, verifier: bool = False) -> ModelFacts:

@@ -63,12 +63,18 @@ class Hub:
     token: str = field(default="", repr=False)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], *, token: str = "") -> "Hub":
+    def from_environment(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        token: str = "",
+    ) -> "Hub":
         """Return the hub that HF_ENDPOINT names, the library's default without it.
 
         Raises ``misconfigured``.
         """
-        endpoint = (environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        endpoint = environ.get("HF_ENDPOINT") or constants.ENDPOINT
+        endpoint = endpoint.rstrip("/")
         try:
             addresses.check(endpoint, allow_private=True)
         except EvaluatorError:
@@ -87,14 +93,27 @@ class Hub:
             raise error(Code.HUB_FAILED, "no commit")
         siblings = list(info.siblings or ())
         selection.check_names([str(sibling.rfilename) for sibling in siblings])
-        files = [_file(sibling) for sibling in siblings if fits(sibling.rfilename, FileName)]
-        listing = {file.name: file for file in files if file is not None}
-        licence = str(getattr(info.card_data, "license", None) or "")
+        listing: dict[str, HubFile] = {}
+        for sibling in siblings:
+            if not fits(sibling.rfilename, FileName):
+                continue
+            file = _file(sibling)
+            if file is not None:
+                listing[file.name] = file
+        named = getattr(info.card_data, "license", None)
+        licence = str(named or "")
         if not fits(licence, Plain):
             licence = ""
         return Repository(str(info.sha), listing, licence)
 
-    def read(self, repo: str, commit: str, file: HubFile, *, most: int) -> bytes:
+    def read(
+        self,
+        repo: str,
+        commit: str,
+        file: HubFile,
+        *,
+        most: int,
+    ) -> bytes:
         """Return the first ``most`` bytes of a file, or all of it. Raises the HUB_* codes."""
         if not file.size:
             return b""
@@ -114,7 +133,15 @@ class Hub:
         except Exception as failure:  # noqa: BLE001 - as above
             raise hub_error(failure) from None
 
-    def download(self, repo: str, commit: str, file: HubFile, to: BinaryIO, *, start: int) -> None:
+    def download(
+        self,
+        repo: str,
+        commit: str,
+        file: HubFile,
+        to: BinaryIO,
+        *,
+        start: int,
+    ) -> None:
         """Append a file's bytes from ``start``. Raises the HUB_* codes."""
         try:
             http_get(
@@ -162,10 +189,20 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
 )
 
 
+_ABSENT = frozenset(
+    {
+        httpx.codes.UNAUTHORIZED,
+        httpx.codes.NOT_FOUND,
+        httpx.codes.GONE,
+    }
+)
+"""Statuses of a repository that is not there for this caller."""
+
+
 def _of_status(status: int) -> EvaluatorError:
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return error(Code.HUB_RATE_LIMITED)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND, httpx.codes.GONE):
+    if status in _ABSENT:
         return error(Code.HUB_NOT_FOUND)
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:  # shorter than it is listed
         return error(Code.HUB_FILE_DIFFERS, "shorter than declared")
@@ -179,7 +216,11 @@ def _of_status(status: int) -> EvaluatorError:
 def _file(sibling: Any) -> HubFile | None:
     """Return a file of the listing; None where the hub gives no size or no hash of it."""
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
-    facts = {"name": sibling.rfilename, "size": sibling.size, "digest": digest}
+    facts = {
+        "name": sibling.rfilename,
+        "size": sibling.size,
+        "digest": digest,
+    }
     if not fits(facts, HubFile):
         return None
     return HubFile.from_dict(facts)

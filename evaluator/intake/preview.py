@@ -50,11 +50,16 @@ def preview(order: Preview) -> PromptFacts:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _bring(order, folder)
-        request = {"text": order.text, "chat": order.chat, "special": order.special}
+        request = {
+            "text": order.text,
+            "chat": order.chat,
+            "special": order.special,
+        }
         (folder / _REQUEST).write_text(json.dumps(request), encoding="utf-8")
         for path in (folder, *folder.iterdir()):  # an inmate has a uid of its own
             path.chmod(0o755)
-        return _facts(_output(folder), chat=order.chat)
+        output = _output(folder)
+    return _facts(output, chat=order.chat)
 
 
 def _bring(order: Preview, folder: Path) -> None:
@@ -62,14 +67,23 @@ def _bring(order: Preview, folder: Path) -> None:
     if order.folder:
         for name in FILES:
             source = Path(order.folder, name)
-            if source.is_file() and source.stat().st_size <= MAX_TOKENIZER_BYTES:
-                (folder / name).write_bytes(source.read_bytes())
+            if not source.is_file():
+                continue
+            if source.stat().st_size <= MAX_TOKENIZER_BYTES:
+                content = source.read_bytes()
+                (folder / name).write_bytes(content)
         return
     hub = Hub.from_environment(os.environ, token=order.token)
     for file in order.files:
         if file.name in FILES and file.size <= MAX_TOKENIZER_BYTES:
-            data = hub.read(order.repo, order.commit, file, most=file.size)
-            (folder / file.name).write_bytes(data)
+            data = hub.read(
+                order.repo,
+                order.commit,
+                file,
+                most=file.size,
+            )
+            path = folder / file.name
+            path.write_bytes(data)
 
 
 def _output(folder: Path) -> bytes:
@@ -129,7 +143,8 @@ def _facts(output: bytes, *, chat: bool) -> PromptFacts:
         raise error(code, "it takes too long, or too much memory")
     prompt = lines[0].get("prompt")
     if not isinstance(prompt, str):
-        raise error(Code.CHECKPOINT_BAD_TEMPLATE, str(lines[0].get("bad", ""))[:100])
+        reason = str(lines[0].get("bad", ""))
+        raise error(Code.CHECKPOINT_BAD_TEMPLATE, reason[:100])
     if len(prompt) > MOST_RENDERED:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "its output is too long")
     if len(lines) == 1:

@@ -40,7 +40,13 @@ class Site:
                 raise error(Code.MISCONFIGURED, f"{named} is not an address") from None
         self._client = client_of(*own)
 
-    def download(self, model: UploadModel, file: UploadedFile, to: BinaryIO, start: int) -> None:
+    def download(
+        self,
+        model: UploadModel,
+        file: UploadedFile,
+        to: BinaryIO,
+        start: int,
+    ) -> None:
         """Append a file's bytes from ``start``.
 
         Raises HUB_UNREACHABLE, after which the store tries again, and UPLOAD_GONE.
@@ -48,7 +54,9 @@ class Site:
         first = start // CHUNK
         for number in range(first, chunks_of(file.size)):
             data = self._chunk(model, file, number)
-            to.write(data[start % CHUNK :] if number == first else data)
+            if number == first:
+                data = data[start % CHUNK :]
+            to.write(data)
 
     def _chunk(self, model: UploadModel, file: UploadedFile, number: int) -> bytes:
         address = f"{self._address}/api/v1/uploads/{model.upload}/files/{file.name}/chunks/{number}"

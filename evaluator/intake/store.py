@@ -109,38 +109,41 @@ class Store:
             raise error(Code.STORE_TOO_SMALL)
         wanted = {file.digest for file in model.files}
         here = {path.name for path in self._blobs.iterdir()}
-        space = self._most - sum(file.size for file in model.files if file.digest not in here)
+        space = self._most
+        for file in model.files:
+            if file.digest not in here:
+                space -= file.size
         for path in self._removable(model.id, wanted):
             if self._size() <= space:
                 return
-            if path.is_dir():
-                self._evict(path, wanted)
-            else:
+            if not path.is_dir():
                 path.unlink()
+                continue
+            name = path.name.removesuffix(".new")
+            # A model that is in use or is being fetched stays.
+            with (
+                contextlib.suppress(BlockingIOError),
+                self._locked(f"{name}.use", wait=False),
+                self._locked(f"{name}.fetch", wait=False),
+            ):
+                shutil.rmtree(path)
+                self._drop_unlinked(wanted)
         if self._size() > space:
             raise error(Code.STORE_TOO_SMALL)
 
     def _removable(self, model: str, wanted: set[str]) -> list[Path]:
         """Return what another model has left partial, then the other models, oldest first."""
         partial = [path for path in _oldest(self._partial) if path.name not in wanted]
-        models = [path for path in _oldest(self._models) if not path.name.startswith(model)]
-        return [*partial, *models]
-
-    def _evict(self, folder: Path, wanted: set[str]) -> None:
-        """Remove a model, unless it is in use or is being fetched."""
-        name = folder.name.removesuffix(".new")
-        with (
-            contextlib.suppress(BlockingIOError),
-            self._locked(f"{name}.use", wait=False),
-            self._locked(f"{name}.fetch", wait=False),
-        ):
-            shutil.rmtree(folder)
-            self._drop_unlinked(wanted)
+        models = _oldest(self._models)
+        others = [path for path in models if not path.name.startswith(model)]
+        return [*partial, *others]
 
     def _drop_unlinked(self, wanted: set[str] | None = None) -> None:
         """Remove the blobs of no model, other than ``wanted`` ones."""
+        remaining = wanted or set()
         for path in self._blobs.iterdir():
-            if path.stat().st_nlink == 1 and path.name not in (wanted or ()):
+            is_unlinked = path.stat().st_nlink == 1
+            if is_unlinked and path.name not in remaining:
                 path.unlink()
 
     def _size(self) -> int:
@@ -148,14 +151,25 @@ class Store:
         return sum(path.stat().st_size for path in files)
 
     @contextlib.contextmanager
-    def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
+    def _locked(
+        self,
+        name: str,
+        *,
+        wait: bool = True,
+    ) -> Iterator[None]:
+        operation = fcntl.LOCK_EX
+        if not wait:
+            operation |= fcntl.LOCK_NB
         with (self._locks / name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, operation)
             yield
 
 
 def _oldest(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    def modified_at(path: Path) -> int:
+        return path.stat().st_mtime_ns
+
+    return sorted(folder.iterdir(), key=modified_at)
 
 
 def _complete(partial: Path, file: File, download: Download) -> None:
@@ -168,8 +182,9 @@ def _complete(partial: Path, file: File, download: Download) -> None:
         try:
             with partial.open("r+b") as opened:
                 opened.seek(begun)
+                bounded = _Bounded(opened, file.size)
                 # It has the methods that are called.
-                download(file, cast("BinaryIO", _Bounded(opened, file.size)), begun)
+                download(file, cast("BinaryIO", bounded), begun)
         except EvaluatorError as failure:
             brought = partial.stat().st_size > begun
             passing = failure.code is Code.HUB_UNREACHABLE and brought
@@ -216,6 +231,8 @@ def _verified(path: Path, file: File) -> str:
             if other is not None:
                 other.update(piece)
     declared = sha256 if other is None else other
-    if path.stat().st_size != file.size or declared.hexdigest() != file.digest:
+    if path.stat().st_size != file.size:
+        raise error(Code.HUB_FILE_DIFFERS, file.name)
+    if declared.hexdigest() != file.digest:
         raise error(Code.HUB_FILE_DIFFERS, file.name)
     return sha256.hexdigest()
