@@ -92,7 +92,11 @@ class Adapter:
     @property
     def rank(self) -> int:
         """Largest rank of its matrices."""
-        return max(pair["A"][1].shape[0] for pair in self.modules.values())
+        ranks = []
+        for pair in self.modules.values():
+            _, first = pair["A"]
+            ranks.append(first.shape[0])
+        return max(ranks)
 
     def facts(self) -> AdapterFacts:
         """Return its published facts."""
@@ -144,20 +148,22 @@ def check_base(adapter: Adapter, folder: Path) -> None:
     base: dict[str, Tensor] = {}
     for shard in shards:
         base |= shard.entries
+    total = len(adapter.modules)
     absent = [name for name in adapter.modules if f"{name}.weight" not in base]
     if absent:
-        found = f"{len(absent)} of {len(adapter.modules)} matrices are not in the base model"
-        raise error(Code.CHECKPOINT_ADAPTER_UNFIT, found)
+        detail = f"{len(absent)} of {total} matrices are not in the base model"
+        raise error(Code.CHECKPOINT_ADAPTER_UNFIT, detail)
     differing = 0
     for name, pair in adapter.modules.items():
-        (_, first), (_, second) = pair["A"], pair["B"]
+        _, first = pair["A"]
+        _, second = pair["B"]
         product = (second.shape[0], first.shape[1])
         differing += base[f"{name}.weight"].shape != product
     if differing:
-        found = f"{differing} of {len(adapter.modules)} matrices have another shape in the base"
-        raise error(Code.CHECKPOINT_ADAPTER_UNFIT, found)
-    packed = [name for name in adapter.modules if base[f"{name}.weight"].dtype not in FLOATS]
-    if packed:
+        detail = f"{differing} of {total} matrices have another shape in the base"
+        raise error(Code.CHECKPOINT_ADAPTER_UNFIT, detail)
+    types = {base[f"{name}.weight"].dtype for name in adapter.modules}
+    if not types <= FLOATS:
         raise error(Code.CHECKPOINT_QUANTISED, "the base model")
 
 
@@ -169,9 +175,14 @@ def combined(base: Path, adapter: Path) -> dict[str, Path]:
         place = adapter if own_tokenizer and name in TOKENIZER else base
         if (place / name).is_file():
             chosen[name] = place / name
-    templates = {name: adapter / name for name in TEMPLATES if (adapter / name).is_file()}
+    templates = {}
+    for name in TEMPLATES:
+        template = adapter / name
+        if template.is_file():
+            templates[name] = template
     if templates or own_tokenizer:  # one of the base would be read before it
-        chosen = {name: path for name, path in chosen.items() if name not in TEMPLATES}
+        for name in TEMPLATES:
+            chosen.pop(name, None)
     return chosen | templates
 
 
@@ -186,8 +197,10 @@ def _check_settings(config: Mapping[str, Any]) -> None:
     """Refuse any adapter but plain LoRA, and settings that are not known here."""
     kind = config.get("peft_type")
     if kind != "LORA":
-        plain = isinstance(kind, str) and re.fullmatch(r"[A-Z0-9_]{1,40}", kind)
-        raise error(Code.CHECKPOINT_ADAPTER_KIND, str(kind) if plain else "peft_type")
+        detail = "peft_type"
+        if isinstance(kind, str) and re.fullmatch(r"[A-Z0-9_]{1,40}", kind):
+            detail = kind
+        raise error(Code.CHECKPOINT_ADAPTER_KIND, detail)
     for name, value in config.items():
         if name in _PLAIN and value in _PLAIN[name]:
             continue
@@ -223,11 +236,14 @@ def _modules(
         matrix = _MATRIX.fullmatch(name)
         if matrix is None or len(tensor.shape) != 2 or tensor.dtype not in FLOATS:
             raise error(Code.CHECKPOINT_ADAPTER_KIND, "tensors other than the matrices of LoRA")
-        modules.setdefault(matrix[1], {})[matrix[2]] = (name, tensor)
+        module, side = matrix.groups()
+        pair = modules.setdefault(module, {})
+        pair[side] = (name, tensor)
     for pair in modules.values():
         if pair.keys() != {"A", "B"}:
             raise error(Code.CHECKPOINT_ADAPTER_UNFIT, "one of two matrices is missing")
-        (_, first), (_, second) = pair["A"], pair["B"]
+        _, first = pair["A"]
+        _, second = pair["B"]
         rank = first.shape[0]
         declared = config.get("rank_pattern") or rank == config["r"]
         if rank != second.shape[1] or not declared:

@@ -29,9 +29,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON data, with the names in order."""
+        releases = {"transformers": self.transformers, "vllm": self.vllm}
         return {
             name: {"version": release.version, "names": sorted(release.names)}
-            for name, release in (("transformers", self.transformers), ("vllm", self.vllm))
+            for name, release in releases.items()
         }
 
 

@@ -22,16 +22,21 @@ def chat_template(folder: Path) -> str | None:
 
     Of several files, the one that Transformers prefers.
     """
-    template: Any = _read_json(folder / "tokenizer_config.json").get("chat_template")
+    config = _read_json(folder / "tokenizer_config.json")
+    template: Any = config.get("chat_template")
     alone = folder / "chat_template.jinja"
     if alone.is_file() and alone.stat().st_size <= MAX_TEMPLATE:
         template = alone.read_text(encoding="utf-8", errors="replace")
     elif (folder / "chat_template.json").is_file():
-        template = _read_json(folder / "chat_template.json").get("chat_template")
+        file = _read_json(folder / "chat_template.json")
+        template = file.get("chat_template")
     if isinstance(template, list):
         named = [entry for entry in template if isinstance(entry, dict)]
-        defaults = [entry.get("template") for entry in named if entry.get("name") == "default"]
-        template = defaults[0] if defaults else None
+        template = None
+        for entry in named:
+            if entry.get("name") == "default":
+                template = entry.get("template")
+                break
     if isinstance(template, str) and len(template) <= MAX_TEMPLATE:
         return template
     return None

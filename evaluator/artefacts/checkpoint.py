@@ -46,7 +46,8 @@ class FileFacts:
         """Hash a file below ``folder``."""
         # The file may have been replaced by a link (O_NOFOLLOW) or a pipe (O_NONBLOCK) since its
         # kind was checked.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
         with os.fdopen(descriptor, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = os.fstat(descriptor).st_size
@@ -73,8 +74,13 @@ class CheckpointFacts:
     @property
     def template(self) -> str:
         """SHA-256 over the files that determine a chat prompt, empty for none."""
-        shaping = {file.name: file.sha256 for file in self.files if file.name in _TEMPLATES}
-        return hashlib.sha256(canonical_json(shaping)).hexdigest() if shaping else ""
+        shaping = {}
+        for file in self.files:
+            if file.name in _TEMPLATES:
+                shaping[file.name] = file.sha256
+        if not shaping:
+            return ""
+        return hashlib.sha256(canonical_json(shaping)).hexdigest()
 
 
 def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFacts:
@@ -104,7 +110,14 @@ def inspect_checkpoint(folder: Path, *, verifier: bool = False) -> CheckpointFac
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
     names = {file.name: file.sha256 for file in files}
     digest = hashlib.sha256(canonical_json(names)).hexdigest()
-    return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights, layers)
+    return CheckpointFacts(
+        digest,
+        sizes.architecture,
+        sizes.parameters,
+        files,
+        weights,
+        layers,
+    )
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
@@ -134,7 +147,8 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 def _refuse_pointers_and_pickles(folder: Path, paths: Sequence[Path]) -> None:
     """Refuse pickles, and pointers to Git LFS objects that were not downloaded."""
     for path in paths:
-        if path.stat().st_size < _POINTER_BYTES and path.read_bytes().startswith(_POINTER):
+        is_small = path.stat().st_size < _POINTER_BYTES
+        if is_small and path.read_bytes().startswith(_POINTER):
             raise error(Code.CHECKPOINT_LFS_POINTER, _name(folder, path))
     for path in paths:
         if path.name.lower().endswith(_PICKLES):
@@ -143,4 +157,6 @@ def _refuse_pointers_and_pickles(folder: Path, paths: Sequence[Path]) -> None:
 
 def _name(folder: Path, path: Path) -> str:
     """Return a file's name for messages and the digest; bytes that are not UTF-8 are escaped."""
-    return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+    name = path.relative_to(folder).as_posix()
+    escaped = name.encode("utf-8", "backslashreplace")
+    return escaped.decode("utf-8")

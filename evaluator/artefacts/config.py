@@ -19,6 +19,9 @@ _OTHER_CONFIGS = (
     "processor_config.json",
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{0,100}")
+_CLASSES = ("tokenizer_class", "model_type", "processor_class")
+"""Keys by whose values a library chooses the code that it runs."""
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """Endings of the architectures that can be asked for text."""
 CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification")
@@ -50,8 +53,9 @@ def read_architecture(folder: Path, endings: tuple[str, ...] = LANGUAGE_MODELS) 
     config = read_config(path)
     _check_sizes(config, path.name)
     match config.get("architectures"):
-        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(endings):
-            return name
+        case [str(name)]:
+            if _IDENTIFIER.fullmatch(name) and name.endswith(endings):
+                return name
     raise error(Code.CHECKPOINT_BAD_CONFIG, "architectures")
 
 
@@ -70,7 +74,10 @@ def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     for key, value in _walk(config):
         if key in ("auto_map", "trust_remote_code") and value:
             raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
-        if key in ("tokenizer_class", "model_type", "processor_class") and not _is_plain(value):
+        if key not in _CLASSES or value is None:
+            continue
+        # Dots, slashes or colons in a name could lead to another module.
+        if not isinstance(value, str) or not _PLAIN_NAME.fullmatch(value):
             raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
     return config
 
@@ -112,19 +119,13 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
             stack += node
 
 
-def _is_plain(value: Any) -> bool:
-    """Return True for a name without dots, slashes or colons that could lead to another module."""
-    if value is None:
-        return True
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None
-
-
 def _check_sizes(config: Mapping[str, Any], name: str) -> None:
     for key, value in _walk(config):
         if key not in _SIZES or value is None:
             continue
         # some architectures have one number for each layer
         numbers = value if isinstance(value, list) else [value]
-        in_range = all(type(number) is int and 0 < number <= _SIZES[key] for number in numbers)
-        if len(numbers) > _LAYERS or not in_range:
+        integers = [number for number in numbers if type(number) is int]
+        in_range = [number for number in integers if 0 < number <= _SIZES[key]]
+        if len(numbers) > _LAYERS or len(in_range) < len(numbers):
             raise error(Code.CHECKPOINT_BAD_CONFIG, f"{name}: {key}")

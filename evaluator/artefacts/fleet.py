@@ -40,7 +40,12 @@ class Worker:
     host: HostFacts | None
 
 
-def placement_on(facts: ModelFacts, host: HostFacts, *, verifier: bool = False) -> Placement | None:
+def placement_on(
+    facts: ModelFacts,
+    host: HostFacts,
+    *,
+    verifier: bool = False,
+) -> Placement | None:
     """Return where a host would put a model; None where it cannot load or hold it.
 
     A ``verifier`` is served by our own host alone, on one GPU.
@@ -67,7 +72,12 @@ def together_on(generator: ModelFacts, verifier: ModelFacts, host: HostFacts) ->
         return None
     if host.gpus and "vllm" not in host.engines:
         return None
-    return place_together(_sizes(generator), _sizes(verifier), _gpus(host), memory=host.memory)
+    return place_together(
+        _sizes(generator),
+        _sizes(verifier),
+        _gpus(host),
+        memory=host.memory,
+    )
 
 
 def _sizes(facts: ModelFacts) -> Sizes:
@@ -83,11 +93,16 @@ def _sizes(facts: ModelFacts) -> Sizes:
 
 def _gpus(host: HostFacts) -> list[Gpu]:
     """Return the GPUs that a host announces, all of their memory as free."""
-    return [
-        Gpu(kind.memory, kind.memory, bfloat16=kind.bfloat16, name=kind.name)
-        for kind in host.gpus
-        for _ in range(kind.count)
-    ]
+    gpus = []
+    for kind in host.gpus:
+        gpu = Gpu(
+            total=kind.memory,
+            free=kind.memory,
+            bfloat16=kind.bfloat16,
+            name=kind.name,
+        )
+        gpus += [gpu] * kind.count
+    return gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +142,16 @@ class _Parts:
 
     def need(self) -> str:
         """Return the memory that the largest part needs, in words."""
-        needs = [gpu_need(part.weights, part.cached, part.context) for part in self.known]
-        need = memory_words(max(needs))
-        methods = [part.quantisation for part in self.known if part.quantisation]
-        return f"{need}, and vLLM for its {methods[0]} weights" if methods else need
+        needs = []
+        methods = []
+        for part in self.known:
+            needs.append(gpu_need(part.weights, part.cached, part.context))
+            if part.quantisation:
+                methods.append(part.quantisation)
+        words = memory_words(max(needs))
+        if methods:
+            return f"{words}, and vLLM for its {methods[0]} weights"
+        return words
 
 
 def check_workers(
@@ -179,7 +200,10 @@ def _held_by_none(parts: _Parts, workers: Sequence[Worker]) -> Check:
             "You may submit: a worker that has no room for it fails the run before an item is"
             " shown.",
         )
-    mended = sum(bool(parts.place_on(_mended(worker.host))) for worker in workers)
+    mended = 0
+    for worker in workers:
+        host = _mended(worker.host)
+        mended += bool(parts.place_on(host))
     if mended:
         return Check(
             _SUBJECT,
@@ -203,18 +227,25 @@ def _mended(host: HostFacts | None) -> HostFacts | None:
     """Return a host as it is once its failing engines pass the self-test; None if none fails."""
     if host is None or not host.failures():
         return None
-    names = (*host.engines, *(one.name for one in host.failures()))
-    return replace(host, engines=names, failing=UNSET)
+    failing = [failure.name for failure in host.failures()]
+    return replace(host, engines=(*host.engines, *failing), failing=UNSET)
 
 
-def can_load(quantisation: str, host: HostFacts, *, verifier: bool = False) -> bool:
+def can_load(
+    quantisation: str,
+    host: HostFacts,
+    *,
+    verifier: bool = False,
+) -> bool:
     """Return True where an engine of the host loads weights of this quantisation."""
     if verifier and host.is_failing("transformers"):
         return False
     if not quantisation:
         return bool(host.engines)
+    if verifier or "vllm" not in host.engines:
+        return False
     loaded = LOADED_ON_GPU if host.gpus else LOADED_ON_CPU
-    return "vllm" in host.engines and not verifier and quantisation in loaded
+    return quantisation in loaded
 
 
 def _largest(workers: Sequence[Worker]) -> str:
@@ -225,7 +256,8 @@ def _largest(workers: Sequence[Worker]) -> str:
     largest = max(hosts, key=memory)
     if not largest.gpus:
         return f"no GPU and {_gib(largest.memory)} of memory"
-    return " and ".join(f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus)
+    kinds = [f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus]
+    return " and ".join(kinds)
 
 
 def _gpu_words(kind: HostGpu) -> str:

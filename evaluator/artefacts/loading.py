@@ -30,15 +30,17 @@ def read_loading(folder: Path, *, verifier: bool = False) -> Loading:
 
     Raises CHECKPOINT_*; ``inspect_checkpoint`` checks more.
     """
+    endings = VERIFIERS if verifier else LANGUAGE_MODELS
     try:
-        architecture = read_architecture(folder, VERIFIERS if verifier else LANGUAGE_MODELS)
+        architecture = read_architecture(folder, endings)
         config = read_config(folder / "config.json")
         shards = read_shards(folder).values()
         served = tuple(path.name for path in served_files(folder))
         chat = chat_template(folder) is not None
     except OSError:
         raise error(Code.CHECKPOINT_BAD_FILE) from None
-    return Loading(sizes_of(architecture, config, shards), method_of(config), chat, served)
+    sizes = sizes_of(architecture, config, shards)
+    return Loading(sizes, method_of(config), chat, served)
 
 
 def read_sizes(folder: Path, *, verifier: bool = False) -> Sizes:

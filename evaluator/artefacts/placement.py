@@ -79,7 +79,12 @@ class Together:
     verifier: Placement
 
 
-def place(sizes: Sizes, gpus: Sequence[Gpu], *, memory: int) -> Placement:
+def place(
+    sizes: Sizes,
+    gpus: Sequence[Gpu],
+    *,
+    memory: int,
+) -> Placement:
     """Place a checkpoint on the fewest GPUs that hold it, or on a CPU with ``memory`` bytes.
 
     GPUs are taken to be alike; of unlike ones the smallest decides. The CPU is used only where
@@ -107,16 +112,24 @@ def place(sizes: Sizes, gpus: Sequence[Gpu], *, memory: int) -> Placement:
     raise too_large(need, available * len(gpus))
 
 
-def place_across(sizes: Sizes, gpus: Sequence[Gpu], *, most: int) -> Across:
+def place_across(
+    sizes: Sizes,
+    gpus: Sequence[Gpu],
+    *,
+    most: int,
+) -> Across:
     """Place a model on the fewest hosts that hold it, each with these GPUs.
 
     Each host takes as many layers as the others, and its GPUs share each layer. Raises ENGINE_OOM
     with the estimate where ``most`` hosts do not hold it.
     """
     available = _available(gpus)
-    share = max(one for one in _SHARES if one <= len(gpus) and not sizes.heads % one)
+    present = [share for share in _SHARES if share <= len(gpus)]
+    share = max(share for share in present if sizes.heads % share == 0)
     for hosts in range(1, most + 1):
-        weights, cached = -(-sizes.weights // hosts), -(-sizes.cached // hosts)
+        # Rounded up.
+        weights = -(-sizes.weights // hosts)
+        cached = -(-sizes.cached // hosts)
         need = gpu_need(weights, cached, sizes.context, share=share)
         if need <= available:
             return Across(hosts, share, need * share * hosts)
@@ -133,13 +146,24 @@ def _available(gpus: Sequence[Gpu]) -> int:
 
 def _on_cpu(sizes: Sizes, memory: int) -> Placement:
     context = min(sizes.context, MAX_CONTEXT)
+    # Four bytes a number.
     token = 4 * sizes.cached
-    need = 4 * sizes.parameters + token * context
+    weights = 4 * sizes.parameters
+    least = token * context
+    need = weights + least
     if need > memory:
         raise too_large(need, memory)
     wanted = token * _TYPICAL * SEQUENCES
-    cache = max(token * context, min(wanted, (memory - 4 * sizes.parameters) // 4))
-    return Placement(0, 0.0, -(-cache // GIB), context, "float32", need)
+    quarter = (memory - weights) // 4
+    cache = max(least, min(wanted, quarter))
+    return Placement(
+        gpus=0,
+        fraction=0.0,
+        cache=-(-cache // GIB),
+        context=context,
+        dtype="float32",
+        need=need,
+    )
 
 
 def place_together(
@@ -154,7 +178,10 @@ def place_together(
     try:
         alone = place(generator, gpus, memory=memory)
         second = place(verifier, gpus[:1], memory=memory)
-        left = [replace(gpu, free=gpu.free - second.need) for gpu in gpus]
+        left = []
+        for gpu in gpus:
+            free = gpu.free - second.need
+            left.append(replace(gpu, free=free))
         first = place(generator, left, memory=memory)
     except EvaluatorError:
         return None
@@ -163,8 +190,9 @@ def place_together(
         least = _LEAST_CACHE * _cache_on(alone, total)
         fits = first.gpus == alone.gpus and _cache_on(first, total) >= least
     else:
-        parts = ((generator, first), (verifier, second))
-        fits = sum(_wanted(*part, libraries=_LIBRARIES) for part in parts) + _SPARE <= memory
+        of_generator = _wanted(generator, first, libraries=_LIBRARIES)
+        of_verifier = _wanted(verifier, second, libraries=_LIBRARIES)
+        fits = of_generator + of_verifier + _SPARE <= memory
     return Together(first, second) if fits else None
 
 
@@ -178,14 +206,23 @@ def memory_limit(sizes: Sizes, placement: Placement, *, available: int) -> int:
 
     Enough for libraries, one batch, and the weights twice while they are converted.
     """
-    return max(min(_wanted(sizes, placement), available - _SPARE), GIB)
+    wanted = _wanted(sizes, placement)
+    granted = min(wanted, available - _SPARE)
+    return max(granted, GIB)
 
 
-def _wanted(sizes: Sizes, placement: Placement, *, libraries: int = _SERVER) -> int:
+def _wanted(
+    sizes: Sizes,
+    placement: Placement,
+    *,
+    libraries: int = _SERVER,
+) -> int:
     """Return the bytes of host memory that a model server takes, besides those of ``libraries``."""
-    weights = sizes.weights if placement.gpus else 4 * sizes.parameters
-    wanted = libraries + 2 * weights + placement.cache * GIB
-    return wanted if placement.gpus else wanted + placement.need
+    common = libraries + placement.cache * GIB
+    if placement.gpus:
+        return common + 2 * sizes.weights
+    weights = 4 * sizes.parameters  # as float32
+    return common + 2 * weights + placement.need
 
 
 def too_large(need: int, available: int) -> EvaluatorError:

@@ -32,7 +32,13 @@ _METHODS = COMPARABLE | {
     "gguf",
     "sinq",
 }
-_WIDTHS = {"U8": 8, "I8": 8, "I16": 16, "I32": 32, "I64": 64}
+_WIDTHS = {
+    "U8": 8,
+    "I8": 8,
+    "I16": 16,
+    "I32": 32,
+    "I64": 64,
+}
 _COMPANIONS = frozenset(
     {
         "qzeros",
@@ -97,7 +103,8 @@ def dense_shapes(
             experts, rows, groups, size = tensor.shape  # of MXFP4, in bytes
             shapes[name.removesuffix("_blocks")] = (experts, 2 * groups * size, rows)
         elif tensor.dtype == "U8" and tensor.shape:
-            shapes[name] = (*tensor.shape[:-1], 2 * tensor.shape[-1])
+            *outer, width = tensor.shape
+            shapes[name] = (*outer, 2 * width)
         else:
             shapes[name] = tensor.shape
     return shapes
@@ -107,7 +114,12 @@ def _quantisation(config: Mapping[str, Any]) -> Any:
     return config.get("quantization_config") or config.get("compression_config")
 
 
-def _unpacked(tensor: Tensor, last: str, method: str, bits: int) -> tuple[int, ...]:
+def _unpacked(
+    tensor: Tensor,
+    last: str,
+    method: str,
+    bits: int,
+) -> tuple[int, ...]:
     if len(tensor.shape) != 2:
         return tensor.shape
     rows, columns = tensor.shape

@@ -64,11 +64,19 @@ class Demands:
 
 def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
     """Return the checks of a model in reading order; without demands those of any protocol."""
+    need = gpu_need(facts.weights, facts.cached, facts.context)
+    context = min(facts.context, MAX_CONTEXT)
+    memory = Check(
+        "memory",
+        Level.OK,
+        f"Needs {memory_words(need)}: weights, the cache of {context:,}"
+        " tokens of context, and the engine.",
+    )
     return (
         *_adapter(facts),
         _architecture(facts),
         _weights(facts),
-        _memory(facts),
+        memory,
         Check("code", Level.OK, "No file asks to run code of its own; weights are safetensors."),
         Check("tokenizer", Level.OK, "tokenizer.json is there."),
         *_template(facts, demands),
@@ -84,9 +92,10 @@ def check_verifier(facts: ModelFacts) -> Check:
     """
     if facts.quantisation:
         return _refusal("verifier", Code.CHECKPOINT_QUANTISED, facts.quantisation)
+    need = gpu_need(facts.weights, facts.cached, facts.context)
     sentence = (
         f"{facts.architecture} with {facts.parameters:,} parameters needs"
-        f" {memory_words(gpu_need(facts.weights, facts.cached, facts.context))}. It is loaded when"
+        f" {memory_words(need)}. It is loaded when"
         " the model has written all candidates, so the larger of the two decides."
     )
     return Check("verifier", Level.OK, sentence)
@@ -141,14 +150,17 @@ def _adapter(facts: ModelFacts) -> Iterator[Check]:
     adapter = facts.adapter
     if adapter is None:
         return
-    base = f"{adapter.base.repo}, commit {adapter.base.commit}" if adapter.base else "an upload"
+    base = "an upload"
+    if adapter.base:
+        base = f"{adapter.base.repo}, commit {adapter.base.commit}"
     yield Check(
         "adapter",
         Level.OK,
         f"LoRA of rank {adapter.rank} on {adapter.modules} matrices of {base}. It is merged before"
         " the evaluation, and all that follows is said of the merged model.",
     )
-    if adapter.named and adapter.base and adapter.named != adapter.base.repo:
+    base_differs = adapter.base is not None and adapter.named != adapter.base.repo
+    if adapter.named and base_differs:
         yield Check(
             "base model",
             Level.WARNING,
@@ -182,15 +194,6 @@ def _weights(facts: ModelFacts) -> Check:
     return Check(
         "weights", Level.OK, f"{stored}, quantised by {method}: only vLLM on a GPU loads them."
     )
-
-
-def _memory(facts: ModelFacts) -> Check:
-    need = gpu_need(facts.weights, facts.cached, facts.context)
-    sentence = (
-        f"Needs {memory_words(need)}: weights, the cache of {min(facts.context, MAX_CONTEXT):,}"
-        " tokens of context, and the engine."
-    )
-    return Check("memory", Level.OK, sentence)
 
 
 def _template(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:

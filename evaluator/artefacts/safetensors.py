@@ -24,6 +24,9 @@ TENSOR_BYTES = 1024
 MAX_TENSORS = 200_000
 MAX_NAME = 512
 MAX_DIMENSIONS = 16
+_BOUND = 1 << 62
+"""Integers of a header are smaller."""
+_KEYS = {"dtype", "shape", "data_offsets"}
 _BITS = {
     "F64": 64,
     "F32": 32,
@@ -82,7 +85,8 @@ def read_tensors(path: Path) -> Tensors:
                 raise _bad(path)
             raise error(Code.CHECKPOINT_TRUNCATED, path.name)
         raw = file.read(length)
-    if length > max(PLAIN_HEADER_BYTES, TENSOR_BYTES * raw.count(b'"data_offsets"')):
+    declared = raw.count(b'"data_offsets"')
+    if length > max(PLAIN_HEADER_BYTES, TENSOR_BYTES * declared):
         raise _bad(path)  # decoding anything but a list of tensors takes thirty times its size
     if raw[:1] != b"{":
         raise _bad(path)
@@ -92,7 +96,9 @@ def read_tensors(path: Path) -> Tensors:
         raise _bad(path) from None
     _check_metadata_and_names(header, path)
     start = 8 + length
-    tensors = {name: _read_entry(entry, start, path) for name, entry in header.items()}
+    tensors = {}
+    for name, entry in header.items():
+        tensors[name] = _read_entry(entry, start, path)
     end = _end_of(tensors.values(), start, path)
     if end > size:
         raise error(Code.CHECKPOINT_TRUNCATED, path.name)
@@ -116,7 +122,7 @@ def _check_metadata_and_names(header: dict[str, Any], path: Path) -> None:
 
 
 def _read_entry(entry: Any, start: int, path: Path) -> Tensor:
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(entry, dict) or entry.keys() != _KEYS:
         raise _bad(path)
     dtype = entry["dtype"]
     shape = entry["shape"]
@@ -136,8 +142,9 @@ def _read_entry(entry: Any, start: int, path: Path) -> Tensor:
 
 def _end_of(tensors: Iterable[Tensor], start: int, path: Path) -> int:
     """Return the end of the tensors, which must follow each other without a gap or an overlap."""
+    spans = [(tensor.begin, tensor.end) for tensor in tensors]
     reached = start
-    for begin, end in sorted((tensor.begin, tensor.end) for tensor in tensors):
+    for begin, end in sorted(spans):
         if begin != reached:
             raise _bad(path)
         reached = end
@@ -147,7 +154,7 @@ def _end_of(tensors: Iterable[Tensor], start: int, path: Path) -> int:
 def _are_naturals(value: Any) -> bool:
     if not isinstance(value, list):
         return False
-    return all(type(number) is int and 0 <= number < 1 << 62 for number in value)
+    return all(type(number) is int and 0 <= number < _BOUND for number in value)
 
 
 def _bad(path: Path) -> EvaluatorError:

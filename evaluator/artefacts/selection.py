@@ -32,8 +32,9 @@ def check_names(names: Sequence[str]) -> None:
     if len(names) > MOST_LISTED:
         raise error(Code.HUB_BAD_FILES, f"more than {MOST_LISTED} files")
     for name in names:
-        parts = name.split("/")
-        if "\\" in name or not name.isprintable() or {"", ".", ".."} & set(parts):
+        is_plain = name.isprintable() and "\\" not in name
+        parts = set(name.split("/"))
+        if not is_plain or parts & {"", ".", ".."}:
             raise error(Code.HUB_BAD_FILES, "a path leads out of the repository")
 
 
@@ -66,7 +67,10 @@ def adapter_files(listing: Mapping[str, File]) -> list[File]:
     return files
 
 
-def _small(listing: Mapping[str, File], names: Sequence[str]) -> list[File]:
+def _small(
+    listing: Mapping[str, File],
+    names: Sequence[str],
+) -> list[File]:
     wanted = [listing[name] for name in names if name in listing]
     for file in wanted:
         if file.size > MOST_OTHER_BYTES:
@@ -74,14 +78,18 @@ def _small(listing: Mapping[str, File], names: Sequence[str]) -> list[File]:
     return wanted
 
 
-def shards(listing: Mapping[str, File], names: Sequence[str]) -> list[File]:
+def shards(
+    listing: Mapping[str, File],
+    names: Sequence[str],
+) -> list[File]:
     """Return the files that hold the weights, by the names of the index.
 
     Raises CHECKPOINT_BAD_HEADER for a name that is no file directly inside the repository,
     CHECKPOINT_NO_WEIGHTS for missing ones.
     """
-    if not all(fits(name, FileName) and name.endswith(".safetensors") for name in names):
-        raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
+    for name in names:
+        if not fits(name, FileName) or not name.endswith(".safetensors"):
+            raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
     missing = [name for name in names if name not in listing]
     if missing:
         raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {INDEX} are missing")
@@ -92,7 +100,8 @@ def check_size(files: Sequence[File], most: int) -> None:
     """Raise HUB_TOO_LARGE for files of more than ``most`` bytes."""
     size = sum(file.size for file in files)
     if size > most:
-        raise error(Code.HUB_TOO_LARGE, f"{size >> 30} GiB, at most {most >> 30}")
+        detail = f"{size >> 30} GiB, at most {most >> 30}"
+        raise error(Code.HUB_TOO_LARGE, detail)
 
 
 def _no_weights(listing: Mapping[str, File]) -> EvaluatorError:

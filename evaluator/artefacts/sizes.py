@@ -34,17 +34,30 @@ class Sizes:
     heads: int
 
 
-def gpu_need(weights: int, cached: int, context: int, *, share: int = 1) -> int:
+def gpu_need(
+    weights: int,
+    cached: int,
+    context: int,
+    *,
+    share: int = 1,
+) -> int:
     """Return the bytes that a model takes on each of ``share`` GPUs, at least."""
     keys_and_values = 2 * cached * min(context, MAX_CONTEXT)  # two bytes a number
-    return GPU_OVERHEAD + (weights + weights // 20 + keys_and_values) // share
+    divided = weights + weights // 20 + keys_and_values
+    return GPU_OVERHEAD + divided // share
 
 
-def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Tensors]) -> Sizes:
+def sizes_of(
+    architecture: str,
+    config: Mapping[str, Any],
+    shards: Collection[Tensors],
+) -> Sizes:
     """Return the sizes of a model with these headers."""
     parameters = 0
     for shard in shards:
-        parameters += sum(prod(shape) for shape in dense_shapes(shard.entries, config).values())
+        shapes = dense_shapes(shard.entries, config)
+        for shape in shapes.values():
+            parameters += prod(shape)
     text = config.get("text_config")
     if isinstance(text, dict):
         config = {**config, **text}
@@ -66,7 +79,11 @@ def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Te
     )
 
 
-def _largest(config: Mapping[str, Any], *names: str, default: int) -> int:
+def _largest(
+    config: Mapping[str, Any],
+    *names: str,
+    default: int,
+) -> int:
     """Return the largest number under the first of the names that has a positive one."""
     for name in names:
         value = config.get(name)

@@ -22,7 +22,8 @@ def read_object(raw: bytes, *, infinity: bool = False) -> dict[str, Any]:
         return float(name)
 
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=constant)
+        text = raw.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=constant)
     except (ValueError, RecursionError):
         raise NotStrict from None
     if not isinstance(value, dict):

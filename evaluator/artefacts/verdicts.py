@@ -10,9 +10,8 @@ from evaluator.errors import Code, EvaluatorError, error
 
 _DETAIL = re.compile(r"[A-Za-z0-9 ,.:;_()/-]{0,200}", re.ASCII)
 _LINE = re.compile(rb"^verdict ([a-z_]{1,40}) ?([A-Za-z0-9 ,.:;_()/-]{0,200})$", re.MULTILINE)
-_ALLOWED: frozenset[Code] = frozenset(
-    {code for code in Code if code.startswith("checkpoint_")} | {Code.ENGINE_OOM, Code.HOST_FAILED}
-)
+_OF_CHECKPOINTS = {code for code in Code if code.startswith("checkpoint_")}
+_ALLOWED: frozenset[Code] = frozenset({*_OF_CHECKPOINTS, Code.ENGINE_OOM, Code.HOST_FAILED})
 
 
 def line_of(failure: EvaluatorError) -> str:
@@ -32,9 +31,14 @@ OF_MERGING = _ALLOWED | {Code.DISK_FULL, Code.OUT_UNWRITABLE, Code.HOST_RESOURCE
 """Verdicts of the merge of an adapter, which writes to this host's disk."""
 
 
-def read_verdict(output: bytes, *, allowed: frozenset[Code] = _ALLOWED) -> EvaluatorError | None:
+def read_verdict(
+    output: bytes,
+    *,
+    allowed: frozenset[Code] = _ALLOWED,
+) -> EvaluatorError | None:
     """Return the last verdict in a child's output that matches the pattern, None without one."""
-    for code, detail in reversed(_LINE.findall(output)):
-        if code.decode() in allowed:
-            return error(Code(code.decode()), detail.decode())
+    for matched, detail in reversed(_LINE.findall(output)):
+        code = matched.decode()
+        if code in allowed:
+            return error(Code(code), detail.decode())
     return None

@@ -47,8 +47,10 @@ def read_shards(folder: Path) -> dict[str, Tensors]:
     if index is None and (folder / SINGLE).is_file():
         return {SINGLE: read_tensors(folder / SINGLE)}
     if index is None:
-        several = any(folder.glob("*.safetensors"))
-        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else "")
+        detail = ""
+        if any(folder.glob("*.safetensors")):
+            detail = f"several files and no {INDEX}"
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, detail)
     files = set(index.values())
     present = {path.name for path in folder.glob("*.safetensors")}
     if not files:
@@ -66,7 +68,8 @@ def read_shards(folder: Path) -> dict[str, Tensors]:
 def served_files(folder: Path) -> tuple[Path, ...]:
     """Return the existing files that an engine reads. Raises as ``read_shards`` for a bad index."""
     others = [folder / name for name in (*OTHER_FILES, INDEX)]
-    return (*(path for path in others if path.is_file()), *weight_files(folder))
+    present = [path for path in others if path.is_file()]
+    return (*present, *weight_files(folder))
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -90,14 +93,21 @@ def _read_index(folder: Path) -> Mapping[str, str] | None:
     path = folder / INDEX
     if not path.is_file():
         return None
-    index: Any = read_config(path, limit=_MAX_INDEX_BYTES).get("weight_map")
-    if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
+    config = read_config(path, limit=_MAX_INDEX_BYTES)
+    index: Any = config.get("weight_map")
+    if not isinstance(index, dict):
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
+    for file in index.values():
+        if not isinstance(file, str):
+            raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
     return index
 
 
 def _check_index(index: Mapping[str, str], shards: Mapping[str, Tensors]) -> None:
     """Check that every tensor is in the shard that the index names, and that there is no other."""
-    tensors = [(tensor, name) for name, shard in shards.items() for tensor in shard.entries]
-    if set(tensors) != set(index.items()):
+    tensors = set()
+    for file, shard in shards.items():
+        for tensor in shard.entries:
+            tensors.add((tensor, file))
+    if tensors != set(index.items()):
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
