@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.authoring.distributions import Comparison, compare, p_values
-from evaluator.authoring.likeness import LikenessIndex, tokens
+from evaluator.authoring.likeness import Alike, LikenessIndex, tokens
 from evaluator.authoring.near import pairs, visible
-from evaluator.authoring.program_likeness import ProgramIndex, programs
+from evaluator.authoring.program_likeness import AlikeProgram, ProgramIndex, programs
 from evaluator.authoring.unit_tests import (
     MUTANT_PASSES,
     REFERENCE_FAILS,
@@ -24,7 +24,8 @@ from evaluator.items import Item, asked, parse_items
 from evaluator.sandbox.execute import Sandbox
 from evaluator.sandbox.limits import Limits
 
-ERROR_GRAM, WARNING_GRAM = 13, 8
+ERROR_GRAM = 13
+WARNING_GRAM = 8
 LONGEST = 65_536
 """Maximum characters of one text; word problems are shorter."""
 _TEST_SECONDS = 5.0
@@ -55,7 +56,8 @@ class Problem:
     def __str__(self) -> str:
         if not self.lines:
             return self.code
-        lines = ", ".join(str(line) for line in self.lines[:20])
+        listed = [str(line) for line in self.lines[:20]]
+        lines = ", ".join(listed)
         more = " …" if len(self.lines) > 20 else ""
         return f"{self.code}: line {lines}{more}"
 
@@ -111,15 +113,17 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
     unreported = [pair for pair in short_overlaps if pair[0] not in reported]
     warnings = _overlap_problems(WARNING_GRAM, unreported, numbers)
     reported |= {question for question, _ in unreported}
-    warnings += _alike(items, public, {numbers[question - 1] for question in reported})
+    reported_lines = {numbers[question - 1] for question in reported}
+    warnings += _alike(items, public, reported_lines)
     warnings += _alike_programs(items, public)
     warnings += unchecked
-    comparisons = compare(list(items.values()), public) if items and public else ()
-    warnings += [
-        Problem(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ())
-        for one in comparisons
-        if one.unlike
-    ]
+    comparisons: tuple[Comparison, ...] = ()
+    if items and public:
+        comparisons = compare(list(items.values()), public)
+    for comparison in comparisons:
+        if comparison.unlike:
+            unlike = f"{comparison.name} are unlike the public set's (p = {comparison.p:.4f})"
+            warnings.append(Problem(unlike, ()))
     return CheckReport(len(items), tuple(errors), tuple(warnings), comparisons)
 
 
@@ -133,21 +137,35 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Problem]]:
         try:
             items[number] = parse_items([line])[0]
         except EvaluatorError as failure:
-            kind = failure.detail.partition(": ")[2]
-            reason = f"{failure.code.value} ({kind})" if kind else failure.code.value
+            _, _, kind = failure.detail.partition(": ")
+            reason = failure.code.value
+            if kind:
+                reason = f"{reason} ({kind})"
             invalid.setdefault(reason, []).append(number)
     if not items and not invalid:
         return items, [Problem(Code.SET_EMPTY.value, ())]
-    return items, [Problem(reason, tuple(numbers)) for reason, numbers in invalid.items()]
+    return items, _by_reason(invalid)
+
+
+def _by_reason(lines: Mapping[str, Sequence[int]]) -> list[Problem]:
+    return [Problem(reason, tuple(numbers)) for reason, numbers in lines.items()]
 
 
 def _mixed(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
     """Report items of another kind than the first one's, and a public set of another kind."""
-    kind = next((item.kind for item in items.values()), None)
-    others = tuple(number for number, item in items.items() if item.kind != kind)
-    problems = [Problem(Code.SET_MIXED_KINDS.value, others)] if others else []
-    if kind and public and public[0].kind != kind:
-        problems.append(Problem(f"{Code.SET_MIXED_KINDS.value} (the public set has another)", ()))
+    if not items:
+        return []
+    code = Code.SET_MIXED_KINDS.value
+    first = next(iter(items.values()))
+    others = []
+    for number, item in items.items():
+        if item.kind != first.kind:
+            others.append(number)
+    problems = []
+    if others:
+        problems.append(Problem(code, tuple(others)))
+    if public and public[0].kind != first.kind:
+        problems.append(Problem(f"{code} (the public set has another)", ()))
     return problems
 
 
@@ -171,7 +189,10 @@ def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
 
     Returns errors and warnings.
     """
-    tested = {number: item for number, item in items.items() if item.kind == "tests"}
+    tested = {}
+    for number, item in items.items():
+        if item.kind == "tests":
+            tested[number] = item
     if not tested:
         return [], []
     errors: dict[str, list[int]] = {}
@@ -183,10 +204,7 @@ def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
                 reason = _TEST_CODES.get(finding.problem, finding.problem)
                 problems = errors if finding.prevents_sealing else warnings
                 problems.setdefault(reason, []).append(number)
-    return (
-        [Problem(reason, tuple(lines)) for reason, lines in errors.items()],
-        [Problem(reason, tuple(lines)) for reason, lines in warnings.items()],
-    )
+    return _by_reason(errors), _by_reason(warnings)
 
 
 def _malformed(items: Mapping[int, Item]) -> list[Problem]:
@@ -194,7 +212,13 @@ def _malformed(items: Mapping[int, Item]) -> list[Problem]:
     for name, matches in _MALFORMED.items():
         lines = []
         for number, item in items.items():
-            texts = (item.question, item.answer, *item.choices, item.tests, item.prelude)
+            texts = (
+                item.question,
+                item.answer,
+                *item.choices,
+                item.tests,
+                item.prelude,
+            )
             if any(map(matches, texts)):
                 lines.append(number)
         if lines:
@@ -206,15 +230,20 @@ def _duplicates(items: Mapping[int, Item]) -> list[Problem]:
     first: dict[str, int] = {}
     repeated = []
     for number, item in items.items():
-        normalised = unicodedata.normalize("NFC", visible(asked(item)))
+        text = visible(asked(item))
+        normalised = unicodedata.normalize("NFC", text)
         folded = " ".join(normalised.split()).casefold()
         if first.setdefault(folded, number) != number:
             repeated.append(number)
-    return [Problem("the question of an earlier line", tuple(repeated))] if repeated else []
+    if not repeated:
+        return []
+    return [Problem("the question of an earlier line", tuple(repeated))]
 
 
 def _overlap_problems(
-    gram: int, overlaps: Sequence[tuple[int, int]], numbers: Sequence[int]
+    gram: int,
+    overlaps: Sequence[tuple[int, int]],
+    numbers: Sequence[int],
 ) -> list[Problem]:
     if not overlaps:
         return []
@@ -225,16 +254,24 @@ def _overlap_problems(
 
 def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
     """Report the items whose reference solution is like a public one, by tree and words."""
-    index = ProgramIndex([item.reference() if item.kind == "tests" else "" for item in public])
+    sources = [item.reference() if item.kind == "tests" else "" for item in public]
+    index = ProgramIndex(sources)
     if not len(index):
         return []
+
+    def likeness(alike: AlikeProgram) -> tuple[bool, float, int]:
+        return alike.same, alike.score, -alike.item
+
     lines = []
     others = []
     for number, item in items.items():
-        functions = programs(item.reference()) if item.kind == "tests" else []
-        matches = [alike for function in functions for alike in index.find(function)]
+        if item.kind != "tests":
+            continue
+        matches = []
+        for function in programs(item.reference()):
+            matches += index.find(function)
         if matches:
-            best = max(matches, key=lambda alike: (alike.same, alike.score, -alike.item))
+            best = max(matches, key=likeness)
             lines.append(number)
             others.append(best.item + 1)
     if not lines:
@@ -242,15 +279,25 @@ def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[P
     return [Problem("has a solution like a public item's", tuple(lines), tuple(others))]
 
 
-def _alike(items: Mapping[int, Item], public: Sequence[Item], reported: set[int]) -> list[Problem]:
+def _alike(
+    items: Mapping[int, Item],
+    public: Sequence[Item],
+    reported: set[int],
+) -> list[Problem]:
     """Report the items that are like a public one by numbers and words, and not yet reported."""
     index = LikenessIndex([item.question for item in public])
+
+    def likeness(alike: Alike) -> tuple[float, int]:
+        return alike.words, -alike.item
+
     lines = []
     others = []
     for number, item in items.items():
-        matches = index.find(tokens(item.question)) if number not in reported else []
+        if number in reported:
+            continue
+        matches = index.find(tokens(item.question))
         if matches:
-            best = max(matches, key=lambda alike: (alike.words, -alike.item))
+            best = max(matches, key=likeness)
             lines.append(number)
             others.append(best.item + 1)
     if not lines:

@@ -36,8 +36,9 @@ def humaneval(row: Row) -> dict[str, str]:
 def mbpp(row: Row) -> dict[str, str]:
     """Return the item of a row of MBPP. Raises ``set_missing_field``."""
     try:
-        shown = "\n".join(row["test_list"][:3])
-        tests = "\n".join([*row["test_list"], *row["challenge_test_list"], ""])
+        listed = row["test_list"]
+        shown = "\n".join(listed[:3])
+        tests = "\n".join([*listed, *row["challenge_test_list"], ""])
         item = {
             "kind": "tests",
             "question": f"{row['text']} Your code should pass these tests:\n\n{shown}",
@@ -55,6 +56,11 @@ def mbpp(row: Row) -> dict[str, str]:
 
 def tested_function(source: str, tests: str) -> str:
     """Return the program's first function that the tests call; "" where there is none."""
-    called = {node.id for node in ast.walk(parsed(tests)) if isinstance(node, ast.Name)}
-    defined = [node.name for node in parsed(source).body if isinstance(node, ast.FunctionDef)]
-    return next((name for name in defined if name in called), "")
+    called = set()
+    for node in ast.walk(parsed(tests)):
+        if isinstance(node, ast.Name):
+            called.add(node.id)
+    for statement in parsed(source).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name in called:
+            return statement.name
+    return ""

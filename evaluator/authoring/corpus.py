@@ -18,7 +18,9 @@ import msgspec
 
 from evaluator.errors import Code, error
 
-LINES, PARAGRAPHS, SOURCE = (".jsonl", ".ndjson"), (".txt", ".md"), (".py",)
+LINES = (".jsonl", ".ndjson")
+PARAGRAPHS = (".txt", ".md")
+SOURCE = (".py",)
 LONGEST_PARAGRAPH = 1_000_000
 """Characters after which a paragraph is divided, so that memory is bounded by the longest line."""
 
@@ -47,7 +49,9 @@ class Corpus:
 
     def name(self, file: Path) -> str:
         """Return the name of a file, relative to the folder."""
-        return str(file.relative_to(self.folder)) if file != self.folder else file.name
+        if file == self.folder:
+            return file.name
+        return str(file.relative_to(self.folder))
 
 
 def find_corpus(path: Path) -> Corpus:
@@ -58,10 +62,13 @@ def find_corpus(path: Path) -> Corpus:
     every = [path]
     if path.is_dir():
         every = sorted(file for file in path.rglob("*") if file.is_file())
-    files = tuple(file for file in every if file.is_file() and _kind(file) is not None)
+    files = []
+    for file in every:
+        if file.is_file() and _kind(file) is not None:
+            files.append(file)
     if not files:
         raise error(Code.CORPUS_UNREADABLE, str(path))
-    return Corpus(path, files, len(every) - len(files))
+    return Corpus(path, tuple(files), len(every) - len(files))
 
 
 def read_documents(corpus: Corpus, file: Path) -> Iterator[Document]:
@@ -72,7 +79,8 @@ def read_documents(corpus: Corpus, file: Path) -> Iterator[Document]:
     name = corpus.name(file)
     try:
         with _open(file) as stream:
-            for number, texts in enumerate(_texts(file, stream), start=1):
+            documents = _texts(file, stream)
+            for number, texts in enumerate(documents, start=1):
                 yield Document(name, number, texts)
     except (OSError, EOFError, zlib.error):
         raise error(Code.CORPUS_UNREADABLE, name) from None
@@ -95,7 +103,8 @@ def _open(file: Path) -> IO[bytes]:
 def _texts(file: Path, stream: IO[bytes]) -> Iterator[tuple[str, ...]]:
     kind = _kind(file)
     if kind in SOURCE:
-        yield (stream.read().decode("utf-8", "replace"),)
+        source = stream.read()
+        yield (source.decode("utf-8", "replace"),)
     elif kind in PARAGRAPHS:
         for paragraph in _paragraphs(stream):
             yield (paragraph,)
@@ -103,7 +112,8 @@ def _texts(file: Path, stream: IO[bytes]) -> Iterator[tuple[str, ...]]:
         decoder = msgspec.json.Decoder()
         for line in stream:
             try:
-                yield tuple(strings(decoder.decode(line)))
+                value = decoder.decode(line)
+                yield tuple(strings(value))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 yield (line.decode("utf-8", "replace"),)
 
@@ -126,11 +136,14 @@ def _paragraphs(stream: IO[bytes]) -> Iterator[str]:
     length = 0
     for line in stream:
         text = line.decode("utf-8", "replace")
-        if text.strip():
+        is_empty = not text.strip()
+        if not is_empty:
             lines.append(text)
             length += len(text)
-        if lines and (not text.strip() or length >= LONGEST_PARAGRAPH):
+        ends = is_empty or length >= LONGEST_PARAGRAPH
+        if lines and ends:
             yield "".join(lines)
-            lines, length = [], 0
+            lines = []
+            length = 0
     if lines:
         yield "".join(lines)

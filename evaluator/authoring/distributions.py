@@ -22,7 +22,9 @@ OTHER_MEASURES: Mapping[str, Callable[[Item], int]] = {
 UNLIKE = 0.01
 """Significance level below which two sets are called unlike."""
 _BINS = 12
-_WIDTH, _HEIGHT, _FOOT = 480, 160, 28
+_WIDTH = 480
+_HEIGHT = 160
+_FOOT = 28
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Comparison:
         """Return both means and p, with a bar for the ratio of shares in each bin."""
         new_mean = sum(self.new) / len(self.new)
         public_mean = sum(self.public) / len(self.public)
-        bars = "".join(_bar(new, public) for _, new, public in self.bins())
+        ratios = [_bar(new, public) for _, new, public in self.bins()]
+        bars = "".join(ratios)
         means = f"mean {new_mean:.2f} against {public_mean:.2f}"
         return f"{self.name:9} {bars:<12} {means}, p = {self.p:.3f}"
 
@@ -54,13 +57,17 @@ class Comparison:
         """Return (label, share of the new set, share of the public one) of up to 12 equal bins."""
         low = min(self.new + self.public)
         high = max(self.new + self.public)
-        width = -(-(high - low + 1) // _BINS)
+        values = high - low + 1
+        width = -(-values // _BINS)  # rounded up
         new_counts = Counter((value - low) // width for value in self.new)
         public_counts = Counter((value - low) // width for value in self.public)
         rows = []
-        for number in range(-(-(high - low + 1) // width)):
+        bins = -(-values // width)
+        for number in range(bins):
             start = low + number * width
-            label = str(start) if width == 1 else f"{start}-{start + width - 1}"
+            label = str(start)
+            if width > 1:
+                label = f"{start}-{start + width - 1}"
             new_share = new_counts[number] / len(self.new)
             public_share = public_counts[number] / len(self.public)
             rows.append((label, new_share, public_share))
@@ -81,7 +88,11 @@ class Comparison:
         ]
         for number, (label, new, public) in enumerate(rows):
             left = number * step
-            for share, shift, fill in ((new, 0.1, "currentColor"), (public, 0.5, "none")):
+            bars = (
+                (new, 0.1, "currentColor"),
+                (public, 0.5, "none"),
+            )
+            for share, shift, fill in bars:
                 height = top * share / largest
                 parts.append(
                     f'<rect x="{left + step * shift:.1f}" y="{top - height:.1f}" '
@@ -106,7 +117,8 @@ def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ..
         public_values = tuple(measure(item) for item in public)
         p = 1.0
         if len({*new_values, *public_values}) > 1:
-            p = float(stats.ks_2samp(new_values, public_values, method="asymp").pvalue)
+            test = stats.ks_2samp(new_values, public_values, method="asymp")
+            p = float(test.pvalue)
         comparisons.append(Comparison(name, new_values, public_values, p))
     return tuple(comparisons)
 
@@ -120,4 +132,5 @@ def _bar(new: float, public: float) -> str:
     """Return a character for the ratio of the new set's share of a bin to the public one's."""
     if public == 0:
         return "·" if new == 0 else "█"
-    return "▁▂▃▄▅▆▇█"[min(7, int(4 * new / public))]
+    height = int(4 * new / public)
+    return "▁▂▃▄▅▆▇█"[min(7, height)]

@@ -15,15 +15,21 @@ from evaluator.items import Item, parse_items
 def math(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the item of a row of MATH. Raises ``set_missing_field``."""
     try:
-        problem, solution = row["problem"], row["solution"]
+        problem = row["problem"]
+        solution = row["solution"]
     except KeyError:
         raise error(Code.SET_MISSING_FIELD, "problem, solution") from None
     stated = row.get("answer")
     answer = f"{solution}\n#### {stated}" if stated else solution
-    return {"kind": "expression", "question": problem, "answer": answer}
+    return {
+        "kind": "expression",
+        "question": problem,
+        "answer": answer,
+    }
 
 
-FORMS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+Reader = Callable[[Mapping[str, Any]], dict[str, str]]
+FORMS: Mapping[str, Reader] = {
     "humaneval": code_sets.humaneval,
     "mbpp": code_sets.mbpp,
     "math": math,
@@ -48,10 +54,13 @@ def read_form(form: str, lines: Sequence[bytes]) -> list[Item]:
             raise error(Code.SET_BAD_JSON, place)
         try:
             record = FORMS[form](row)
-            items += parse_items([json.dumps(record).encode("ascii")])
+            encoded = json.dumps(record).encode("ascii")
+            items += parse_items([encoded])
         except EvaluatorError as refused:
             detail = refused.detail.removeprefix("line 1").removeprefix(": ")
-            raise error(refused.code, f"{place}: {detail}" if detail else place) from None
+            if detail:
+                place = f"{place}: {detail}"
+            raise error(refused.code, place) from None
     if not items:
         raise error(Code.SET_EMPTY)
     return items

@@ -23,7 +23,8 @@ import snowballstemmer
 
 from evaluator.authoring.near import visible
 
-NUMBERS, WORDS = 0.75, 0.25
+NUMBERS = 0.75
+WORDS = 0.25
 """Least likeness of numbers and of words. ``bench.overlap`` prints what they find."""
 LEAST_NUMBERS = 2
 """Fewest numbers of a question that is compared: one number alone is no signature."""
@@ -71,7 +72,9 @@ def number_of(token: str) -> str | None:
     """Return the number that a token states, in one spelling for each value; None for a word."""
     if token[0].isdecimal():
         plain = token.replace(",", "")
-        return f"{float(plain):.15g}" if len(plain) <= 300 else plain
+        if len(plain) > 300:
+            return plain
+        return f"{float(plain):.15g}"
     return _COUNTED.get(token)
 
 
@@ -127,13 +130,16 @@ class Weights:
 
     def of(self, stem: str) -> float:
         """Return the weight of a stem. One that the set does not have counts as its rarest ones."""
-        return math.log((self._documents + 1) / (max(1, self._containing[stem]) + 0.5))
+        containing = max(1, self._containing[stem])
+        return math.log((self._documents + 1) / (containing + 0.5))
 
     def vector(self, document: frozenset[str]) -> dict[str, float]:
         """Return the weights of a text's stems, scaled to length 1; empty for a text without."""
         weights = {stem: self.of(stem) for stem in document}
         length = math.sqrt(sum(weight * weight for weight in weights.values()))
-        return {stem: weight / length for stem, weight in weights.items()} if length else {}
+        if not length:
+            return {}
+        return {stem: weight / length for stem, weight in weights.items()}
 
 
 def cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
@@ -178,15 +184,22 @@ class LikenessIndex:
         numbers = numbered(passage)
         if len(numbers) < LEAST_NUMBERS:
             return []
-        by_rarity = sorted(numbers, key=lambda number: len(self._postings.get(number, ())))
+
+        def frequency(number: tuple[str, int]) -> int:
+            return len(self._postings.get(number, ()))
+
+        by_rarity = sorted(numbers, key=frequency)
         least_shared = math.ceil(NUMBERS * len(numbers))
+        rarest = by_rarity[: len(numbers) - least_shared + 1]
         sharing: set[int] = set()
-        for number in by_rarity[: len(numbers) - least_shared + 1]:
+        for number in rarest:
             sharing.update(self._postings.get(number, ()))
         near = []
         for item in sharing:
-            shared = len(self._numbers[item] & numbers)
-            likeness = shared / (len(self._numbers[item]) + len(numbers) - shared)
+            own = self._numbers[item]
+            shared = len(own & numbers)
+            counted = len(own) + len(numbers)
+            likeness = shared / (counted - shared)
             if likeness >= NUMBERS:
                 near.append((item, likeness))
         if not near:

@@ -34,8 +34,9 @@ def mutants(source: str, most: int) -> list[str]:
         for change, _ in enumerate(_changed(node)):
             places.append((position, change))
     if len(places) > most:
-        spread = {round(number * len(places) / most) for number in range(most)}
-        places = [place for number, place in enumerate(places) if number in spread]
+        count = len(places)
+        chosen = {round(number * count / most) for number in range(most)}
+        places = [place for number, place in enumerate(places) if number in chosen]
     made = []
     for position, change in places:
         copied = copy.deepcopy(tree)
@@ -54,8 +55,10 @@ def _changed(node: ast.AST) -> Iterator[dict[str, object]]:
             yield {"ops": [_COMPARED[type(first)](), *others]}
         case ast.BinOp(op=operator) | ast.AugAssign(op=operator) if type(operator) in _COMPUTED:
             yield {"op": _COMPUTED[type(operator)]()}
-        case ast.BoolOp(op=junction):
-            yield {"op": ast.Or() if isinstance(junction, ast.And) else ast.And()}
+        case ast.BoolOp(op=ast.And()):
+            yield {"op": ast.Or()}
+        case ast.BoolOp():
+            yield {"op": ast.And()}
         case ast.Constant(value=bool(value)):
             yield {"value": not value}
         case ast.Constant(value=int() | float() as value):

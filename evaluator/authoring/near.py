@@ -19,7 +19,8 @@ def visible(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words of a text, case folded, without numbers and punctuation."""
-    return _WORD.findall(unicodedata.normalize("NFKC", visible(text)).casefold())
+    normalised = unicodedata.normalize("NFKC", visible(text))
+    return _WORD.findall(normalised.casefold())
 
 
 def grams(text: str, n: int) -> Iterator[tuple[str, ...]]:
@@ -52,7 +53,11 @@ class Overlap:
         return None
 
 
-def pairs(texts: Sequence[str], public: Sequence[str], n: int) -> list[tuple[int, int]]:
+def pairs(
+    texts: Sequence[str],
+    public: Sequence[str],
+    n: int,
+) -> list[tuple[int, int]]:
     """Return pairs of a new and a public item that share ``n`` words in a row.
 
     As numbers from 1, at most one pair for each new item.

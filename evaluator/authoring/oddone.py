@@ -37,7 +37,12 @@ class Score:
     p: float
 
 
-def make_pack(new: Sequence[Item], public: Sequence[Item], *, seed: int) -> list[Row]:
+def make_pack(
+    new: Sequence[Item],
+    public: Sequence[Item],
+    *,
+    seed: int,
+) -> list[Row]:
     """Return a row for each new item, with distinct public items. Raises ``set_empty``."""
     if not new or len(public) < OTHERS:
         raise error(Code.SET_EMPTY, f"an odd-one-out needs {OTHERS} public items")
@@ -45,7 +50,8 @@ def make_pack(new: Sequence[Item], public: Sequence[Item], *, seed: int) -> list
     rows = []
     for number, item in enumerate(new, start=1):
         position = draw.randrange(OTHERS + 1)
-        texts = [other.question for other in draw.sample(public, OTHERS)]
+        others = draw.sample(public, OTHERS)
+        texts = [other.question for other in others]
         texts.insert(position, item.question)
         rows.append(Row(number, tuple(texts), CHOICES[position]))
     return rows
@@ -59,12 +65,15 @@ def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
     # Loading it takes longer than most commands take.
     from scipy import stats  # noqa: PLC0415
 
+    is_whole = key and answers.keys() == key.keys()
     letters = {*answers.values(), *key.values()}
-    if not key or answers.keys() != key.keys() or not letters <= set(CHOICES):
+    if not is_whole or not letters <= set(CHOICES):
         raise error(Code.SHEET_UNREADABLE, "every row needs one letter from A to E")
     right = sum(answers[number] == key[number] for number in key)
-    test = stats.binomtest(right, len(key), 1 / (OTHERS + 1), alternative="greater")
-    interval = stats.binomtest(right, len(key)).proportion_ci(method="wilson")
+    guessed = 1 / (OTHERS + 1)
+    test = stats.binomtest(right, len(key), guessed, alternative="greater")
+    two_sided = stats.binomtest(right, len(key))
+    interval = two_sided.proportion_ci(method="wilson")
     return Score(
         right=right,
         n=len(key),

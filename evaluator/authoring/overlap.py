@@ -35,7 +35,10 @@ from evaluator.items import parse_items
 
 GRAMS = (13, 8)
 """Words in a row: the criterion of GPT-3 and TinyGSM, and the stricter one of TinyGSM."""
-LIKE, TREE, PROGRAM, SAME = "numbers and words", "syntax tree", "program", "same program"
+LIKE = "numbers and words"
+TREE = "syntax tree"
+PROGRAM = "program"
+SAME = "same program"
 THRESHOLDS: Mapping[str, Sequence[float]] = {
     **{f"{n} words": (1.0,) for n in GRAMS},
     LIKE: (0.25, 0.4, 0.6),
@@ -136,13 +139,17 @@ class GramIndex:
     def __init__(self, sequences: Sequence[Sequence[int]], n: int) -> None:
         self._n = n
         rng = np.random.default_rng(n)
-        self._factors = rng.integers(1, 2**63, size=n, dtype=np.uint64) | np.uint64(1)
+        factors = rng.integers(1, 2**63, size=n, dtype=np.uint64)
+        self._factors = factors | np.uint64(1)  # odd
         first: dict[int, int] = {}
         for item, sequence in enumerate(sequences):
-            for value in self._hashes(np.asarray(sequence, dtype=np.uint64)):
+            words = np.asarray(sequence, dtype=np.uint64)
+            for value in self._hashes(words):
                 first.setdefault(int(value), item)
-        self._known = np.array(sorted(first), dtype=np.uint64)
-        self._items = np.array([first[int(value)] for value in self._known], dtype=np.int64)
+        hashes = sorted(first)
+        items = [first[value] for value in hashes]
+        self._known = np.array(hashes, dtype=np.uint64)
+        self._items = np.array(items, dtype=np.int64)
 
     def find(self, words: NDArray[np.int64]) -> list[tuple[int, int]]:
         """Return pairs of an item and the place where its words begin.
@@ -151,15 +158,19 @@ class GramIndex:
         """
         if len(self._known) == 0 or len(words) < self._n:
             return []
+        # Where the count of unknown words is the same n words later, all n are known.
         unknown = np.concatenate(([0], np.cumsum(words == 0)))
-        places = np.nonzero(unknown[self._n :] == unknown[: -self._n])[0]
+        all_known = unknown[self._n :] == unknown[: -self._n]
+        [places] = np.nonzero(all_known)
         if len(places) == 0:
             return []
         hashes = self._hashes(words.astype(np.uint64))[places]
-        at = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+        at = np.searchsorted(self._known, hashes)
+        at = np.minimum(at, len(self._known) - 1)
         hits = self._known[at] == hashes
         items = self._items[at[hits]].tolist()
-        return list(zip(items, places[hits].tolist(), strict=True))
+        starts = places[hits].tolist()
+        return list(zip(items, starts, strict=True))
 
     def _hashes(self, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the hash of each ``n`` words in a row, by multiplication modulo 2⁶⁴."""
@@ -168,7 +179,8 @@ class GramIndex:
             return np.zeros(0, dtype=np.uint64)
         total = np.zeros(count, dtype=np.uint64)
         for offset, factor in enumerate(self._factors):
-            mixed = (words[offset : offset + count] + np.uint64(1)) * factor
+            shifted = words[offset : offset + count]
+            mixed = (shifted + np.uint64(1)) * factor
             total += mixed ^ (mixed >> np.uint64(29))
         return total
 
@@ -199,7 +211,9 @@ class Scanner:
             starts.append(len(words))
             for text in document.texts:
                 sequence = tokens(text)
-                words += [self._vocabulary.get(t, 0) for t in sequence if not t[0].isdigit()]
+                for token in sequence:
+                    if not token[0].isdigit():
+                        words.append(self._vocabulary.get(token, 0))
                 words.append(0)
                 for passage in passages(text, sequence):
                     for alike in self._problems.find(passage):
@@ -209,7 +223,8 @@ class Scanner:
         stream = np.array(words, dtype=np.int64)
         for n, index in self._grams.items():
             for item, place in index.find(stream):
-                document = documents[int(np.searchsorted(starts, place, side="right")) - 1]
+                begun = int(np.searchsorted(starts, place, side="right"))
+                document = documents[begun - 1]
                 _add(found, item, f"{n} words", 1.0, document)
         return found
 
@@ -222,7 +237,13 @@ class Scanner:
                     _add(found, alike.item, SAME, 1.0, document)
 
 
-def _add(found: Matches, item: int, measure: str, value: float, document: Document) -> None:
+def _add(
+    found: Matches,
+    item: int,
+    measure: str,
+    value: float,
+    document: Document,
+) -> None:
     """Add a match if it reaches the lowest threshold of its measure."""
     if value >= min(THRESHOLDS[measure]):
         match = Match(round(value, 4), document.file, document.number)
@@ -231,15 +252,17 @@ def _add(found: Matches, item: int, measure: str, value: float, document: Docume
 
 def _merge(found: Matches, more: Mapping[tuple[int, str], Iterable[Match]]) -> None:
     """Add matches. Of equal ones the first of the corpus stays, and each document counts once."""
+
+    def rank(match: Match) -> tuple[float, str, int]:
+        return -match.value, match.file, match.document
+
     for key, matches in more.items():
-        best = {(match.file, match.document): match for match in found.get(key, [])}
-        for match in matches:
+        best: dict[tuple[str, int], Match] = {}
+        for match in (*found.get(key, []), *matches):
             place = (match.file, match.document)
             if place not in best or match.value > best[place].value:
                 best[place] = match
-        ordered = sorted(
-            best.values(), key=lambda match: (-match.value, match.file, match.document)
-        )
+        ordered = sorted(best.values(), key=rank)
         found[key] = ordered[:BEST]
 
 
@@ -266,7 +289,9 @@ def scan(
         state = msgspec.json.decode(path.read_bytes(), type=State)
     if state.identity != identity:
         raise error(Code.OUT_OF_ANOTHER_RUN, str(path.parent))
-    found: Matches = {(item, measure): matches for item, measure, matches in state.matches}
+    found: Matches = {}
+    for item, measure, stored in state.matches:
+        found[item, measure] = stored
     progress(state.characters)
     stored_at = monotonic()
     with ProcessPoolExecutor(processes, initializer=_start, initargs=(subjects,)) as pool:
@@ -316,7 +341,8 @@ def _batches(corpus: Corpus, state: State) -> Iterator[tuple[Position, list[Docu
             characters += document.characters
             if characters >= BATCH:
                 yield (index, document.number), documents
-                documents, characters = [], 0
+                documents = []
+                characters = 0
         if documents:
             yield (index, documents[-1].number), documents
 
@@ -331,7 +357,8 @@ def _compared(
     queue: deque[tuple[Position, int, Future[Matches]]] = deque()
     for position, documents in batches:
         characters = sum(document.characters for document in documents)
-        queue.append((position, characters, pool.submit(_compare, documents)))
+        result = pool.submit(_compare, documents)
+        queue.append((position, characters, result))
         if len(queue) >= waiting:
             place, size, future = queue.popleft()
             yield place, size, future.result()
@@ -341,9 +368,13 @@ def _compared(
 
 def _identity(subjects: Sequence[Subject], corpus: Corpus) -> str:
     """Return a digest of the set, and of the names and sizes of the corpus' files."""
+    files = []
+    for file in corpus.files:
+        size = file.stat().st_size
+        files.append([corpus.name(file), size])
     facts = {
         "set": [[subject.text, subject.source] for subject in subjects],
-        "corpus": [[corpus.name(file), file.stat().st_size] for file in corpus.files],
+        "corpus": files,
         "thresholds": {measure: list(values) for measure, values in THRESHOLDS.items()},
     }
     return hashlib.sha256(canonical_json(facts)).hexdigest()
@@ -351,7 +382,10 @@ def _identity(subjects: Sequence[Subject], corpus: Corpus) -> str:
 
 def _store(path: Path, state: State, found: Matches) -> None:
     """Replace the stored state. Raises ``out_unwritable``."""
-    state.matches = [(item, measure, matches) for (item, measure), matches in sorted(found.items())]
+    state.matches = []
+    for item, measure in sorted(found):
+        matches = found[item, measure]
+        state.matches.append((item, measure, matches))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new")
@@ -365,7 +399,10 @@ def _store(path: Path, state: State, found: Matches) -> None:
 
 
 def summary(
-    state: State, *, items: int, right: Mapping[int, bool] | None = None
+    state: State,
+    *,
+    items: int,
+    right: Mapping[int, bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row for each measure and threshold that has items.
 
@@ -379,7 +416,8 @@ def summary(
     rows: list[dict[str, Any]] = []
     for measure, thresholds in THRESHOLDS.items():
         for threshold in thresholds:
-            found = {item for item, value in best[measure].items() if value >= threshold}
+            values = best[measure]
+            found = {item for item, value in values.items() if value >= threshold}
             row = {
                 "measure": measure,
                 "threshold": threshold,
@@ -387,8 +425,11 @@ def summary(
                 "items": items,
             }
             if right is not None:
-                overlapping = [outcome for item, outcome in right.items() if item in found]
-                others = [outcome for item, outcome in right.items() if item not in found]
+                overlapping = []
+                others = []
+                for item, outcome in right.items():
+                    part = overlapping if item in found else others
+                    part.append(outcome)
                 row["right_overlapping"] = sum(overlapping)
                 row["n_overlapping"] = len(overlapping)
                 row["right_others"] = sum(others)

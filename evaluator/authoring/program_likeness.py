@@ -45,7 +45,14 @@ _SYNTAX_WORDS = frozenset(
         "false",
     )
 )
-_IGNORED = (ast.expr_context, ast.alias, ast.Import, ast.ImportFrom, ast.Pass, ast.type_ignore)
+_IGNORED = (
+    ast.expr_context,
+    ast.alias,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Pass,
+    ast.type_ignore,
+)
 _LETTERS: dict[str, str] = {}
 """One character for each type of node."""
 
@@ -68,9 +75,11 @@ def programs(text: str) -> list[Program]:
     if "def " not in text:
         return []
     found: list[Program] = []
-    for source in [*_FENCE.findall(text)] or [text]:
+    sources = _FENCE.findall(text) or [text]
+    for source in sources:
         try:
-            tree = parsed(textwrap.dedent(source[:LONGEST]))
+            dedented = textwrap.dedent(source[:LONGEST])
+            tree = parsed(dedented)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         waiting: list[ast.AST] = list(reversed(tree.body))
@@ -97,19 +106,28 @@ def _program(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Program:
             words |= _words(text)
             continue
         kind = type(current).__name__
-        shape.append(_LETTERS.setdefault(kind, chr(0x100 + len(_LETTERS))))
+        next_letter = chr(0x100 + len(_LETTERS))
+        shape.append(_LETTERS.setdefault(kind, next_letter))
         name = _identifier(current)
         words |= _words(name)
-        number = numbers.setdefault(name, str(len(numbers))) if name else ""
+        number = ""
+        if name:
+            number = numbers.setdefault(name, str(len(numbers)))
         canonical.append(kind + number)
         if isinstance(current, ast.Constant):
             canonical.append(repr(current.value))
             if isinstance(current.value, str):
                 words |= _words(current.value)
         children = _children(current)
-        canonical.append(str(sum(_statement_text(child) is None for child in children)))
+        compared = sum(_statement_text(child) is None for child in children)
+        canonical.append(str(compared))
         waiting += reversed(children)
-    return Program(node.name, "".join(shape), " ".join(canonical), frozenset(words))
+    return Program(
+        name=node.name,
+        shape="".join(shape),
+        canonical=" ".join(canonical),
+        words=frozenset(words),
+    )
 
 
 def _statement_text(node: ast.AST) -> str | None:
@@ -127,11 +145,9 @@ def _children(node: ast.AST) -> list[ast.AST]:
         if field in ("annotation", "returns", "type_params"):
             continue
         members = value if isinstance(value, list) else [value]
-        children += [
-            member
-            for member in members
-            if isinstance(member, ast.AST) and not isinstance(member, _IGNORED)
-        ]
+        for member in members:
+            if isinstance(member, ast.AST) and not isinstance(member, _IGNORED):
+                children.append(member)
     return children
 
 
@@ -177,8 +193,9 @@ class ProgramIndex:
         self._known: list[tuple[int, Program]] = []
         for item, source in enumerate(sources):
             self._known += [(item, program) for program in programs(source)]
-        self._weights = Weights([program.words for _, program in self._known])
-        self._vectors = [self._weights.vector(program.words) for _, program in self._known]
+        words = [program.words for _, program in self._known]
+        self._weights = Weights(words)
+        self._vectors = [self._weights.vector(own) for own in words]
 
     def __len__(self) -> int:
         return len(self._known)
@@ -189,7 +206,8 @@ class ProgramIndex:
             return []
         found = []
         vector: dict[str, float] | None = None
-        for (item, known), known_vector in zip(self._known, self._vectors, strict=True):
+        compared = zip(self._known, self._vectors, strict=True)
+        for (item, known), known_vector in compared:
             tree = Indel.normalized_similarity(
                 program.shape, known.shape, score_cutoff=PROGRAM - 0.5
             )
@@ -198,7 +216,10 @@ class ProgramIndex:
             if vector is None:
                 vector = self._weights.vector(program.words)
             alike = AlikeProgram(
-                item, tree, cosine(vector, known_vector), program.canonical == known.canonical
+                item=item,
+                tree=tree,
+                words=cosine(vector, known_vector),
+                same=program.canonical == known.canonical,
             )
             if alike.same or alike.tree >= TREE or alike.score >= PROGRAM:
                 found.append(alike)

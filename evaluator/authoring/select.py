@@ -36,8 +36,16 @@ class Funnel:
     selected: int
 
 
-_GRADERS = {"number": "numeric-1", "choice": "choice-1", "expression": "expression-1"}
-_WRITTEN = {"number": "#### {}", "choice": "#### {}", "expression": "$\\boxed{{{}}}$"}
+_GRADERS = {
+    "number": "numeric-1",
+    "choice": "choice-1",
+    "expression": "expression-1",
+}
+_WRITTEN = {
+    "number": "#### {}",
+    "choice": "#### {}",
+    "expression": "$\\boxed{{{}}}$",
+}
 
 
 def agrees(item: Item, solution: str) -> bool:
@@ -49,20 +57,31 @@ def agrees(item: Item, solution: str) -> bool:
     if item.kind not in _GRADERS:
         raise error(Code.SELECTION_IMPOSSIBLE, f"no second solve of items of kind {item.kind}")
     written = _WRITTEN[item.kind].format(solution.strip())
-    return grade(_GRADERS[item.kind], written, item.gold).outcome is Outcome.RIGHT
+    graded = grade(_GRADERS[item.kind], written, item.gold)
+    return graded.outcome is Outcome.RIGHT
 
 
-def solved_alike(items: Mapping[int, Item], solutions: Mapping[int, str]) -> set[int]:
+def solved_alike(
+    items: Mapping[int, Item],
+    solutions: Mapping[int, str],
+) -> set[int]:
     """Return the items on which the second solver, who saw no answer, agrees.
 
     Raises ``sheet_unreadable``.
     """
     if not solutions.keys() <= items.keys():
         raise error(Code.SHEET_UNREADABLE, "it has rows that are no item")
-    return {number for number, solution in solutions.items() if agrees(items[number], solution)}
+    alike = set()
+    for number, solution in solutions.items():
+        if agrees(items[number], solution):
+            alike.add(number)
+    return alike
 
 
-def passed_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, str]]) -> set[int]:
+def passed_audit(
+    items: Mapping[int, Item],
+    verdicts: Mapping[int, tuple[str, str]],
+) -> set[int]:
     """Return the items with the verdict ``keep``.
 
     Raises ``sheet_unreadable`` for unknown rows, verdicts or reasons.
@@ -74,18 +93,28 @@ def passed_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, st
     if not (known_rows and known_verdicts):
         allowed = f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}"
         raise error(Code.SHEET_UNREADABLE, allowed)
-    return {number for number, (verdict, _) in verdicts.items() if verdict == "keep"}
+    passed = set()
+    for number, (verdict, _) in verdicts.items():
+        if verdict == "keep":
+            passed.add(number)
+    return passed
 
 
 def dropped(verdicts: Mapping[int, tuple[str, str]]) -> dict[str, int]:
     """Return the number of dropped items by reason; ``unsaid`` for no reason."""
-    reasons = [reason for verdict, reason in verdicts.values() if verdict == "drop"]
-    counts = Counter(reason or "unsaid" for reason in reasons)
+    counts: Counter[str] = Counter()
+    for verdict, reason in verdicts.values():
+        if verdict == "drop":
+            counts[reason or "unsaid"] += 1
     return dict(sorted(counts.items()))
 
 
 def select(
-    items: Sequence[Item], public: Sequence[Item], n: int, *, seed: int
+    items: Sequence[Item],
+    public: Sequence[Item],
+    n: int,
+    *,
+    seed: int,
 ) -> tuple[list[int], tuple[Comparison, ...]]:
     """Return ``n`` positions of ``items``, ascending, and their comparison with the public set.
 
@@ -116,7 +145,12 @@ def select(
     return chosen, mix
 
 
-def targets(public: Sequence[Item], n: int, *, seed: int) -> list[int]:
+def targets(
+    public: Sequence[Item],
+    n: int,
+    *,
+    seed: int,
+) -> list[int]:
     """Return step counts for ``n`` briefs, in the public set's mix and in random order."""
     steps: list[int] = []
     for kind, count in sorted(_quotas(public, n).items()):
@@ -131,9 +165,14 @@ def _quotas(public: Iterable[Item], n: int) -> dict[Cell, int]:
     total = sum(counts.values())
     if not total:
         raise error(Code.SET_EMPTY)
+
+    def rank(kind: Cell) -> tuple[int, Cell]:
+        remainder = n * counts[kind] % total
+        return -remainder, kind
+
     quotas = {kind: n * count // total for kind, count in counts.items()}
-    by_remainder = sorted(counts, key=lambda kind: (-(n * counts[kind] % total), kind))
-    for kind in by_remainder[: n - sum(quotas.values())]:
+    left = n - sum(quotas.values())
+    for kind in sorted(counts, key=rank)[:left]:
         quotas[kind] += 1
     return quotas
 
@@ -142,6 +181,9 @@ def _nearest(pools: Mapping[Cell, list[int]], kind: Cell) -> list[int]:
     """Return the pool of a kind, or the nearest one that is not empty."""
 
     def distance(other: Cell) -> tuple[int, Cell]:
-        return abs(other[0] - kind[0]) + abs(other[1] - kind[1]), other
+        steps = abs(other[0] - kind[0])
+        digits = abs(other[1] - kind[1])
+        return steps + digits, other
 
-    return pools[min((other for other, pool in pools.items() if pool), key=distance)]
+    filled = [other for other, pool in pools.items() if pool]
+    return pools[min(filled, key=distance)]

@@ -18,7 +18,11 @@ ATTESTATION = (
 YES = "yes"
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+def write_rows(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, object]],
+) -> None:
     """Write a new sheet. Raises ``out_unwritable``, also if it exists."""
     with _new(path) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -49,7 +53,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def _check_columns(path: Path, fields: Sequence[str], columns: Sequence[str]) -> None:
+def _check_columns(
+    path: Path,
+    fields: Sequence[str],
+    columns: Sequence[str],
+) -> None:
     """Raise ``sheet_unreadable`` for a missing column, or another separator than the comma."""
     missing = [name for name in columns if name not in fields]
     if not missing:
@@ -69,7 +77,8 @@ def read_numbered(path: Path, columns: Sequence[str]) -> dict[int, Mapping[str, 
     by_number: dict[int, Mapping[str, str]] = {}
     for position, row in enumerate(read_rows(path, columns), start=1):
         text = row[columns[0]].strip()
-        if not text.isascii() or not text.isdigit() or int(text) in by_number:
+        is_number = text.isascii() and text.isdigit()
+        if not is_number or int(text) in by_number:
             raise error(Code.SHEET_UNREADABLE, f"{path.name} row {position}: {columns[0]}")
         by_number[int(text)] = row
     return by_number
@@ -78,7 +87,9 @@ def read_numbered(path: Path, columns: Sequence[str]) -> dict[int, Mapping[str, 
 def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write a new file of JSON lines. Raises ``out_unwritable``, also if it exists."""
     with _new(path) as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False, sort_keys=True)
+            file.write(line + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -90,7 +101,8 @@ def write_text(path: Path, text: str) -> None:
 def _new(path: Path) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(path)) from None
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

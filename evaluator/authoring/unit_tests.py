@@ -60,7 +60,10 @@ def check_tests(lines: Sequence[bytes], sandbox: Sandbox) -> Iterator[Finding]:
         if not line.strip():
             continue
         item = _read(line)
-        yield Finding(number, UNREADABLE) if item is None else check_item(number, item, sandbox)
+        if item is None:
+            yield Finding(number, UNREADABLE)
+        else:
+            yield check_item(number, item, sandbox)
 
 
 def _read(line: bytes) -> Item | None:
