@@ -53,6 +53,7 @@ def summary(cohort: Cohort | None) -> str:
     """Return how many verdicts of which level a close has, in words."""
     if cohort is None:
         return "has no run to decide about."
-    levels = Counter(str(one.judged().evidence) for one in cohort.verdicts.select_related("cohort"))
+    verdicts = cohort.verdicts.select_related("cohort")
+    levels = Counter(str(verdict.judged().evidence) for verdict in verdicts)
     counts = ", ".join(f"{level}: {count}" for level, count in sorted(levels.items()))
     return f"round {cohort.number} decides about {levels.total()} runs ({counts})."

@@ -83,8 +83,16 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     if known.name != name:
         return HttpResponsePermanentRedirect(reverse("api-1:model", args=[known.name]))
     former = known.former.select_related("organisation").order_by("-pk")
-    pair_of_run = {row.run: pair.slug for pair, _, row in standings}
-    replies = Reply.objects.of_runs(pair_of_run)
+    pair_of_run = {}
+    ranks = {}
+    tries = {}
+    for pair, _, row in standings:
+        pair_of_run[row.run] = pair.slug
+        ranks[pair.slug] = row.rank
+        tries[pair.slug] = row.runs_of_model()
+    replies = {}
+    for run, reply in Reply.objects.of_runs(pair_of_run).items():
+        replies[pair_of_run[run]] = reply.published()
     return JsonResponse(
         {
             "name": known.name,
@@ -98,9 +106,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                 }
                 for one in former
             ],
-            "ranks": {pair.slug: row.rank for pair, _, row in standings},
-            "tries": {pair.slug: row.runs_of_model() for pair, _, row in standings},
-            "replies": {pair_of_run[run]: reply.published() for run, reply in replies.items()},
+            "ranks": ranks,
+            "tries": tries,
+            "replies": replies,
             "embargoes": [
                 {
                     "pair": one.submission.pair.slug,

@@ -36,9 +36,11 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     home = f"/boards/{slug}/"
     snapshot = found.snapshot
     if snapshot is None or not total:
-        return chart_page(request, chart, title, home, chart_data(request, [], 0, (), ()))
+        no_data = chart_data(request, [], 0, (), ())
+        return chart_page(request, chart, title, home, no_data)
     if chart == "peers":
-        own = snapshot.rows.filter(model=request.GET.get("model", "")).first() or rows.first()
+        model = request.GET.get("model", "")
+        own = snapshot.rows.filter(model=model).first() or rows.first()
         if own:
             rows = rows.similar_to(own.public)
         total = rows.count()
@@ -51,9 +53,14 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
         rows = rows.exclude(**{against: None})
         sized = snapshot.sized(against)
         unsized = total - rows.count()
-    points = [point_of(row.read(), compared=compared) for row in _shown(rows, sized)]
-    named = set(rows.order_by().values_list("family", flat=True).distinct())
-    families = [mean_of(line) for line in snapshot.pooled() if line.family in named]
+    shown = _shown(rows, sized)
+    points = [point_of(row.read(), compared=compared) for row in shown]
+    named = rows.order_by().values_list("family", flat=True)
+    shown_families = set(named.distinct())
+    families = []
+    for line in snapshot.pooled():
+        if line.family in shown_families:
+            families.append(mean_of(line))
     data = chart_data(
         request,
         points,
@@ -76,6 +83,9 @@ def _shown(rows: SnapshotRowQuerySet, sized: Sequence[Sized]) -> list[SnapshotRo
         keys = thinned(list(rows.values_list("pk", flat=True)))
         found = SnapshotRow.objects.in_bulk(keys)
         shown = [found[key] for key in keys]
-    left_out = {model for model, is_efficient in frontier.efficient(sized).items() if is_efficient}
-    left_out -= {row.model for row in shown}
+    shown_models = {row.model for row in shown}
+    left_out = set()
+    for model, is_efficient in frontier.efficient(sized).items():
+        if is_efficient and model not in shown_models:
+            left_out.add(model)
     return [*shown, *rows.filter(model__in=left_out)]

@@ -204,7 +204,7 @@ def compare(snapshot: Snapshot, first: Row, second: Row) -> Comparison:
 
     public_answers = (values(of_first.public), values(of_second.public))
     public = SetComparison.exact(paired(*public_answers))
-    others = np.array([values(one.public) for one in outcomes.values()])
+    others = np.array([values(other.public) for other in outcomes.values()])
     difficulty = tuple(
         DifficultyComparison(
             name=group.name,
@@ -218,10 +218,19 @@ def compare(snapshot: Snapshot, first: Row, second: Row) -> Comparison:
     reason = _reason_against(first, second, [of_first.private, of_second.private])
     if reason:
         return Comparison(first, second, public, None, reason, difficulty=difficulty)
-    private = SetComparison.coarse(paired(values(of_first.private), values(of_second.private)))
+    private_answers = (values(of_first.private), values(of_second.private))
+    private = SetComparison.coarse(paired(*private_answers))
     # From both comparisons as they are published, so that the change discloses nothing more.
-    low, high = gap_change(public.difference, public.interval, private.difference, private.interval)
-    gap = GapChange(difference=public.difference - private.difference, interval=(low, high))
+    low, high = gap_change(
+        public.difference,
+        public.interval,
+        private.difference,
+        private.interval,
+    )
+    gap = GapChange(
+        difference=public.difference - private.difference,
+        interval=(low, high),
+    )
     return Comparison(first, second, public, private, gap=gap, difficulty=difficulty)
 
 

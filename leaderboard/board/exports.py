@@ -147,10 +147,15 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
 
 def efficient_models(snapshot: Snapshot | None) -> Mapping[Size, Mapping[str, bool]]:
     """Return by size the models whose size is known, True for those on the board's frontier."""
-    return {size: frontier.efficient(snapshot.sized(size)) if snapshot else {} for size in Size}
+    if snapshot is None:
+        return {size: {} for size in Size}
+    return {size: frontier.efficient(snapshot.sized(size)) for size in Size}
 
 
-def as_csv(rows: Iterable[Row], efficient: Mapping[Size, Mapping[str, bool]] | None = None) -> str:
+def as_csv(
+    rows: Iterable[Row],
+    efficient: Mapping[Size, Mapping[str, bool]] | None = None,
+) -> str:
     """One line a ranked model, under :data:`COLUMNS`.
 
     ``efficient`` are the models as :func:`efficient_models` returns them.
@@ -169,7 +174,8 @@ def as_csv(rows: Iterable[Row], efficient: Mapping[Size, Mapping[str, bool]] | N
 
 def _record(row: Row) -> dict[str, object]:
     """Return the cells of a row by column, but those of its evidence and of exposure."""
-    private, public = row.private, row.public
+    private = row.private
+    public = row.public
     record: dict[str, object] = {
         "rank": row.rank,
         "rank_best": row.rank_range[0],

@@ -60,8 +60,9 @@ class Close:
 def closes(pair: SetPair | None) -> list[Close]:
     """Return the newest closes of a pair, or of all pairs."""
     cohorts = Cohort.objects.filter(pair=pair) if pair else Cohort.objects.all()
-    numbered = cohorts.order_by().values_list("pair", "number").annotate(closed=Min("closed_at"))
-    newest = list(numbered.order_by("-closed", "pair", "number")[:MOST_ENTRIES])
+    numbered = cohorts.order_by().values_list("pair", "number")
+    closed_at = numbered.annotate(closed=Min("closed_at"))
+    newest = list(closed_at.order_by("-closed", "pair", "number")[:MOST_ENTRIES])
     pairs = SetPair.objects.in_bulk([key for key, _, _ in newest])
     verdicts = Verdict.objects.filter(
         cohort__pair__in=list(pairs),
@@ -160,13 +161,16 @@ def board_feed(request: HttpRequest, slug: str) -> HttpResponse:
 def calendar(request: HttpRequest) -> HttpResponse:
     """Return the closes of all benchmarks that are known as an iCalendar file (RFC 5545)."""
     due = next_closes()
-    closes = {(pair.slug, due[pair.pk]): pair for pair in SetPair.objects.filter(pk__in=due)}
-    closes |= {(plan.pair.slug, plan.at): plan.pair for plan in planned_closes()}
+    closes = {}
+    for pair in SetPair.objects.filter(pk__in=due):
+        closes[pair.slug, due[pair.pk]] = pair
+    for plan in planned_closes():
+        closes[plan.pair.slug, plan.at] = plan.pair
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Holdfast//Closes//EN"]
-    for (slug, close), pair in sorted(closes.items(), key=lambda item: item[0]):
+    for slug, close in sorted(closes):
         stamp = f"{close.astimezone(UTC):%Y%m%dT%H%M%SZ}"
         address = request.build_absolute_uri(reverse("board-of-pair", args=[slug]))
-        summary = _escaped(f"Results of {pair.title}")
+        summary = _escaped(f"Results of {closes[slug, close].title}")
         lines += [
             "BEGIN:VEVENT",
             f"UID:{slug}-{stamp}@{request.get_host()}",
@@ -234,6 +238,7 @@ def prometheus(request: HttpRequest) -> HttpResponse:
     """Return the site's metrics to the holder of the token; 404 to any other visitor."""
     token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "")
-    if not token or not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+    expected = f"Bearer {token}"
+    if not token or not secrets.compare_digest(given.encode(), expected.encode()):
         raise Http404
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)

@@ -34,10 +34,16 @@ class Family:
     picture: SafeString
 
     @classmethod
-    def of(cls, row: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> "Family":
+    def of(
+        cls,
+        row: FamilyLine,
+        gaps: Sequence[float],
+        axis: marks.Axis,
+    ) -> "Family":
         """Return the family's texts, and the figure of its members' ``gaps``."""
         mean = mean_of(row)
-        interval, prediction = mean.gap.interval, mean.gap.prediction
+        interval = mean.gap.interval
+        prediction = mean.gap.prediction
         return cls(
             row=row,
             mean=formats.points(mean.gap.estimate),
@@ -73,14 +79,16 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     drawn = pooled[:MOST_FAMILIES]
     panel = snapshot.facts()
     compared = bool(panel and panel.compares)
-    gaps = _gaps(snapshot, [row.family for row in drawn], "adjusted" if compared else "gap")
+    names = [row.family for row in drawn]
+    all_gaps = snapshot.rows.gaps_of_families(names, "adjusted" if compared else "gap")
+    # Of many members as many ticks as stand for all.
+    gaps = {family: evenly(members, MOST_TICKS) for family, members in all_gaps.items()}
     spans = []
     for row in drawn:
         interval = mean_of(row).gap.interval
         if interval:
             spans.append(interval)
-    for members in gaps.values():
-        spans += [(gap, gap) for gap in members]
+        spans += [(gap, gap) for gap in gaps[row.family]]
     axis = marks.around_zero(spans)
     families = [Family.of(row, gaps[row.family], axis) for row in drawn]
     return {
@@ -89,18 +97,6 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
         "all_families": len(pooled),
         "panel": panel,
     }
-
-
-def _gaps(snapshot: Snapshot, families: Sequence[str], kind: str) -> dict[str, list[float]]:
-    """Return the members' gaps of each family, ascending; of many, as many as stand for all.
-
-    ``kind`` is "gap" or "adjusted"; a model without such a gap is left out.
-    """
-    rows = snapshot.rows.filter(family__in=families).exclude(**{kind: None}).order_by(kind)
-    gaps: dict[str, list[float]] = {family: [] for family in families}
-    for family, gap in rows.values_list("family", kind):
-        gaps[family].append(gap)
-    return {family: evenly(own, MOST_TICKS) for family, own in gaps.items()}
 
 
 def of_likelihoods(snapshot: Snapshot) -> dict[str, Any]:
@@ -120,9 +116,14 @@ def of_likelihoods(snapshot: Snapshot) -> dict[str, Any]:
     for row, likelihood in read:
         public = likelihood.public.per_character
         private = likelihood.private.per_character
-        difference = _nats(public - private, sign="+")
-        gap = formats.points(row.gap)
-        rows.append((row.model, _nats(public), _nats(private), difference, gap))
+        cells = (
+            row.model,
+            _nats(public),
+            _nats(private),
+            _nats(public - private, sign="+"),
+            formats.points(row.gap),
+        )
+        rows.append(cells)
     return {
         "rows": rows,
         "models": len(keys),

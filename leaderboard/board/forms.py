@@ -137,14 +137,16 @@ class BoardQuery:
     @property
     def narrows_further(self) -> bool:
         """Return True if a choice of the form's second part was made."""
-        return (self.smallest, self.largest, self.since, self.verified) != (None, None, "", "")
+        has_bound = self.smallest is not None or self.largest is not None
+        return has_bound or bool(self.since or self.verified)
 
     def address(self, **changes: Any) -> str:
         """Return the query of an address, without defaults; equal choices give equal texts."""
         named = {"min": "smallest", "max": "largest", "cols": "columns"}
         chosen = {}
         for name, default in _DEFAULTS.items():
-            value = changes.get(name, getattr(self, named.get(name, name)))
+            own = getattr(self, named.get(name, name))
+            value = changes.get(name, own)
             if value in ("", None, default):
                 continue
             if isinstance(value, float):

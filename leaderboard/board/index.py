@@ -75,13 +75,14 @@ def benchmarks() -> list[Benchmark]:
     counted = rows.values("snapshot__pair").annotate(models=Count("pk"))
     models = dict(counted.values_list("snapshot__pair", "models"))
     first = rows.filter(position=0).select_related("snapshot")
-    leaders = {
-        row.snapshot.pair_id: Leader(row.model, row.read().private.accuracy)
-        for row in first.only("model", "body", "snapshot__pair")
-    }
+    leaders = {}
+    for row in first.only("model", "body", "snapshot__pair"):
+        score = row.read().private.accuracy
+        leaders[row.snapshot.pair_id] = Leader(row.model, score)
     # Deciding a cohort again does not move its close.
-    cohorts = Cohort.objects.values("pair", "number").annotate(closed=Min("closed_at"))
-    closes = dict(cohorts.order_by("pair", "number").values_list("pair", "closed"))
+    cohorts = Cohort.objects.values("pair", "number")
+    closed_at = cohorts.annotate(closed=Min("closed_at"))
+    closes = dict(closed_at.order_by("pair", "number").values_list("pair", "closed"))
     due = next_closes()
     pairs = list(SetPair.objects.select_related("public", "private").order_by("-pk"))
     rules = close_rules(pairs)

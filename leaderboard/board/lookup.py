@@ -53,8 +53,19 @@ class Board:
         private = pair.private
         facts = {
             "program": _program(),
-            "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
-            "private": [private.n, private.digest, private.version, private.rule_words()],
+            "pair": [
+                pair.slug,
+                pair.title,
+                pair.state,
+                pair.twins_by,
+                pair.protocol,
+            ],
+            "private": [
+                private.n,
+                private.digest,
+                private.version,
+                private.rule_words(),
+            ],
             "snapshot": self.snapshot and [self.snapshot.pk, self.snapshot.created.isoformat()],
             "verified": self.verified,
             "next_close": self.next_close and self.next_close.isoformat(),
@@ -83,7 +94,9 @@ def find_board(slug: str | None) -> Board | None:
     if board is not None:
         return board
     pairs = SetPair.objects.select_related("private").order_by("-pk")
-    pair = pairs.first() if slug is None else pairs.filter(slug=slug).first()
+    if slug is not None:
+        pairs = pairs.filter(slug=slug)
+    pair = pairs.first()
     if pair is None:
         return None
     board = Board.of(pair)

@@ -36,7 +36,15 @@ class SiteCollector(Collector):
         yield from _of_pools(now)
         yield from _of_runs()
         yield from _of_programs(now)
-        yield _of_exposure()
+        exposed = GaugeMetricFamily(
+            "holdfast_exposed_items",
+            "Items of a sealed block that were shown to any recipient.",
+            labels=["set", "block"],
+        )
+        rows = cache.get_or_set("metrics-exposure", _exposed_blocks, EXPOSURE_SECONDS)
+        for name, block, items in rows or ():
+            exposed.add_metric([name, block], items)
+        yield exposed
 
 
 def exposition() -> bytes:
@@ -48,7 +56,10 @@ def exposition() -> bytes:
 
 def _age(moment: datetime | None) -> float:
     """Return the seconds since a moment; 0 where there is none."""
-    return max(0.0, (timezone.now() - moment).total_seconds()) if moment else 0.0
+    if moment is None:
+        return 0.0
+    age = timezone.now() - moment
+    return max(0.0, age.total_seconds())
 
 
 def _of_pools(now: Status) -> Iterator[Metric]:
@@ -80,15 +91,17 @@ def _of_pools(now: Status) -> Iterator[Metric]:
 
 def _of_runs() -> Iterator[Metric]:
     runs = GaugeMetricFamily("holdfast_runs", "Runs by state.", labels=["state"])
-    counts = dict(Run.objects.order_by().values_list("state").annotate(Count("pk")))
+    by_state = Run.objects.order_by().values_list("state")
+    counts = dict(by_state.annotate(Count("pk")))
     for state in RunState:
         runs.add_metric([state.value], counts.get(state.value, 0))
     yield runs
     failures = GaugeMetricFamily(
         "holdfast_failed_runs", "Failed runs by fault and code.", labels=["fault", "code"]
     )
-    failed = Run.objects.filter(state=RunState.FAILED).order_by().values_list("fault", "code")
-    for fault, code, number in failed.annotate(Count("pk")):
+    failed = Run.objects.filter(state=RunState.FAILED).order_by()
+    by_code = failed.values_list("fault", "code")
+    for fault, code, number in by_code.annotate(Count("pk")):
         failures.add_metric([fault, code], number)
     yield failures
     attempts = Run.objects.aggregate(attempts=Sum("attempts"), runs=Count("pk"))
@@ -135,27 +148,17 @@ def _of_programs(now: Status) -> Iterator[Metric]:
     refused = GaugeMetricFamily(
         "holdfast_refused_reports", "Reports that were refused, by code.", labels=["code"]
     )
-    for code, number in RefusedReport.objects.order_by().values_list("code").annotate(Sum("count")):
+    refused_by_code = RefusedReport.objects.order_by().values_list("code")
+    for code, number in refused_by_code.annotate(Sum("count")):
         refused.add_metric([code], number)
     yield refused
-    due = Delivery.objects.filter(due__lte=Now()).aggregate(oldest=Min("due"))
+    unsent = Delivery.objects.filter(due__lte=Now())
+    due = unsent.aggregate(oldest=Min("due"))
     yield GaugeMetricFamily(
         "holdfast_notifications_late_seconds",
         "Time since the oldest unsent mail or webhook was due.",
         value=_age(due["oldest"]),
     )
-
-
-def _of_exposure() -> Metric:
-    exposed = GaugeMetricFamily(
-        "holdfast_exposed_items",
-        "Items of a sealed block that were shown to any recipient.",
-        labels=["set", "block"],
-    )
-    rows = cache.get_or_set("metrics-exposure", _exposed_blocks, EXPOSURE_SECONDS)
-    for name, block, items in rows or ():
-        exposed.add_metric([name, block], items)
-    return exposed
 
 
 def _exposed_blocks() -> list[tuple[str, str, int]]:
@@ -169,8 +172,9 @@ def _exposed_blocks() -> list[tuple[str, str, int]]:
             manifests[manifest.name] = manifest
     columns = ("moment", "recipient", "tier", "line__root", "line__items")
     for name, manifest in sorted(manifests.items()):
-        entries = Entry.objects.filter(kind="exposure", set_name=name).values_list(*columns)
-        report = report_exposure(manifest, (Reveal(*row) for row in entries.iterator()))
+        exposures = Entry.objects.filter(kind="exposure", set_name=name)
+        entries = exposures.values_list(*columns).iterator()
+        report = report_exposure(manifest, (Reveal(*entry) for entry in entries))
         for block, exposure in report.blocks.items():
             rows.append((name, str(block), exposure.total.items))
     return rows

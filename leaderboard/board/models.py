@@ -98,12 +98,12 @@ def _may_wait(pair: SetPair) -> models.Q:
     """
     if pair.ranked_by or pair.private.version:
         return models.Q()
-    waits = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
+    unfinished = [RunState.QUEUED, *sorted(LIVE), RunState.GRADED]
+    waits = models.Q(state__in=unfinished)
     failed = models.Q(state=RunState.FAILED, fault=Fault.OURS)
     out = models.Q(retracted=True) | models.Q(post_release=True)
-    asked = list(
-        Run.objects.of_authors().filter(waits | failed | out).values_list("submission", flat=True)
-    )
+    runs = Run.objects.of_authors().filter(waits | failed | out)
+    asked = list(runs.values_list("submission", flat=True))
     known = Submission.objects.filter(pk__in=asked).values_list("model", flat=True)
     return models.Q(submission__model__in=set(known))
 
@@ -117,8 +117,10 @@ def _why_unranked(run: Run, pair: SetPair) -> Why | None:
     if run.state == RunState.FAILED:
         return "incomplete" if run.fault == Fault.OURS else None
     is_graded = run.state in (RunState.GRADED, RunState.RANKED)
-    if is_graded and pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
-        return "regraded"
+    if is_graded and pair.ranked_by:
+        rescored = Rescoring.objects.newest([run], pair.ranked_by)
+        if not rescored:
+            return "regraded"
     if run.state == RunState.RANKED:
         return "retired" if pair.private.version else None
     return _WHY_BY_STATE.get(RunState(run.state))
@@ -144,7 +146,8 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """Return the newest snapshot of ``pair``; it is finished, as all are written whole."""
-        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
+        readable = self.filter(pair=pair, method__startswith=READABLE)
+        return readable.order_by("-pk").first()
 
     def newest(self) -> Self:
         """Return the newest snapshot of each benchmark."""
@@ -169,7 +172,9 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
                 "complete": len(commonest) <= MOST_OPTIONS,
             }
         snapshot = self.create(counts=dict(counts), options=options, **fields)
-        rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
+        rows = []
+        for position, row in enumerate(ranking):
+            rows.append(SnapshotRow.of(snapshot, position, row))
         SnapshotRow.objects.bulk_create(rows, batch_size=BATCH)
         return snapshot
 
@@ -237,7 +242,8 @@ class Snapshot(WriteOnce):
 
     def first_models(self, most: int) -> list[str]:
         """Return the names of the models with the best ranks."""
-        return list(self.rows.order_by("position").values_list("model", flat=True)[:most])
+        names = self.rows.order_by("position").values_list("model", flat=True)
+        return list(names[:most])
 
     def peers_of(self, row: Row, most: int) -> tuple[list[Row], int]:
         """Return a row and those nearest in public score, by rank, and how many are similar in
@@ -246,7 +252,8 @@ class Snapshot(WriteOnce):
         similar = self.rows.similar_to(public)
         difference = models.F("public") - models.Value(public)
         distance = models.Func(difference, function="ABS", output_field=models.FloatField())
-        nearest = similar.exclude(model=row.model).order_by(distance, "position")[: most - 1]
+        others = similar.exclude(model=row.model)
+        nearest = others.order_by(distance, "position")[: most - 1]
         peers = [row, *mark_verified(peer.read() for peer in nearest)]
         peers.sort(key=lambda peer: (-peer.private.accuracy, peer.model))
         return peers, similar.count()
@@ -263,8 +270,9 @@ class Snapshot(WriteOnce):
     def sizes(self) -> list[Size]:
         """Return the sizes that are known of any ranked model."""
         known = [models.Exists(self.with_known(size)) for size in Size]
-        found = Snapshot.objects.filter(pk=self.pk).values_list(*known).get()
-        return [size for size, is_known in zip(Size, found, strict=True) if is_known]
+        own = Snapshot.objects.filter(pk=self.pk)
+        are_known = own.values_list(*known).get()
+        return [size for size, is_known in zip(Size, are_known, strict=True) if is_known]
 
     def sized(self, size: Size = Size.PARAMETERS) -> list[Sized]:
         """Return the ranked models of known size with their private scores."""
@@ -321,6 +329,20 @@ class SnapshotRowQuerySet(models.QuerySet["SnapshotRow"]):
     def similar_to(self, public: float) -> Self:
         """Return the rows with a public score similar to ``public``."""
         return self.filter(public__range=(public - SIMILAR, public + SIMILAR))
+
+    def gaps_of_families(self, families: Sequence[str], kind: str) -> dict[str, list[float]]:
+        """Return the members' gaps of each family, ascending.
+
+        ``kind`` is "gap" or "adjusted"; a model without such a gap is left out.
+        """
+        members = self.filter(family__in=families)
+        with_gap = members.exclude(**{kind: None}).order_by(kind)
+        gaps: dict[str, list[float]] = {}
+        for family in families:
+            gaps[family] = []
+        for family, gap in with_gap.values_list("family", kind):
+            gaps[family].append(gap)
+        return gaps
 
 
 class SnapshotRow(WriteOnce):

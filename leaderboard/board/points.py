@@ -32,5 +32,9 @@ def point_of(row: Row, *, compared: bool = False) -> ChartPoint:
 def mean_of(line: FamilyLine) -> FamilyMean:
     """Return the mean gap of a family: of the adjusted gaps where there are such."""
     return FamilyMean(
-        line.family, line.members, line.higher, line.peers or line.raw, bool(line.peers)
+        line.family,
+        line.members,
+        line.higher,
+        line.peers or line.raw,
+        bool(line.peers),
     )

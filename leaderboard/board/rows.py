@@ -186,7 +186,7 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def search_text(self) -> str:
         """Text that a search looks at, in lower case."""
-        return " ".join((self.model, self.organisation, self.family)).lower()
+        return f"{self.model} {self.organisation} {self.family}".lower()
 
 
 class Unranked(Wire, frozen=True, kw_only=True):
@@ -230,7 +230,7 @@ class NotRanked:
     def to_dict(self) -> dict[str, Any]:
         """Return both as JSON data."""
         return {
-            "unranked": [one.to_dict() | {"reason": one.reason} for one in self.named],
+            "unranked": [model.to_dict() | {"reason": model.reason} for model in self.named],
             "pending": dict(self.pending),
             "embargoes": [
                 {

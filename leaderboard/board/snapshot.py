@@ -121,7 +121,8 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     rows = []
     for entry, private, standing in zip(ordered, scores, standings, strict=True):
         public_rank = public_ranks[entry.public_share]
-        rows.append(_row(entry, private, standing, public_rank, staged.get(entry.run)))
+        contrast = staged.get(entry.run)
+        rows.append(_row(entry, private, standing, public_rank, contrast))
     # The p-values after each correction, over all rows that were tested.
     tested = []
     p_values = []
@@ -140,8 +141,10 @@ def decided_by(rows: Iterable[Row]) -> tuple[DecidedBy, ...]:
     """Return the methods and thresholds that decided the rows, that of most rows first."""
     groups: dict[tuple[str, Levels], list[Judged]] = {}
     for row in rows:
-        if row.judged:
-            groups.setdefault((row.judged.method, row.judged.levels), []).append(row.judged)
+        judged = row.judged
+        if judged:
+            group = groups.setdefault((judged.method, judged.levels), [])
+            group.append(judged)
     decided = [
         DecidedBy(
             method=method,
@@ -151,7 +154,8 @@ def decided_by(rows: Iterable[Row]) -> tuple[DecidedBy, ...]:
         )
         for (method, levels), group in groups.items()
     ]
-    return tuple(sorted(decided, key=lambda one: (-one.rows, one.method)))
+    decided.sort(key=lambda group: (-group.rows, group.method))
+    return tuple(decided)
 
 
 def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
@@ -159,7 +163,10 @@ def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
 
     All tested rows take part in the shrinkage, with the gaps that were tested.
     """
-    tested = [(row, row.judged) for row in rows if row.judged and row.judged.p is not None]
+    tested = []
+    for row in rows:
+        if row.judged and row.judged.p is not None:
+            tested.append((row, row.judged))
     z = intervals.critical_value(LEVEL)
     gaps = []
     errors = []
@@ -169,12 +176,14 @@ def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
         gaps.append(adjusted.gap if adjusted else row.gap)
         errors.append((high - low) / (2 * z))
     overfit = []
-    for estimate, (row, judged) in zip(statistics.shrunken(gaps, errors), tested, strict=False):
+    estimates = statistics.shrunken(gaps, errors)
+    for estimate, (row, judged) in zip(estimates, tested, strict=False):
         if judged.evidence == Evidence.OVERFIT and not judged.first:
             lower_end = estimate.gap - z * estimate.se
             overfit.append((-lower_end, row.model, estimate.gap))
     overfit.sort()
-    return tuple(SurestGap(model=model, gap=gap) for _, model, gap in overfit[:MOST_SUREST])
+    surest = overfit[:MOST_SUREST]
+    return tuple(SurestGap(model=model, gap=gap) for _, model, gap in surest)
 
 
 def _standings(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
@@ -214,9 +223,9 @@ def _within_noise(
     better = len(shares) - np.searchsorted(ascending, shares + floor, side="left")
     worse = np.searchsorted(ascending, shares - floor, side="right")
     widened = []
-    for standing, above, below in zip(standings, better.tolist(), worse.tolist(), strict=True):
-        best = min(standing.best, 1 + above)
-        worst = max(standing.worst, len(shares) - below)
+    for at, standing in enumerate(standings):
+        best = min(standing.best, 1 + int(better[at]))
+        worst = max(standing.worst, len(shares) - int(worse[at]))
         widened.append(statistics.Standing(standing.rank, best, worst))
     return widened
 
@@ -233,9 +242,14 @@ def _score(counts: OutcomeCounts, mean: SampleMean | None) -> Score:
     pass_at = []
     for tries in mean.pass_at:
         interval = statistics.clustered_interval(
-            tries.value, tries.error, items=counts.n, samples=mean.samples, level=LEVEL
+            tries.value,
+            tries.error,
+            items=counts.n,
+            samples=mean.samples,
+            level=LEVEL,
         )
-        pass_at.append(PassAtK(k=tries.k, value=tries.value, interval=interval))
+        pass_at_k = PassAtK(k=tries.k, value=tries.value, interval=interval)
+        pass_at.append(pass_at_k)
     return replace(
         score,
         samples=mean.samples,
@@ -255,7 +269,9 @@ def _private_score(entry: Entry) -> Score:
     if entry.adaptive:
         return replace(score, accuracy=entry.accuracy, interval=entry.adaptive.score_interval)
     fewest, most = (_score(counts, entry.mean) for counts in entry.private_range)
-    return replace(score, interval=(fewest.interval[0], most.interval[1]))
+    low, _ = fewest.interval
+    _, high = most.interval
+    return replace(score, interval=(low, high))
 
 
 def _gap_ranges(entry: Entry) -> tuple[statistics.Interval, tuple[float, float]]:
@@ -349,12 +365,16 @@ def _staged_contrasts(entries: Sequence[Entry]) -> dict[str, StagedContrast]:
     if not endpoints:
         return {}
     weights = [entry for entry in entries if entry.tier == JAIL_TIER and entry.outcomes]
-    easiness = statistics.easiness(matrix(weights)[1]) if weights else None
+    easiness = None
+    if weights:
+        _, private = matrix(weights)
+        easiness = statistics.easiness(private)
     contrasts = {}
     for run, staged in endpoints:
+        was_seen = [np.frombuffer(seen, np.uint8) > 0 for seen in staged.seen]
         leak = statistics.staged_leak(
             np.array([values(outcomes) for outcomes in staged.outcomes]),
-            np.array([np.frombuffer(seen, np.uint8) > 0 for seen in staged.seen]),
+            np.array(was_seen),
             easiness,
             compared=staged.compared,
             comparisons=staged.comparisons,
@@ -412,6 +432,7 @@ def build(pair: SetPair) -> Draft:
     cohorts = Cohort.objects.filter(pair=pair, grader=pair.board_grader)
     newest_cohort = cohorts.order_by("pk").last()
     panel = newest_cohort.facts() if newest_cohort else None
+    runs = sorted(map(facts, entries), key=lambda run: str(run["model"]))
     inputs = {
         "method": METHOD,
         "pair": pair.slug,
@@ -419,7 +440,7 @@ def build(pair: SetPair) -> Draft:
         "sets": [pair.public.digest, pair.private.digest],
         "panel": panel and panel.to_dict(),
         "noise_floor": noise_floor().floor,
-        "runs": sorted((facts(entry) for entry in entries), key=lambda run: str(run["model"])),
+        "runs": runs,
     }
     rows = rank(entries)
     return Draft(
@@ -455,7 +476,9 @@ def families(entries: Sequence[Entry], *, compared: bool) -> tuple[FamilyLine, .
         if entry.family and has_gap and not entry.adaptive:
             lineages.setdefault(entry.family, []).append(entry)
     pooled = sum(len(members) >= FEWEST_POOLED for members in lineages.values())
-    lines = [_family(family, members, pooled, compared) for family, members in lineages.items()]
+    lines = []
+    for family, members in lineages.items():
+        lines.append(_family(family, members, pooled, compared))
     lines.sort(key=lambda line: (-(line.peers or line.raw).estimate, line.family))
     return tuple(lines)
 
@@ -523,5 +546,6 @@ def _raw_covariance(members: Sequence[Entry]) -> Floats:
     for entry in members:
         public = effective(entry.public, entry.public_mean)
         private = effective(entry.private, entry.mean)
-        counts.append(statistics.Sides(public.right, public.n, private.right, private.n))
+        sides = statistics.Sides(public.right, public.n, private.right, private.n)
+        counts.append(sides)
     return statistics_of_counts.gap_covariance(counts)

@@ -20,10 +20,13 @@ def rebuild(slug: str) -> None:
     """
     try:
         with quiet_database():
-            pair = SetPair.objects.select_related("public", "private").filter(slug=slug).first()
-            if pair is not None:
-                (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(
-                    pair=pair
-                )
+            pairs = SetPair.objects.select_related("public", "private")
+            pair = pairs.filter(slug=slug).first()
+            if pair is None:
+                return
+            if submissions.is_due(pair=pair):
+                actions.close_cohort(pair=pair)
+            else:
+                actions.rebuild(pair=pair)
     except SiteUnavailable as failure:
         logger.warning("ranking put off: %s %s", failure.code, failure.detail)

@@ -95,7 +95,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "counts": snapshot.counts if snapshot else {},
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
-        "surest": [(one.model, formats.points(one.gap)) for one in surest],
+        "surest": [(largest.model, formats.points(largest.gap)) for largest in surest],
         "largest_tried": LARGEST_TRIED,
         "decided": _decided(snapshot),
         "unranked": unranked[:MOST_UNRANKED],
@@ -176,10 +176,14 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     found = _board_or_404(request, slug)
     names = [request.GET.get(side, "")[:MOST_NAME] for side in ("a", "b")]
     rows = [find_row(found.snapshot, name) for name in names]
+    unknown = []
+    for name, row in zip(names, rows, strict=True):
+        if name and not row:
+            unknown.append(name)
     context: dict[str, Any] = {
         "pair": found.pair,
         "names": names,
-        "unknown": [name for name, row in zip(names, rows, strict=True) if name and not row],
+        "unknown": unknown,
         "listed": found.snapshot.first_models(MOST_SUGGESTED) if found.snapshot else [],
     }
     first, second = rows
@@ -198,7 +202,8 @@ def _comparison_texts(comparison: "Comparison") -> dict[str, Any]:
     first, second = comparison.first, comparison.second
     names = (first.model, second.model)
     sets = []
-    for label, result in (("Sealed set", comparison.private), ("Public set", comparison.public)):
+    results = {"Sealed set": comparison.private, "Public set": comparison.public}
+    for label, result in results.items():
         if result:
             sets.append(
                 {
@@ -302,13 +307,13 @@ def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
         "snapshot": snapshot,
         "cells": cells(row),
         "chance": _chance(snapshot, row),
-        "peers": [cells(one) for one in peers],
+        "peers": [cells(peer) for peer in peers],
         "similar": similar,
         "models": snapshot.size,
         "worst": formats.span(row.worst) if truncated else "",
         "leak": explain.leak(row.leak, levels) if row.leak else "",
         "prior_exposure": explain.prior_exposure(row.prior_exposure, row.private.n, levels),
-        "graders": [(one, formats.points(one.gap)) for one in row.graders],
+        "graders": [(score, formats.points(score.gap)) for score in row.graders],
     }
 
 
@@ -317,8 +322,12 @@ def _chance(snapshot: Snapshot, row: Row) -> str:
     if row.judged is None or row.evidence not in FLAGGED:
         return ""
     own = (row.judged.method, row.judged.levels)
-    groups = [one for one in snapshot.decided_by() if (one.method, one.levels) == own]
-    return " ".join(explain.chance(one) for one in groups if one.tested > 1)
+    chances = []
+    for group in snapshot.decided_by():
+        is_own = (group.method, group.levels) == own
+        if is_own and group.tested > 1:
+            chances.append(explain.chance(group))
+    return " ".join(chances)
 
 
 @require_safe

@@ -31,6 +31,28 @@ class WatchedOccasion:
     public: str = ""
     public_since: str = ""
 
+    @classmethod
+    def of(cls, occasion: Occasion, *, first: Occasion | None) -> "WatchedOccasion":
+        """Return the texts of an occasion; ``first`` is the watch's first with a result."""
+        during = occasion.change("during")
+        public = occasion.change("public")
+        controls = occasion.change("controls")
+        if during is None or public is None or controls is None:
+            if occasion.state == "asking":
+                return cls(occasion.day, note="It is being asked.")
+            problem = explain_code(occasion.code)
+            reason = _MISSED.get(occasion.code) or (problem["message"] if problem else "")
+            return cls(occasion.day, note=f"Missed. {reason}")
+        is_first = occasion == first
+        return cls(
+            occasion.day,
+            controls=f"{during.before} and {during.right} of {during.n}",
+            during=_in_words(during),
+            controls_since="first time" if is_first else _in_words(controls),
+            public=f"{percent(public.right / public.n)}% of {public.n:,}",
+            public_since="first time" if is_first else _in_words(public),
+        )
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -45,30 +67,10 @@ def watched(model: Model) -> Iterator[Watched]:
     """Yield the watches of a model, with what was found, the newest first."""
     today = timezone.now().date()
     for watch in Watch.objects.with_facts().filter(model=model).order_by("-pk"):
-        newest_first = reversed(watch.occasions.all())
-        occasions = tuple(_occasion(one, first=watch.first_result()) for one in newest_first)
-        yield Watched(watch, watch.next_after(today), occasions)
-
-
-def _occasion(occasion: Occasion, *, first: Occasion | None) -> WatchedOccasion:
-    during = occasion.change("during")
-    public = occasion.change("public")
-    controls = occasion.change("controls")
-    if during is None or public is None or controls is None:
-        if occasion.state == "asking":
-            return WatchedOccasion(occasion.day, note="It is being asked.")
-        problem = explain_code(occasion.code)
-        reason = _MISSED.get(occasion.code) or (problem["message"] if problem else "")
-        return WatchedOccasion(occasion.day, note=f"Missed. {reason}")
-    is_first = occasion == first
-    return WatchedOccasion(
-        occasion.day,
-        controls=f"{during.before} and {during.right} of {during.n}",
-        during=_in_words(during),
-        controls_since="first time" if is_first else _in_words(controls),
-        public=f"{percent(public.right / public.n)}% of {public.n:,}",
-        public_since="first time" if is_first else _in_words(public),
-    )
+        occasions = []
+        for occasion in reversed(watch.occasions.all()):
+            occasions.append(WatchedOccasion.of(occasion, first=watch.first_result()))
+        yield Watched(watch, watch.next_after(today), tuple(occasions))
 
 
 def _in_words(change: Change) -> str:

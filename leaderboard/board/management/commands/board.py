@@ -53,20 +53,22 @@ class Command(BaseCommand):
             self.stdout.write(table([HEADINGS, *map(cells, rows)]))
         else:
             self.stdout.write("No model is ranked yet.")
-        for one in board.unranked.named:
-            self.stdout.write(f"not ranked: {one.model} ({one.reason})")
+        for unranked in board.unranked.named:
+            self.stdout.write(f"not ranked: {unranked.model} ({unranked.reason})")
         for count in board.unranked.counts():
             self.stdout.write(f"not ranked: {count}")
 
     def _list(self, *, as_json: bool) -> None:
         entries = benchmarks()
         if as_json:
-            self.stdout.write(json.dumps([entry.to_dict() for entry in entries]))
+            data = [entry.to_dict() for entry in entries]
+            self.stdout.write(json.dumps(data))
             return
         if not entries:
             self.stdout.write("No benchmark is registered yet.")
             return
-        self.stdout.write(table([LIST_HEADINGS, *map(list_cells, entries)], LIST_RIGHT_ALIGNED))
+        lines = [LIST_HEADINGS, *map(list_cells, entries)]
+        self.stdout.write(table(lines, LIST_RIGHT_ALIGNED))
 
 
 def list_cells(entry: Benchmark) -> tuple[str, ...]:
@@ -104,14 +106,19 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def table(lines: list[tuple[str, ...]], right_aligned: tuple[int, ...] = RIGHT_ALIGNED) -> str:
+def table(
+    lines: list[tuple[str, ...]],
+    right_aligned: tuple[int, ...] = RIGHT_ALIGNED,
+) -> str:
     """Return columns as wide as their widest cell, those of numbers aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    columns = zip(*lines, strict=True)
+    widths = [max(map(len, column)) for column in columns]
     text = []
     for line in lines:
         aligned = []
         for column, cell in enumerate(line):
             width = widths[column]
-            aligned.append(cell.rjust(width) if column in right_aligned else cell.ljust(width))
+            is_right = column in right_aligned
+            aligned.append(cell.rjust(width) if is_right else cell.ljust(width))
         text.append("  ".join(aligned).rstrip())
     return "\n".join(text)

@@ -33,7 +33,10 @@ class Command(BaseCommand):
         rows = [find_row(board.snapshot, name) for name in names]
         first, second = rows
         if board.snapshot is None or first is None or second is None:
-            missing = [name for name, row in zip(names, rows, strict=True) if row is None]
+            missing = []
+            for name, row in zip(names, rows, strict=True):
+                if row is None:
+                    missing.append(name)
             raise CommandError(f"not ranked on {pair.slug}: {', '.join(missing)}")
         comparison = compare(board.snapshot, first, second)
         if options["json"]:
