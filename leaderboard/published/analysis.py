@@ -73,19 +73,24 @@ class PublishedDraft:
 def analyse(table: PublishedTable) -> PublishedDraft:
     """Return the analysis of ``table``, from its rows alone."""
     rows = list(table.rows.order_by("line"))
+    hashed_rows = []
+    for row in rows:
+        hashed_rows.append({name: getattr(row, name) for name in HASHED})
     inputs: dict[str, object] = {
         "method": METHOD,
         "seed": SEED,
         "equally_hard": bool(table.equally_hard),
-        "rows": [{name: getattr(row, name) for name in HASHED} for row in rows],
+        "rows": hashed_rows,
     }
     if table.same_problems:
         inputs["same_problems"] = True
-    sides = [
-        statistics.Sides(row.public_right, row.public_n, row.private_right, row.private_n)
-        for row in rows
-    ]
-    references = [place for place, row in enumerate(rows) if row.reference]
+    sides = []
+    references = []
+    for place, row in enumerate(rows):
+        own = statistics.Sides(row.public_right, row.public_n, row.private_right, row.private_n)
+        sides.append(own)
+        if row.reference:
+            references.append(place)
     if table.same_problems:  # the tests compare different problems
         peers = Peers.untested(len(rows))
     else:
@@ -104,16 +109,18 @@ def analyse(table: PublishedTable) -> PublishedDraft:
         for result in results
         if result.loglik is not None
     ]
+    ordered = sorted(results, key=lambda line: (-line.private.accuracy, line.model))
     analysis = Analysis(
         levels=LEVELS,
         basis="raw" if table.equally_hard else "peers",
-        lines=tuple(sorted(results, key=lambda line: (-line.private.accuracy, line.model))),
+        lines=tuple(ordered),
         families=_families(rows, sides, peers),
         panel=_panel(rows, peers),
         likelihood=likelihoods.associated(read),
         order=_order(results),
     )
-    return PublishedDraft(table, sha256(canonical_json(inputs)).hexdigest(), analysis)
+    inputs_hash = sha256(canonical_json(inputs)).hexdigest()
+    return PublishedDraft(table, inputs_hash, analysis)
 
 
 def _results(
@@ -124,17 +131,20 @@ def _results(
     tested: bool,
 ) -> list[PublishedResult]:
     """Return the scores and ranks of each row, and the tests of its gap where it is ``tested``."""
-    raw_tests: Sequence[RawTest | None] = _raw_tests(sides) if tested else [None] * len(rows)
+    raw_tests: Sequence[RawTest | None] = [None] * len(rows)
+    if tested:
+        raw_tests = _raw_tests(sides)
     peer_tests = _peer_tests(sides, peers)
     # The table's own tests, two-sided; none unless every row has a statistic.
     reported_tests: list[Tested | None] = [None] * len(rows)
     reported = [row.reported_z for row in rows if row.reported_z is not None]
     if len(reported) == len(rows):
-        reported_tests = [*_corrected([statistics_of_counts.two_sided(z) for z in reported])]
-    private = [(one.private_right, one.private_n) for one in sides]
+        p_values = [statistics_of_counts.two_sided(z) for z in reported]
+        reported_tests = [*_corrected(p_values)]
+    private = [(own.private_right, own.private_n) for own in sides]
     ranges = statistics_of_counts.rank_ranges(private, LEVEL)
-    ranks = _ranks([one.private_share for one in sides])
-    public_ranks = _ranks([one.public_share for one in sides])
+    ranks = _ranks([own.private_share for own in sides])
+    public_ranks = _ranks([own.public_share for own in sides])
     roles: dict[int, Role] = dict.fromkeys(peers.used, "reference")
     roles |= dict.fromkeys(peers.put_aside, "put_aside")
     return [
@@ -165,7 +175,12 @@ def _results(
 
 
 def _share(right: int, n: int) -> Share:
-    return Share(right=right, n=n, accuracy=right / n, interval=statistics.wilson(right, n, LEVEL))
+    return Share(
+        right=right,
+        n=n,
+        accuracy=right / n,
+        interval=statistics.wilson(right, n, LEVEL),
+    )
 
 
 def _ranks(scores: Sequence[float]) -> list[int]:
@@ -177,10 +192,15 @@ def _corrected(p_values: Sequence[float]) -> list[Tested]:
     """Return the p-values of one table with both corrections over it."""
     holm = statistics.holm(p_values)
     fdr = statistics.benjamini_hochberg(p_values)
-    return [
-        Tested(p=float(p), holm=float(by_holm), benjamini_hochberg=float(by_fdr))
-        for p, by_holm, by_fdr in zip(p_values, holm, fdr, strict=True)
-    ]
+    tested = []
+    for p, by_holm, by_fdr in zip(p_values, holm, fdr, strict=True):
+        test = Tested(
+            p=float(p),
+            holm=float(by_holm),
+            benjamini_hochberg=float(by_fdr),
+        )
+        tested.append(test)
+    return tested
 
 
 def _evidence(
@@ -200,15 +220,16 @@ def _evidence(
 def _counts(sides: statistics.Sides) -> tuple[EffectiveCounts, EffectiveCounts]:
     """Return the public and the private counts, of no truncated answers."""
     public = EffectiveCounts(sides.public_right, 0, sides.public_n)
-    return public, EffectiveCounts(sides.private_right, 0, sides.private_n)
+    private = EffectiveCounts(sides.private_right, 0, sides.private_n)
+    return public, private
 
 
 def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     """Return Miettinen and Nurminen's test of each gap."""
-    tests = [statistics.score_test(*one) for one in sides]
+    tests = [statistics.score_test(*own) for own in sides]
     greater = _corrected([test.p_greater for test in tests])
     two_sided = _corrected([test.p_two_sided for test in tests])
-    gap_tests = [statistics.raw_test(*_counts(one), LEVEL) for one in sides]
+    gap_tests = [statistics.raw_test(*_counts(own), LEVEL) for own in sides]
     levels = _evidence(sides, gap_tests)
     return [
         RawTest(
@@ -228,7 +249,8 @@ def _peer_tests(sides: Sequence[statistics.Sides], peers: Peers) -> list[PeerTes
     levels = _evidence(sides, tests)
     corrected = iter(_corrected([test.p for test in tests if test]))
     results: list[PeerTest | None] = []
-    for gap, test, size, level in zip(peers.gaps, tests, peers.sizes, levels, strict=True):
+    for i, gap in enumerate(peers.gaps):
+        test = tests[i]
         if gap is None or test is None:
             results.append(None)
             continue
@@ -237,9 +259,9 @@ def _peer_tests(sides: Sequence[statistics.Sides], peers: Peers) -> list[PeerTes
             interval=gap.interval,
             expected=gap.expected,
             visible=test.visible,
-            references=size,
+            references=peers.sizes[i],
             greater=next(corrected),
-            evidence=level,
+            evidence=levels[i],
         )
         results.append(result)
     return results
@@ -268,7 +290,7 @@ def _families(
     families = []
     for name, members in places.items():
         own = [sides[i] for i in members]
-        gaps = [one.gap for one in own]
+        gaps = [sides[i].gap for i in members]
         covariance = statistics_of_counts.gap_covariance(own)
         family = FamilyLine(
             family=name,
@@ -279,7 +301,8 @@ def _families(
             peers=_against_peers(name, names, sides, peers, pooled),
         )
         families.append(family)
-    return tuple(sorted(families, key=lambda family: (-family.raw.estimate, family.family)))
+    families.sort(key=lambda family: (-family.raw.estimate, family.family))
+    return tuple(families)
 
 
 def _against_peers(
@@ -305,10 +328,15 @@ def _against_peers(
     panel = statistics_of_counts.without_family(sides, candidates, names, family)
     if panel is None:
         return None
-    return _pooled(gaps, statistics_of_counts.peer_covariance(panel, tested), families)
+    covariance = statistics_of_counts.peer_covariance(panel, tested)
+    return _pooled(gaps, covariance, families)
 
 
-def _pooled(gaps: Sequence[float], covariance: NDArray[np.float64], families: int) -> PooledGap:
+def _pooled(
+    gaps: Sequence[float],
+    covariance: NDArray[np.float64],
+    families: int,
+) -> PooledGap:
     """Return one family's mean gap.
 
     ``above`` is by the interval at the level that ``families`` intervals together need.
@@ -329,13 +357,16 @@ def _panel(rows: Sequence[PublishedRow], peers: Peers) -> PanelFacts | None:
     """Return the panel as its page states it; None where there are too few peers."""
     if peers.panel is None:
         return None
-    private = [rows[i].private_right / rows[i].private_n for i in peers.used]
-    shares = [share for share in CURVE if min(private) <= share <= max(private)]
+    references = [rows[i] for i in peers.used]
+    private = [row.private_right / row.private_n for row in references]
+    lowest = min(private)
+    highest = max(private)
+    shares = [share for share in CURVE if lowest <= share <= highest]
     expected = statistics_of_counts.curve(peers.panel, shares)
     known = sum(bool(row.reference) for row in rows)
     return PanelFacts(
         known=known >= statistics.FEWEST_REFERENCES,
-        references=tuple(rows[i].model for i in peers.used),
+        references=tuple(row.model for row in references),
         put_aside=tuple(rows[i].model for i in peers.put_aside),
         tau=peers.panel.tau2**0.5,
         curve=tuple(zip(shares, expected, strict=True)),

@@ -32,7 +32,10 @@ class Choices(Schema):
 def published_tables(request: HttpRequest) -> list[dict[str, str]]:
     """Return names and sources, the newest first."""
     tables = PublishedTable.objects.order_by("-pk")
-    return [{"table": table.slug, "title": table.title, "source": table.source} for table in tables]
+    listed = []
+    for table in tables:
+        listed.append({"table": table.slug, "title": table.title, "source": table.source})
+    return listed
 
 
 @router.get("/published/{slug}", auth=None, summary="One published table and its analysis")

@@ -49,7 +49,12 @@ class FamilyCells:
     forest: SafeString
 
     @classmethod
-    def of(cls, family: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> "FamilyCells":
+    def of(
+        cls,
+        family: FamilyLine,
+        gaps: Sequence[float],
+        axis: marks.Axis,
+    ) -> "FamilyCells":
         """Return the texts of a family whose members have these ``gaps``."""
         picture = forest.family_forest(mean_of(family), gaps, axis)
         mean = formats.points(family.raw.estimate)
@@ -124,8 +129,12 @@ def ranking(
     columns = shown_columns(COLUMNS, names)
     if not any(row.model in known for row in rows):
         columns = [column for column in columns if column.name != "known"]
+    ranked = []
+    for row in rows:
+        made_how = known.get(row.model, "")
+        ranked.append(_ranked_model(row, table, basis, made_how, address))
     return render_ranking(
-        [_ranked_model(row, table, basis, known.get(row.model, ""), address) for row in rows],
+        ranked,
         [point_of(row, basis) for row in rows],
         columns,
         caption=caption,
@@ -198,7 +207,10 @@ def families(analysis: Analysis, names: Iterable[str]) -> dict[str, object]:
             gaps.setdefault(line.family, []).append(line.gap)
             spans.append((line.gap, line.gap))
     axis = marks.around_zero(spans)
+    drawn = []
+    for family in pooled:
+        drawn.append(FamilyCells.of(family, gaps[family.family], axis))
     return {
         "family_scale": marks.scale(axis, signed=True),
-        "families": [FamilyCells.of(family, gaps[family.family], axis) for family in pooled],
+        "families": drawn,
     }

@@ -189,7 +189,8 @@ def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:
     try:
         for row in reader:
             if any(row):
-                rows.append((reader.line_num, [cell.strip() for cell in row]))
+                cells = [cell.strip() for cell in row]
+                rows.append((reader.line_num, cells))
     except csv.Error:
         _fail(Complaint(reader.line_num, "", Problem.NOT_CSV))
     if len(rows) < 2:
@@ -202,14 +203,19 @@ def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:
 def _check_repeated(heading: Sequence[str]) -> None:
     """Raise ``bad_table`` for columns that are there twice."""
     complaints = []
-    for column in sorted({column for column in heading if heading.count(column) > 1}):
+    repeated = {column for column in heading if heading.count(column) > 1}
+    for column in sorted(repeated):
         # Only names of columns of ours are repeated, and no other text of the file.
         named = column if column in (*_REQUIRED, *_OPTIONAL) else "an unknown column"
         complaints.append(Complaint(1, named, Problem.COLUMN_TWICE))
     _fail_on(complaints)
 
 
-def _set_names(heading: Sequence[str], public: str, private: str) -> tuple[str, str]:
+def _set_names(
+    heading: Sequence[str],
+    public: str,
+    private: str,
+) -> tuple[str, str]:
     """Return the names of the public and the private set as the columns have them."""
     sets = [column[2:] for column in heading if _SET_COLUMN.fullmatch(column)]
     both_named = bool(public and private)
@@ -228,7 +234,9 @@ def _match_case(name: str, sets: Sequence[str]) -> str:
 
 
 def _decimals(
-    heading: Sequence[str], rows: Sequence[NumberedCells], sets: tuple[str, str]
+    heading: Sequence[str],
+    rows: Sequence[NumberedCells],
+    sets: tuple[str, str],
 ) -> dict[str, int]:
     """Return the decimals of each column of shares: the most of any cell, as zeros are dropped."""
     places = {}
@@ -237,8 +245,12 @@ def _decimals(
         if column not in heading:
             continue
         at = heading.index(column)
-        decimals = [row[at].partition(".")[2] for _, row in rows if at < len(row)]
-        places[column] = max(len(digits) for digits in decimals)
+        lengths = []
+        for _, row in rows:
+            if at < len(row):
+                _, _, decimals = row[at].partition(".")
+                lengths.append(len(decimals))
+        places[column] = max(lengths)
     return places
 
 
@@ -246,7 +258,10 @@ class _Reader:
     """Reader of one line after the other, which collects complaints."""
 
     def __init__(
-        self, heading: Sequence[str], sets: tuple[str, str], decimals: Mapping[str, int]
+        self,
+        heading: Sequence[str],
+        sets: tuple[str, str],
+        decimals: Mapping[str, int],
     ) -> None:
         self.heading = heading
         self.sets = sets
@@ -355,9 +370,16 @@ class _Reader:
             self._complain(f"{name}_acc", Problem.MISSING)
         if not n or (count is None and share is None):
             return 0, 0
-        return self._right(name, n, count, share), n
+        right = self._right(name, n, count, share)
+        return right, n
 
-    def _right(self, name: str, n: int, count: int | None, share: float | None) -> int:
+    def _right(
+        self,
+        name: str,
+        n: int,
+        count: int | None,
+        share: float | None,
+    ) -> int:
         if share is not None and not 0 <= share <= 1:
             self._complain(f"{name}_acc", Problem.NOT_A_SHARE)
             return 0
@@ -373,10 +395,12 @@ class _Reader:
     def _reported_gap(self) -> float | None:
         """Return the reported difference; three roundings allow 1.5 in its last digit."""
         reported = self._decimal(_REPORTED_GAP)
-        public, private = (self._row.get(f"{name}_acc", "") for name in self.sets)
-        if reported is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):
+        columns = [f"{name}_acc" for name in self.sets]
+        public, private = (self._row.get(column, "") for column in columns)
+        has_shares = _NUMBER.fullmatch(public) and _NUMBER.fullmatch(private)
+        if reported is None or not has_shares:
             return reported
-        digit = 10.0 ** -min(self.decimals[f"{name}_acc"] for name in self.sets)
+        digit = 10.0 ** -min(self.decimals[column] for column in columns)
         difference = float(public) - float(private)
         if abs(reported - difference) > 1.5 * digit + ROUNDING:
             self._complain(_REPORTED_GAP, Problem.GAP_DIFFERS)

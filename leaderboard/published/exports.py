@@ -34,7 +34,11 @@ def published_as_json(
     """Return a table as JSON data: the rows asked for, and all else that its page states."""
     analysis = snapshot.analysis()
     efficient = frontier.efficient(sized(analysis.lines))
-    rows = [model_as_json(line, basis) | {"efficient": efficient.get(line.model)} for line in lines]
+    rows = []
+    for line in lines:
+        row = model_as_json(line, basis)
+        row["efficient"] = efficient.get(line.model)
+        rows.append(row)
     parts = analysis.to_dict()
     for name in ("basis", "lines", "families"):
         del parts[name]
@@ -85,7 +89,9 @@ def published_as_csv(
     writer = csv.DictWriter(file, PUBLISHED_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for line in lines:
-        writer.writerow(_record(line, basis) | {"efficient": efficient.get(line.model)})
+        record = _record(line, basis)
+        record["efficient"] = efficient.get(line.model)
+        writer.writerow(record)
     return file.getvalue()
 
 
@@ -114,9 +120,11 @@ def _record(line: PublishedResult, basis: Basis) -> dict[str, object]:
         "basis": basis,
         "evidence": line.level(basis),
     }
-    raw, peers = line.raw, line.peers
+    raw = line.raw
+    peers = line.peers
     if raw:
-        record |= _p_values("p_greater", raw.greater) | _p_values("p_two_sided", raw.two_sided)
+        record |= _p_values("p_greater", raw.greater)
+        record |= _p_values("p_two_sided", raw.two_sided)
         record["visible_gap"] = raw.visible
     if peers:
         record |= {

@@ -26,10 +26,14 @@ BASIS_CHOICES = (
 PUBLISHED_ACCESS = (("", "all access"), ("open", "open weights"), ("closed", "closed"))
 
 
-EVIDENCE_CHOICES = (("", "all evidence"), *((level.value, level.label) for level in DECIDED))
+EVIDENCE_CHOICES = (
+    ("", "all evidence"),
+    *((level.value, level.label) for level in DECIDED),
+)
 
 
-SORTS: Mapping[str, tuple[str, Callable[[PublishedResult, Basis], tuple[object, ...]]]] = {
+SortKey = Callable[[PublishedResult, Basis], tuple[object, ...]]
+SORTS: Mapping[str, tuple[str, SortKey]] = {
     "private": ("by private score", lambda row, _: (-row.private.accuracy,)),
     "public": ("by public score", lambda row, _: (-row.public.accuracy,)),
     "gap": ("largest gap first", lambda row, _: (-row.gap,)),
@@ -37,7 +41,10 @@ SORTS: Mapping[str, tuple[str, Callable[[PublishedResult, Basis], tuple[object, 
         "largest against peers first",
         lambda row, _: (-row.peers.gap if row.peers else _LAST,),
     ),
-    "evidence": ("by evidence", lambda row, basis: (DECIDED.index(row.level(basis)), -row.gap)),
+    "evidence": (
+        "by evidence",
+        lambda row, basis: (DECIDED.index(row.level(basis)), -row.gap),
+    ),
     "size": (
         "largest model first",
         lambda row, _: (-row.parameters if row.parameters else _LAST,),
@@ -70,7 +77,7 @@ class PublishedQuery:
     @classmethod
     def from_dict(cls, data: QueryDict, analysis: Analysis) -> "PublishedQuery":
         """Return the choices in ``?q=&family=&access=&evidence=&basis=&sort=&axis=&cols=``."""
-        families = {one.family for one in analysis.families}
+        families = {family.family for family in analysis.families}
         basis = data.get("basis", "")
         return cls(
             q=data.get("q", "").strip()[:80],
@@ -89,10 +96,13 @@ class PublishedQuery:
         wanted = []
         for row in analysis.lines:
             is_named = self.q.lower() in row.search_text
-            is_of_kind = self.family in ("", row.family) and self.access in ("", row.access)
-            if is_named and is_of_kind and self.evidence in ("", row.level(self.basis)):
+            is_of_family = self.family in ("", row.family)
+            has_access = self.access in ("", row.access)
+            has_level = self.evidence in ("", row.level(self.basis))
+            if is_named and is_of_family and has_access and has_level:
                 wanted.append(row)
-        return tuple(sorted(wanted, key=lambda row: key(row, self.basis)))
+        wanted.sort(key=lambda row: key(row, self.basis))
+        return tuple(wanted)
 
 
 class TableForm(Act):

@@ -70,7 +70,10 @@ class PublishedTable(_WriteOnce):
     def known(self) -> dict[str, str]:
         """Return how each model is known to have been made, by model; without those not known."""
         rows = self.rows.exclude(kind="").values_list("model", "kind", "reference")
-        return {model: ": ".join(filter(None, account)) for model, *account in rows}
+        accounts = {}
+        for model, kind, reference in rows:
+            accounts[model] = f"{kind}: {reference}" if reference else kind
+        return accounts
 
 
 def listed_tables() -> models.QuerySet[PublishedTable]:
@@ -142,7 +145,8 @@ class PublishedSnapshotQuerySet(models.QuerySet["PublishedSnapshot"]):
 
     def current(self, table: PublishedTable) -> "PublishedSnapshot | None":
         """Return the newest analysis of ``table`` that can be read."""
-        return self.filter(table=table, method__in=READABLE).order_by("-pk").first()
+        readable = self.filter(table=table, method__in=READABLE)
+        return readable.order_by("-pk").first()
 
 
 class PublishedSnapshot(_WriteOnce):

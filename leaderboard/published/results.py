@@ -72,7 +72,7 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     @property
     def search_text(self) -> str:
         """Text that a search looks at, in lower case."""
-        return " ".join((self.model, self.organisation, self.family)).lower()
+        return f"{self.model} {self.organisation} {self.family}".lower()
 
     def level(self, basis: Basis) -> Evidence:
         """Return the evidence level under ``basis``; "cannot tell" without a test."""

@@ -78,8 +78,11 @@ def count_levels(analysis: Analysis, basis: Basis) -> dict[str, int]:
 
 def _names(lines: Sequence[PublishedResult]) -> str:
     """Return the models of a short list in brackets, the largest gap first; empty for others."""
-    names = [line.model for line in sorted(lines, key=lambda line: -line.gap)]
-    return f" ({', '.join(names)})" if 0 < len(names) <= MOST_NAMED else ""
+    if not 0 < len(lines) <= MOST_NAMED:
+        return ""
+    by_gap = sorted(lines, key=lambda line: -line.gap)
+    names = [line.model for line in by_gap]
+    return f" ({', '.join(names)})"
 
 
 def _set(name: str) -> str:
@@ -92,14 +95,15 @@ def _percent(level: float) -> str:
 
 def _short(table: PublishedTable, analysis: Analysis) -> str:
     """Return the answer under the table's own assumption, without the name of a test."""
-    overfit = [line for line in analysis.lines if line.level(analysis.basis) == Evidence.OVERFIT]
-    counts = count_levels(analysis, analysis.basis)
+    basis = analysis.basis
+    overfit = [line for line in analysis.lines if line.level(basis) == Evidence.OVERFIT]
+    counts = count_levels(analysis, basis)
     public = _set(table.public_name)
-    if analysis.basis == "raw":
+    if basis == "raw":
         comparison = f"than on {_set(table.private_name)}, which is taken to be equally hard"
     else:
         comparison = "than models of other families with the same private score"
-    tested = sum(line.test(analysis.basis) is not None for line in analysis.lines)
+    tested = sum(line.test(basis) is not None for line in analysis.lines)
     levels = analysis.levels
     if overfit:
         score = _verb(len(overfit), "it scores", "they score")
@@ -154,10 +158,18 @@ def _chance(tested: int, level: float) -> str:
     )
 
 
-def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Levels) -> str:
+def _significant(
+    tested: Sequence[tuple[PublishedResult, Tested]],
+    levels: Levels,
+) -> str:
     """Return the models that pass each level alone, and how many pass the corrected ones."""
-    strong = [line for line, test in tested if test.p <= levels.overfit]
-    weak = [line for line, test in tested if levels.overfit < test.p <= levels.watch]
+    strong = []
+    weak = []
+    for line, test in tested:
+        if test.p <= levels.overfit:
+            strong.append(line)
+        elif test.p <= levels.watch:
+            weak.append(line)
     holm = sum(test.holm <= levels.holm for _, test in tested)
     fdr = sum(test.benjamini_hochberg <= levels.benjamini_hochberg for _, test in tested)
     have = _verb(len(strong), "has", "have")
@@ -183,7 +195,8 @@ def _reported(analysis: Analysis) -> str:
     lower = sum(line.gap < 0 for line in alone)
     firm = [line for line, test in reported if test.holm <= levels.holm]
     passing = sum(test.benjamini_hochberg <= levels.single for _, test in reported)
-    by_counts = _passing([line.raw.two_sided for line in analysis.lines if line.raw], levels)
+    raw_tests = [line.raw.two_sided for line in analysis.lines if line.raw]
+    by_counts = _passing(raw_tests, levels)
     level = f"{levels.single:g}".lstrip("0")
     return (
         f"Two-sided, {len(alone)} of {len(reported)} have p ≤ {level} uncorrected, {lower} of them"

@@ -49,11 +49,12 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     rows = query.shown(analysis)
     sorts = request.GET.copy()
     sorts.pop("sort", None)
+    tests = [line.test(query.basis) for line in analysis.lines]
     decided = DecidedBy(
         method=snapshot.method,
         levels=analysis.levels,
         rows=len(analysis.lines),
-        tested=sum(line.test(query.basis) is not None for line in analysis.lines),
+        tested=sum(test is not None for test in tests),
     )
     context = {
         "table": table,
@@ -104,8 +105,9 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     row = analysis.find(name)
     if row is None:
         raise Http404("no such model")
-    points = near([point_of(other, basis) for other in analysis.lines], name)
-    similar = {point.model for point in points[: MOST_PEERS + 1]}
+    points = [point_of(other, basis) for other in analysis.lines]
+    nearest = near(points, name)[: MOST_PEERS + 1]
+    similar = {point.model for point in nearest}
     peers = [other for other in analysis.lines if other.model in similar]
     ranking = SafeString()
     if len(peers) > 1:
@@ -143,7 +145,7 @@ def family(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     rows = [row for row in analysis.lines if row.family == name]
     if not rows:
         raise Http404("no such family")
-    (pooled,) = [one for one in analysis.families if one.family == name]
+    (pooled,) = [family for family in analysis.families if family.family == name]
     context = {
         "table": table,
         "snapshot": snapshot,
@@ -152,7 +154,11 @@ def family(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "tested": is_tested(pooled),
         "fewest_members": FEWEST_MEMBERS,
         "ranking": cells.ranking(
-            rows, table, basis, caption=name, address=_address_of_models(basis, analysis)
+            rows,
+            table,
+            basis,
+            caption=name,
+            address=_address_of_models(basis, analysis),
         ),
         **cells.families(analysis, [name]),
     }
@@ -188,8 +194,10 @@ def _choices(
     query: PublishedQuery, table: PublishedTable, analysis: Analysis
 ) -> list[dict[str, Any]]:
     """Return the selects of the form: name, label, options and the choice made."""
-    names = sorted((family.family for family in analysis.families), key=str.lower)
-    families = [("", "all families"), *((name, name) for name in names)]
+    names = [family.family for family in analysis.families]
+    families = [("", "all families")]
+    for name in sorted(names, key=str.lower):
+        families.append((name, name))
     bases = [(value, f"assume: {text}") for value, text in BASIS_CHOICES]
     selects: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = (
         ("family", "Family", families),
@@ -200,8 +208,14 @@ def _choices(
         ("axis", "Range of the axis", AXIS_CHOICES),
     )
     untested = ("evidence", "basis") if table.same_problems else ()
-    return [
-        {"name": name, "label": label, "options": options, "chosen": getattr(query, name)}
-        for name, label, options in selects
-        if name not in untested
-    ]
+    choices = []
+    for name, label, options in selects:
+        if name not in untested:
+            choice = {
+                "name": name,
+                "label": label,
+                "options": options,
+                "chosen": getattr(query, name),
+            }
+            choices.append(choice)
+    return choices

@@ -53,7 +53,11 @@ class Command(BaseCommand):
         except OSError:
             raise CommandError("the file cannot be read") from None
         try:
-            table = tables.read(data, public=options["public"], private=options["private"])
+            table = tables.read(
+                data,
+                public=options["public"],
+                private=options["private"],
+            )
             known = PublishedTable.objects.filter(digest=table.digest).exists()
             published = actions.import_published(
                 table=table,
