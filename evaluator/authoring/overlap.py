@@ -425,8 +425,8 @@ def summary(
                 "items": items,
             }
             if right is not None:
-                overlapping = []
-                others = []
+                overlapping: list[bool] = []
+                others: list[bool] = []
                 for item, outcome in right.items():
                     part = overlapping if item in found else others
                     part.append(outcome)
