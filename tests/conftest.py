@@ -1,5 +1,6 @@
 """What every test may use comes from tests/services.py; only overrides of plugins' fixtures stand here."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ from hypothesis import settings
 # A test that is slow because the machine is busy has found nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected, which lives to the end, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ def drawn(page: Page) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_plotly_draws_every_model_and_axe_finds_nothing(open_page: Open) -> None:
     with open_page(SCATTER, width=360) as page:
         assert drawn(page).locator(".scatterlayer .point").count() == 15

@@ -56,6 +56,7 @@ def fill(page: Page, name: str, words: str) -> None:
     page.keyboard.type(words)
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_and_a_quota_is_set_by_keyboard(
     open_page: Open, waiting: Run, keeper: str
 ) -> None:

@@ -45,6 +45,7 @@ def test_practice_is_read_by_all(
         assert faults(page, addresses, width) == []
 
 
+@pytest.mark.slow
 def test_hostile_answers_are_text_and_the_official_run_is_one_click_away(
     open_page: Open, practised: Run, session: str
 ) -> None:

@@ -39,6 +39,7 @@ def sign_in(page: Page) -> None:
     page.locator("main form button").first.click()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keeper")
 def test_a_maintainer_signs_in_with_a_security_key(open_page: Open) -> None:
     with open_page("/", failing=True) as page:  # the console is not there yet: 403

@@ -57,6 +57,7 @@ def test_an_adapter_is_checked_on_the_page(
         expect(page.locator("[name=base]")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_browser_sends_chunks_to_the_object_store(
     open_page: Open, author: str, settings: Any, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def allowed(client: "redis.Redis[Any]", user: str, *command: str) -> bool:
     return client.execute_command("ACL", "DRYRUN", user, *command) == b"OK"
 
 
+@pytest.mark.slow
 def test_a_worker_does_a_run_as_its_own_user(
     guarded: Guarded,
     tmp_path: Path,

@@ -99,6 +99,7 @@ def test_runs_at_once_share_one_journal(
     assert worker.announcements()[0].endpoint_runs == 8
 
 
+@pytest.mark.slow
 def test_only_endpoints_in_time_are_taken_and_no_more_than_there_are_places(
     tmp_path: Path,
     own_redis: str,

@@ -208,6 +208,7 @@ def is_orphaned_gateway(path: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_to_stop_finishes_the_short_run_and_empties_its_spool(
     tmp_path: Path,
     own_redis: str,
@@ -254,6 +255,7 @@ def test_a_worker_that_is_to_stop_ends_a_long_run_within_thirty_seconds(
     assert reports[-1].body.code is Code.HANDED_BACK
 
 
+@pytest.mark.slow
 def test_a_drained_worker_finishes_its_run_takes_no_other_and_says_so(
     tmp_path: Path,
     own_redis: str,

@@ -138,6 +138,7 @@ def place_of_another(held: Site) -> int:
     return place.position
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_delay_nobody_beyond_the_fair_bound(
     held: Site, accounts: Sequence[Any]
 ) -> None:
@@ -172,6 +173,7 @@ def without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FairOrder, "_read", owned_by_one)
 
 
+@pytest.mark.slow
 def test_without_bounds_others_wait_for_all_of_them(
     held: Site, accounts: Sequence[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def ask_every_path(site: Site, routes: list[table.Route]) -> None:
             site.ask("anonymous", "GET", site.values(route) + text)
 
 
+@pytest.mark.slow
 def test_a_site_without_its_guards_is_found_out(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,7 +94,8 @@ def become_listed(held: Site, model: str, host: str, item: int) -> None:
     held.run(model, "T1", host=host)
 
 
-@pytest.mark.parametrize("seed", [None, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [None, 1])
 def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) -> None:
     adversary = Adversary(client)
     for _ in story(held) if seed is None else by_chance(held, seed):
@@ -147,6 +148,7 @@ def by_item(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(prior_exposure, "whole_parts", lambda parts, counting, side: side & counting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("break_it", [at_once, in_all, asked_still, by_item])
 def test_the_attack_succeeds_on_a_build_without_the_rule(
     held: Site,

@@ -65,6 +65,7 @@ def named(client: Client, run: Run) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 def test_no_surface_names_a_run_that_was_never_ranked(
     client: Client, quiet: Run, state: RunState

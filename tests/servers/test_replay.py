@@ -67,6 +67,7 @@ def prompt_of(item: Item) -> str:
     return protocols.get("demo-0shot").prompt(item, ())
 
 
+@pytest.mark.slow
 def test_all_seven_systems_know_all_questions_of_the_five_shot_prompts(
     start: Callable[..., str], data_dir: Path
 ) -> None:

@@ -99,6 +99,7 @@ def findings(server: Server, said: Sequence[str] = ()) -> list[str]:
     return [hit.where for hit in hits]
 
 
+@pytest.mark.slow
 def test_the_gateway(serve, tmp_path: Path) -> None:
     endpoint = serve(
         "hostile_endpoint.py", "--gold", str(drive.write_gold(tmp_path / "gold" / "g", PLANTED))
@@ -141,6 +142,7 @@ def test_the_gateway(serve, tmp_path: Path) -> None:
     } == {}
 
 
+@pytest.mark.slow
 def test_the_transformers_host(tmp_path: Path) -> None:
     """Prompts that work, that are too long, that are no requests, and some that are taken back while it works."""
     model = ROOT / "demo" / "checkpoints" / "small"

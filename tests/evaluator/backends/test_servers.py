@@ -157,6 +157,7 @@ def serving(checkpoint: Path, workdir: Path, *, jailed: bool = False) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jailed", JAILS)
 def test_a_server_that_is_killed_while_answering(
     tiny_checkpoint: Path, tmp_path: Path, jailed: bool
@@ -191,6 +192,7 @@ def test_a_server_that_is_killed_while_loading(tiny_checkpoint: Path, tmp_path: 
     assert caught.value.code is Code.HOST_DIED
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_responding_is_found(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def found(captured: Captured) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_parent_and_child_on_both_sets(tmp_path: Path, capsys: Captured) -> None:
     child = run_folder(tmp_path / "child", 90, 100)
     parent = run_folder(tmp_path / "parent", 60, 100)

@@ -35,6 +35,7 @@ def found(captured: Captured) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_two_files_of_responses(tmp_path: Path, capsys: Captured) -> None:
     public = responses(tmp_path / "public.jsonl", 982, 1000)
     private = responses(tmp_path / "private.jsonl", 782, 900, cut=3)

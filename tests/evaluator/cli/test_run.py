@@ -52,6 +52,7 @@ def test_a_run_counts_every_item_once(
     assert all(f"\n{grader}: n {N}  " in done.stderr for grader in table)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:

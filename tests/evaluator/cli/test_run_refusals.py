@@ -161,6 +161,7 @@ def test_a_damaged_checkpoint(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not jail.available(), reason="bubblewrap does not work here")
 def test_a_checkpoint_is_asked_in_the_jail(checkpoint: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "few.jsonl", rows(6, "boat"))
@@ -208,6 +209,7 @@ def test_a_full_disk_keeps_what_was_graded_and_a_later_run_goes_on(
     assert counts(last_object(done)) == counts(last_object(undisturbed))
 
 
+@pytest.mark.slow
 def test_a_full_disk_that_is_a_limit_on_files(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:

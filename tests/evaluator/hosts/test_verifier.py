@@ -51,11 +51,10 @@ async def scores(folder: Path, workdir: Path, texts: list[str] = TEXTS) -> list[
 @pytest.mark.parametrize(
     ("kind", "labels"),
     [
-        (LlamaForTokenClassification, 1),
-        (LlamaForSequenceClassification, 2),
-        (LlamaForCausalLM, 0),
+        pytest.param(LlamaForTokenClassification, 1, id="token head", marks=pytest.mark.slow),
+        pytest.param(LlamaForSequenceClassification, 2, id="sequence head", marks=pytest.mark.slow),
+        pytest.param(LlamaForCausalLM, 0, id="answer token"),
     ],
-    ids=["token head", "sequence head", "answer token"],
 )
 def test_scores_are_those_of_the_library_for_the_last_token(
     tmp_path: Path, kind: Any, labels: int

@@ -71,6 +71,7 @@ def test_s02_a_connection_that_breaks_once_is_taken_up_where_it_broke(
     assert inspect_checkpoint(folder)
 
 
+@pytest.mark.slow
 def test_a_broken_fetch_leaves_no_model_and_goes_on_the_next_time(
     look: Callable[..., HubFacts], fetch: Callable[..., Path], hub: FaultyServer, tmp_path: Path
 ) -> None:

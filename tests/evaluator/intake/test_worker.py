@@ -30,6 +30,7 @@ def place(tmp_path: Path, hub: FaultyServer) -> Installed:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not jail.available(), reason="needs bubblewrap")
 def test_a_model_of_the_hub_is_evaluated_as_a_folder_is(
     place: Installed,
@@ -120,6 +121,7 @@ def test_the_verifier_of_a_system_is_fetched_at_its_commit(
         assert secret not in worker.log
 
 
+@pytest.mark.slow
 def test_a_verifier_that_fails_on_the_hub_fails_the_attempt_before_an_item_is_shown(
     place: Installed,
     own_redis: str,

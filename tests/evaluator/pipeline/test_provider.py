@@ -45,6 +45,7 @@ def begin(
     return made
 
 
+@pytest.mark.slow
 def test_a_provider_is_asked_at_the_address_with_the_key(
     begin: Callable[..., tuple[Bench, Any, Any]],
 ) -> None:

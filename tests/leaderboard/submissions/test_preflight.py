@@ -53,6 +53,7 @@ def level(found: Any, subject: str) -> str:
     return next(check.level for check in found.checks if check.subject == subject)
 
 
+@pytest.mark.slow
 def test_a_model_that_no_worker_holds_is_refused_before_it_is_queued(
     user: Any, pair: SetPair, ask: Any, hub: FaultyServer, evaluator: FakeEvaluator
 ) -> None:

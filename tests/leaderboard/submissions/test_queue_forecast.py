@@ -60,6 +60,7 @@ def in_order_of_dispatch(bell: list[Any], evaluator: FakeEvaluator) -> list[str]
     return begun
 
 
+@pytest.mark.slow
 def test_the_shown_place_is_the_order_in_which_runs_start(
     make_run: Callable[..., Run],
     make_other: Callable[[], Run],
