@@ -189,7 +189,8 @@ def _questions(
             item = revealed[position, index]
             shown = [source.shots[shot] for shot in shots[position][index]]
             prompt = protocol.prompt(item, shown)
-            missing = set(range(protocol.samples)) - set(source.samples.get(index, ()))
+            stored = source.samples.get(index, ())
+            missing = set(range(protocol.samples)) - set(stored)
             for sample in sorted(missing):
                 yield _Question(source.name, index, sample, prompt, item)
 
@@ -313,19 +314,25 @@ class _Asker:
     async def grade_refused(self) -> None:
         """Give the refused items their outcome: no answer."""
         for question, refusal in self.refused:
-            await self._grade(question, Completion("", cut=False, reason=refusal.reason))
+            no_text = Completion("", cut=False, reason=refusal.reason)
+            await self._grade(question, no_text)
 
     async def _grade(self, question: _Question, completion: Completion) -> None:
         self.streak.answered()
         graded, readings = await self.grader.grade(question.item, completion)
         self.outcomes.answered += 1
         result = Result(
-            question.index, graded.outcome, graded.extracted, completion, other_grades=readings
+            question.index,
+            graded.outcome,
+            graded.extracted,
+            completion,
+            other_grades=readings,
         )
         if self.protocol.samples == 1:
             self.outcomes.add(question.name, result)
             return
-        self.outcomes.sink.answered(question.name, replace(result, sample=question.sample))
+        sample = replace(result, sample=question.sample)
+        self.outcomes.sink.answered(question.name, sample)
         ballot = self.ballots.setdefault((question.name, question.index), {})
         ballot[question.sample] = Vote(graded.extracted, graded.outcome)
         self._vote(question.name, question.index)
@@ -346,8 +353,14 @@ class _Asker:
         if len(ballot) != self.protocol.samples or self.protocol.vote == "verifier":
             return
         del self.ballots[name, index]
-        winner = decide([answer for _, answer in sorted(ballot.items())])
-        vote = Result(index, winner.outcome, winner.answer, Completion("", cut=False))
+        in_order = [ballot[sample] for sample in sorted(ballot)]
+        winner = decide(in_order)
+        vote = Result(
+            index,
+            winner.outcome,
+            winner.answer,
+            Completion("", cut=False),
+        )
         if self.protocol.vote == "mean":
             vote = replace(vote, samples_right=samples_right(ballot.values()))
         self.outcomes.add(name, vote)
@@ -370,7 +383,10 @@ async def flushing(outcomes: Outcomes) -> AsyncIterator[None]:
 
 
 async def watch_endpoint(
-    backend: object, report: Callable[[bool], None], *, seconds: float
+    backend: object,
+    report: Callable[[bool], None],
+    *,
+    seconds: float,
 ) -> None:
     """Call ``report`` each time the endpoint falls silent or comes back, until cancelled.
 

@@ -184,7 +184,10 @@ def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None
         if claim is None:
             return None
         holding = context.leases.hold(
-            run=spec.run, token=spec.token, worker=reporter.worker, seconds=spec.lease_seconds
+            run=spec.run,
+            token=spec.token,
+            worker=reporter.worker,
+            seconds=spec.lease_seconds,
         )
         with claim, holding as lease:
             reporter.lease = lease
@@ -268,12 +271,15 @@ def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
     does not let the system see a sealed set, or all the blocks that are to be asked, and
     ``plan_differs`` where the items are not those of the plan that the run began with.
     """
-    if len({ask.name for ask in spec.sets}) != len(spec.sets):
+    names = {ask.name for ask in spec.sets}
+    if len(names) != len(spec.sets):
         raise error(Code.BAD_MESSAGE, "a set is named twice")
-    sources = [
-        _sealed_source(ask, spec, context, reporter) if ask.sealed else _public_source(ask, context)
-        for ask in spec.sets
-    ]
+    sources: list[PublicSource | SealedSource] = []
+    for ask in spec.sets:
+        if ask.sealed:
+            sources.append(_sealed_source(ask, spec, context, reporter))
+        else:
+            sources.append(_public_source(ask, context))
     for source in sources:
         check_kind(protocols.get(spec.protocol).grader, source.kind)
     check_plan(spec, sources, context)
@@ -297,14 +303,18 @@ def _public_source(ask: SetAsk, context: Context) -> PublicSource:
 
 
 def _sealed_source(
-    ask: SetAsk, spec: JobSpec, context: Context, reporter: Reporter
+    ask: SetAsk,
+    spec: JobSpec,
+    context: Context,
+    reporter: Reporter,
 ) -> SealedSource:
     facts = context.vault.facts(ask.name)
     manifest = facts.manifest
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
     context.vault.require_key(ask.name)
-    recipient, tier = JAIL, spec.tier
+    recipient = JAIL
+    tier = spec.tier
     if isinstance(spec.system, Endpoint):
         # Its tier follows from its whole identity, and from whose key it is asked with.
         recipient = recipient_of(spec.system.url)
@@ -348,8 +358,14 @@ def _evaluate(attempt: Attempt) -> None:
 
     First reports ``Started`` until the site answers. Raises as :func:`send_until_answered`.
     """
-    spec, protocol, sources = attempt.spec, attempt.protocol, attempt.sources
-    started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
+    spec = attempt.spec
+    protocol = attempt.protocol
+    sources = attempt.sources
+    started = Started(
+        grant=spec.grant,
+        protocol_digest=protocol.digest,
+        grader=protocol.grader,
+    )
     send_until_answered(
         attempt.lease,
         partial(attempt.reporter.send, started),
@@ -398,13 +414,13 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
     A system has its verifier's choice as well. Once everything is asked, an error costs no outcome
     any more: the code of one that ends the reading is reported alongside the outcomes.
     """
-    spec, lease = attempt.spec, attempt.lease
+    spec = attempt.spec
     asked = False
     try:
         async with (
             asyncio.timeout(spec.limits.seconds),
             in_background(_stop_in_time(attempt.context.stopping, spec.lease_seconds)),
-            in_background(lease.watch()),
+            in_background(attempt.lease.watch()),
             find_models(attempt, sink) as models,
         ):
             if isinstance(spec.system, System):
@@ -417,21 +433,30 @@ async def _ask_and_read(attempt: Attempt, sink: ResultSink) -> None:
                 model = models[0]
                 server = serve_model(attempt, model)
             async with server as backend:
-                await _ask(attempt, sink, backend, sink.resume(attempt.sources, attempt.protocol))
+                sources = sink.resume(attempt.sources, attempt.protocol)
+                await _ask(attempt, sink, backend, sources)
                 asked = True
                 if model is not None:
                     await _read(attempt, backend, sink)
     except (TimeoutError, EvaluatorError) as problem:
-        failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
+        failure = error(Code.DEADLINE)
+        if isinstance(problem, EvaluatorError):
+            failure = problem
         if not asked or failure.code is Code.LEASE_LOST:
             raise failure from None
         if not sink.likelihoods:
             _note_unread(attempt, sink, failure.code)
 
 
-async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources: Sources) -> None:
+async def _ask(
+    attempt: Attempt,
+    sink: ResultSink,
+    backend: HttpBackend,
+    sources: Sources,
+) -> None:
     """Ask every item without an outcome, and note the record of the attempt."""
-    spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
+    spec = attempt.spec
+    context = attempt.context
     policy = _policy(attempt)
     watched: Backend | None = None
     sharing: AbstractAsyncContextManager[Backend] = nullcontext(backend)
@@ -443,7 +468,7 @@ async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources
     async with in_background(watch), sharing as asked:
         await ask_items(
             sources,
-            protocol,
+            attempt.protocol,
             asked,
             sink,
             policy=policy,
@@ -451,7 +476,7 @@ async def _ask(attempt: Attempt, sink: ResultSink, backend: HttpBackend, sources
             check=attempt.lease.check,
         )
     sink.record = record_of(
-        protocol,
+        attempt.protocol,
         attempt.sources,
         backend,
         remote=isinstance(spec.system, Endpoint),
@@ -469,7 +494,11 @@ def _policy(attempt: Attempt) -> Policy:
     )
 
 
-async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSink) -> None:
+async def _take_turns(
+    attempt: Attempt,
+    models: Sequence[Model],
+    sink: ResultSink,
+) -> None:
     """Have the generator write and the verifier choose, and note what each part computed."""
     sources = sink.resume(attempt.sources, attempt.protocol)
     policy = _policy(attempt)
@@ -498,7 +527,11 @@ async def _take_turns(attempt: Attempt, models: Sequence[Model], sink: ResultSin
     )
     generator, verifier = models
     await take_turns(turns, generator, verifier)
-    sink.parts = parts_of(models, written=sink.spent(), scored=sink.tokens_scored())
+    sink.parts = parts_of(
+        models,
+        written=sink.spent(),
+        scored=sink.tokens_scored(),
+    )
 
 
 async def _read(attempt: Attempt, reader: Reader, sink: ResultSink) -> None:
@@ -507,7 +540,11 @@ async def _read(attempt: Attempt, reader: Reader, sink: ResultSink) -> None:
     check = attempt.lease.check
     try:
         sink.likelihoods = await read_sets(
-            attempt.sources, LOGLIK_1, reader, policy=policy, check=check
+            attempt.sources,
+            LOGLIK_1,
+            reader,
+            policy=policy,
+            check=check,
         )
     except EvaluatorError as failure:
         if failure.code is Code.LEASE_LOST:

@@ -45,7 +45,14 @@ class Opener(typing.Protocol):
     def require_key(self, name: str, /) -> None:
         """Raise where the set's key does not open here."""
 
-    def allowed(self, set_name: str, /, *, to: str, tier: Tier) -> tuple[BlockId, ...]:
+    def allowed(
+        self,
+        set_name: str,
+        /,
+        *,
+        to: str,
+        tier: Tier,
+    ) -> tuple[BlockId, ...]:
         """Return the blocks that a recipient may see."""
 
     def reveal(
@@ -139,7 +146,13 @@ class Context:
             slot=self.leases.slot,
         )
 
-    def report_line(self, line: LogLine, reporter: Reporter, *, head: bool = False) -> None:
+    def report_line(
+        self,
+        line: LogLine,
+        reporter: Reporter,
+        *,
+        head: bool = False,
+    ) -> None:
         """Spool a line that was just written, after any lines that other processes wrote before."""
         if line.index > self.shipped.last + 1:
             self.ship_lines()

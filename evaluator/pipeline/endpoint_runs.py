@@ -45,11 +45,16 @@ class EndpointRuns:
         *,
         places: int,
     ) -> None:
-        self._connect, self._work = connect, work
+        self._connect = connect
+        self._work = work
         self._queue = Queue(queue, routing_key=queue, durable=False)
         self._free = threading.Semaphore(places)
         self._stop = threading.Event()
-        self._reader = threading.Thread(target=self._read_on, name=f"queue {queue}", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read_on,
+            name=f"queue {queue}",
+            daemon=True,
+        )
         self._runs: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -98,7 +103,12 @@ class EndpointRuns:
             case [[argument], *_]:
                 job = argument
         self._runs = [thread for thread in self._runs if thread.is_alive()]
-        thread = threading.Thread(target=self._run, args=[job], name="endpoint run", daemon=True)
+        thread = threading.Thread(
+            target=self._run,
+            args=[job],
+            name="endpoint run",
+            daemon=True,
+        )
         self._runs.append(thread)
         thread.start()
 
@@ -170,8 +180,17 @@ class HostRequests:
 class _Sharing:
     """Backend whose requests wait until their host takes one more."""
 
-    def __init__(self, requests: HostRequests, host: str, run: object, backend: Backend) -> None:
-        self._requests, self._host, self._run, self._backend = requests, host, run, backend
+    def __init__(
+        self,
+        requests: HostRequests,
+        host: str,
+        run: object,
+        backend: Backend,
+    ) -> None:
+        self._requests = requests
+        self._host = host
+        self._run = run
+        self._backend = backend
 
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """See :class:`Backend`."""

@@ -28,13 +28,17 @@ from evaluator.sandbox.execute import Sandbox
 _MOST_WORKERS = 4
 
 
+_Graded = tuple[Grade, Mapping[str, Grade]]
+"""Grade, and readings to be stored with it: by other graders, or its own."""
+
+
 class RunGrader(typing.Protocol):
     """Grader of the completions of one run."""
 
     async def check(self) -> None:
         """Grade the control items. Raises ``control_failed``."""
 
-    async def grade(self, item: Item, completion: Completion) -> tuple[Grade, Mapping[str, Grade]]:
+    async def grade(self, item: Item, completion: Completion) -> _Graded:
         """Return the grade, and readings to be stored with it: by other graders, or its own."""
 
 
@@ -83,10 +87,13 @@ def regrade_by(grader: str, protocol: Protocol | None) -> Iterator[GradeAgain]:
     if protocol is not None and grader not in grading.alternatives(protocol.grader):
         raise error(Code.GRADER_UNFIT, f"{grader} of completions by {protocol.id}")
     if not grading.executes(grader):
+
+        def read(text: str, item: Item, cut: bool) -> Grade:
+            written = protocol.graded(text) if protocol else text
+            return grade(grader, written, item.gold, cut=cut)
+
         controls.check(grade, grader)
-        yield lambda text, item, cut: grade(
-            grader, protocol.graded(text) if protocol else text, item.gold, cut=cut
-        )
+        yield read
         controls.check(grade, grader)
         return
     if protocol is None:
@@ -97,7 +104,14 @@ def regrade_by(grader: str, protocol: Protocol | None) -> Iterator[GradeAgain]:
         def execute(text: str, item: Item, cut: bool) -> Grade:
             written = protocol.graded(text)
             program = protocol.program_of(item, written)
-            return programs.grade(sandbox.execute, grader, program, item, written=written, cut=cut)
+            return programs.grade(
+                sandbox.execute,
+                grader,
+                program,
+                item,
+                written=written,
+                cut=cut,
+            )
 
         yield execute
         controls.check_programs(sandbox.execute, grader)
@@ -117,7 +131,8 @@ def check_kind(grader: str, kind: ItemKind) -> None:
 
 def new_sandbox() -> Sandbox:
     """Return the sandbox of one run, with a worker for each core, up to some."""
-    return Sandbox(programs.LIMITS, workers=min(_MOST_WORKERS, os.cpu_count() or 1))
+    cores = os.cpu_count() or 1
+    return Sandbox(programs.LIMITS, workers=min(_MOST_WORKERS, cores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +144,14 @@ class _Reading:
     async def check(self) -> None:
         self.check_now()
 
-    async def grade(self, item: Item, completion: Completion) -> tuple[Grade, Mapping[str, Grade]]:
+    async def grade(self, item: Item, completion: Completion) -> _Graded:
         return self.grade_now(item, completion)
 
     def check_now(self) -> None:
         """Grade the control items. Raises ``control_failed``."""
         controls.check(grade, self.protocol.grader)
 
-    def grade_now(self, item: Item, completion: Completion) -> tuple[Grade, Mapping[str, Grade]]:
+    def grade_now(self, item: Item, completion: Completion) -> _Graded:
         """Return the grade, and those by other graders."""
         grader = self.protocol.grader
         text = self.protocol.graded(completion.text)
@@ -154,7 +169,7 @@ class _InThread:
     async def check(self) -> None:
         await asyncio.wrap_future(self.thread.submit(self.reading.check_now))
 
-    async def grade(self, item: Item, completion: Completion) -> tuple[Grade, Mapping[str, Grade]]:
+    async def grade(self, item: Item, completion: Completion) -> _Graded:
         graded = self.thread.submit(self.reading.grade_now, item, completion)
         return await asyncio.wrap_future(graded)
 
@@ -169,7 +184,7 @@ class _Executing:
     async def check(self) -> None:
         await asyncio.to_thread(controls.check_programs, self.sandbox.execute, self.protocol.grader)
 
-    async def grade(self, item: Item, completion: Completion) -> tuple[Grade, Mapping[str, Grade]]:
+    async def grade(self, item: Item, completion: Completion) -> _Graded:
         grader = self.protocol.grader
         written = self.protocol.graded(completion.text)
         program = self.protocol.program_of(item, written)

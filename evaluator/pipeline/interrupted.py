@@ -40,7 +40,12 @@ def close_interrupted(context: Context) -> int:
         try:
             if closed := context.completions.closed(run, name):
                 context.vault.close_run(
-                    name, closed, run=run, token=token, artefact=artefact, weights=weights
+                    name,
+                    closed,
+                    run=run,
+                    token=token,
+                    artefact=artefact,
+                    weights=weights,
                 )
                 written += 1
         except EvaluatorError as failure:
@@ -56,23 +61,29 @@ def _unclosed(context: Context) -> Iterator[tuple[str, int, str, str, str]]:
     Our jail is also shown items of a run to grade its answers again. That reads no weights, and so
     is told from an attempt.
     """
+    # By run and set: the token of the newest attempt, and true once it is closed.
     newest: dict[tuple[str, str], tuple[int, bool]] = {}
+    # By run and token: the digests of artefact and weights; empty ones of an endpoint.
     identified: dict[tuple[str, int], tuple[str, str] | None] = {}
     for line in context.entries():
-        if isinstance(line, Exposure):
-            attempt = line.run, line.token
-            if attempt not in identified:
-                of_weights = line.recipient == JAIL
-                identified[attempt] = (
-                    context.claims.identified(*attempt) if of_weights else ("", "")
-                )
-            closed_at = newest.get((line.run, line.set), (0, False))
-            if identified[attempt] is not None and closed_at != (line.token, True):
-                newest[line.run, line.set] = line.token, False
-        elif isinstance(line, Closing) and (line.run, line.set) in newest:
-            newest[line.run, line.set] = line.token, True
+        if not isinstance(line, Exposure | Closing):
+            continue
+        run_on_set = line.run, line.set
+        if isinstance(line, Closing):
+            if run_on_set in newest:
+                newest[run_on_set] = line.token, True
+            continue
+        attempt = line.run, line.token
+        if attempt not in identified:
+            identified[attempt] = "", ""
+            if line.recipient == JAIL:
+                identified[attempt] = context.claims.identified(*attempt)
+        is_closed = newest.get(run_on_set) == (line.token, True)
+        if identified[attempt] is not None and not is_closed:
+            newest[run_on_set] = line.token, False
     for (run, name), (token, is_closed) in newest.items():
-        if not is_closed and (digests := identified[run, token]) is not None:
+        digests = identified[run, token]
+        if digests is not None and not is_closed:
             yield run, token, name, *digests
 
 
@@ -84,9 +95,14 @@ class Upkeep:
     """
 
     def __init__(self, context: Context, take_over: Callable[[], int]) -> None:
-        self._context, self._take_over = context, take_over
+        self._context = context
+        self._take_over = take_over
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run,
+            name="upkeep",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Begin to look."""

@@ -81,7 +81,10 @@ class Lease:
         seconds: float,
         now: Callable[[], float] = boot_time,
     ) -> None:
-        self.run, self.token, self.worker, self.seconds = run, token, worker, seconds
+        self.run = run
+        self.token = token
+        self.worker = worker
+        self.seconds = seconds
         self.refusal: LeaseRefusal | None = None
         self._now = now
         self._lock = threading.Lock()
@@ -114,7 +117,8 @@ class Lease:
 
         An answer to another attempt, or to a report that was not sent, changes nothing.
         """
-        if (answer.run, answer.token, answer.worker) != (self.run, self.token, self.worker):
+        answered = (answer.run, answer.token, answer.worker)
+        if answered != (self.run, self.token, self.worker):
             return
         with self._lock:
             if answer.refusal is not None:
@@ -151,10 +155,12 @@ class Lease:
 
         Return False where neither came within ``seconds``.
         """
+
+        def is_answered() -> bool:
+            return self.refusal is not None or not self._granted.isdisjoint(sequences)
+
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self.refusal is not None or not self._granted.isdisjoint(sequences), seconds
-            )
+            return self._changed.wait_for(is_answered, seconds)
 
     async def watch(self) -> None:
         """Raise ``lease_lost`` as soon as the lease is not valid."""
@@ -164,7 +170,11 @@ class Lease:
 
 
 def send_until_answered(
-    lease: Lease, send: Callable[[], int], *, stopping: Callable[[], bool], longest: float
+    lease: Lease,
+    send: Callable[[], int],
+    *,
+    stopping: Callable[[], bool],
+    longest: float,
 ) -> None:
     """Send a report until the site answers it; ``send`` returns its number.
 
@@ -182,7 +192,9 @@ def send_until_answered(
             return lease.check()
         if stopping():
             raise error(Code.HANDED_BACK)
-        lost = 0 if lease.has_accepted(sent[-1]) else lost + 1
+        lost += 1
+        if lease.has_accepted(sent[-1]):
+            lost = 0
     raise error(Code.LEASE_LOST)
 
 
@@ -194,7 +206,12 @@ class Leases(typing.Protocol):
         """Number that reports carry so that the site can answer; None where no answer comes."""
 
     def hold(
-        self, *, run: RunId, token: Token, worker: str, seconds: float
+        self,
+        *,
+        run: RunId,
+        token: Token,
+        worker: str,
+        seconds: float,
     ) -> AbstractContextManager[Lease]:
         """Hold the lease of an attempt while the block runs."""
 
@@ -215,7 +232,8 @@ class AnsweredLeases:
     """
 
     def __init__(self, slot: Slot, *, now: Callable[[], float] = boot_time) -> None:
-        self._slot, self._now = slot, now
+        self._slot = slot
+        self._now = now
         self._held: dict[tuple[RunId, Token], Lease] = {}
         self._permit: tuple[RunId, Token] | None = None
 
@@ -225,9 +243,22 @@ class AnsweredLeases:
         return self._slot
 
     @contextmanager
-    def hold(self, *, run: RunId, token: Token, worker: str, seconds: float) -> Iterator[Lease]:
+    def hold(
+        self,
+        *,
+        run: RunId,
+        token: Token,
+        worker: str,
+        seconds: float,
+    ) -> Iterator[Lease]:
         """See :class:`Leases`."""
-        lease = Lease(run=run, token=token, worker=worker, seconds=seconds, now=self._now)
+        lease = Lease(
+            run=run,
+            token=token,
+            worker=worker,
+            seconds=seconds,
+            now=self._now,
+        )
         self._held[run, token] = lease
         try:
             yield lease
@@ -285,7 +316,14 @@ class GrantedLeases:
     slot: Slot | None = None
 
     @contextmanager
-    def hold(self, *, run: RunId, token: Token, worker: str, seconds: float) -> Iterator[Lease]:
+    def hold(
+        self,
+        *,
+        run: RunId,
+        token: Token,
+        worker: str,
+        seconds: float,
+    ) -> Iterator[Lease]:
         """See :class:`Leases`."""
         yield _Granted(run=run, token=token, worker=worker, seconds=seconds)
 
@@ -361,7 +399,8 @@ class Claims:
             return Standing.NEW
         if highest > token:
             return Standing.OLDER
-        descriptor = os.open(self._folder / f"{run}.{token}", os.O_RDWR | os.O_CLOEXEC)
+        path = self._folder / f"{run}.{token}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             return Standing.OVER if try_lock(descriptor) else Standing.HELD
         finally:
@@ -371,7 +410,11 @@ class Claims:
         """Claim an attempt, on disk. Return None when another process has claimed it since."""
         path = self._folder / f"{run}.{token}"
         with disk_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                path,
+                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+                0o600,
+            )
             # Its first holder writes one byte into a claim: it is never held again.
             if not try_lock(descriptor) or os.fstat(descriptor).st_size:
                 os.close(descriptor)
@@ -408,7 +451,14 @@ class Claims:
             case _:
                 return None
 
-    def note_weights(self, run: str, token: int, *, artefact: str, weights: str) -> None:
+    def note_weights(
+        self,
+        run: str,
+        token: int,
+        *,
+        artefact: str,
+        weights: str,
+    ) -> None:
         """Keep, on disk, the weights that an attempt has read, for the closing of its answers."""
         path = self._folder / f"{WEIGHTS}{run}"
         write_durably(path, f"{token} {artefact} {weights}\n".encode("ascii"))
@@ -441,7 +491,11 @@ def take_slot(folder: Path) -> Slot:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for slot in range(SLOTS):
-            descriptor = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                folder / str(slot),
+                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+                0o600,
+            )
             if try_lock(descriptor):
                 return slot
             os.close(descriptor)
@@ -457,12 +511,20 @@ class MessageQueue:
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], queue: str, deliver: Callable[[object], None]
+        self,
+        connect: Callable[[], Connection],
+        queue: str,
+        deliver: Callable[[object], None],
     ) -> None:
-        self._connect, self._deliver = connect, deliver
+        self._connect = connect
+        self._deliver = deliver
         self._queue = Queue(queue, routing_key=queue, durable=False)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"queue {queue}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run,
+            name=f"queue {queue}",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Begin to read."""

@@ -47,10 +47,10 @@ async def read_sets(
         values[batch.position] += await likelihoods(
             items, definition, reader, concurrency=policy.concurrency
         )
-    return tuple(
-        summary(source.name, definition, of_set)
-        for source, of_set in zip(sources, values, strict=True)
-    )
+    summaries = []
+    for source, of_set in zip(sources, values, strict=True):
+        summaries.append(summary(source.name, definition, of_set))
+    return tuple(summaries)
 
 
 def summary(name: str, definition: Likelihood, values: Sequence[Likely]) -> SetLikelihood:
@@ -72,7 +72,11 @@ def summary(name: str, definition: Likelihood, values: Sequence[Likely]) -> SetL
 
 
 async def likelihoods(
-    items: Sequence[Item], definition: Likelihood, reader: Reader, *, concurrency: int
+    items: Sequence[Item],
+    definition: Likelihood,
+    reader: Reader,
+    *,
+    concurrency: int,
 ) -> tuple[Likely, ...]:
     """Return one value for each item, in order.
 

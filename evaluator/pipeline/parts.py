@@ -99,10 +99,14 @@ def _identify(attempt: Attempt, sink: ResultSink, models: Sequence[Model]) -> No
     The site ends the run where these weights have one already. Nothing has been revealed by then.
     """
     weights = Weights.together(model.facts.weights for model in models)
-    sink.artefact, sink.weights = artefact_of(models), weights
+    sink.artefact = artefact_of(models)
+    sink.weights = weights
     sink.template = models[0].facts.template
     attempt.context.claims.note_weights(
-        attempt.spec.run, attempt.spec.token, artefact=sink.artefact, weights=weights.digest()
+        attempt.spec.run,
+        attempt.spec.token,
+        artefact=sink.artefact,
+        weights=weights.digest(),
     )
     identified = Identified(
         artefact=sink.artefact,
@@ -128,7 +132,12 @@ def artefact_of(models: Sequence[Model]) -> str:
     return hashlib.sha256(canonical_json(digests)).hexdigest()
 
 
-def parts_of(models: Sequence[Model], *, written: Usage, scored: int) -> tuple[Part, ...]:
+def parts_of(
+    models: Sequence[Model],
+    *,
+    written: Usage,
+    scored: int,
+) -> tuple[Part, ...]:
     """Return what a run reports about each part of a system.
 
     ``written`` are the generator's tokens, ``scored`` those that the verifier read.
@@ -209,9 +218,12 @@ def serve_remote(
     attempt: Attempt, system: Endpoint, sink: ResultSink
 ) -> AbstractAsyncContextManager[HttpBackend]:
     """Return the gateway to an endpoint, as a block."""
-    spec, context = attempt.spec, attempt.context
+    spec = attempt.spec
+    context = attempt.context
     budget = spec.limits.budget
-    answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+    answered_before = 0
+    for ask in spec.sets:
+        answered_before += len(unpack_bits(ask.done, ask.n))
     key = ""
     if system.sealed_keys:  # the submitter's own
         sealed_key = system.sealed_keys[context.evaluator]

@@ -81,7 +81,8 @@ def load_public(sets: Path, asked: SetFacts) -> Sequence[Item]:
         items = load_items(folder / "items.jsonl")
     except EvaluatorError:  # the copy on this host is damaged, which is not the submitter's fault
         raise error(Code.SET_MISMATCH, asked.name) from None
-    if (len(items), set_digest(items)) != (asked.n, asked.digest):
+    held = (len(items), set_digest(items))
+    if held != (asked.n, asked.digest):
         raise error(Code.SET_MISMATCH, asked.name)
     return items
 
@@ -217,16 +218,22 @@ class Portion:
 
     def of(self, position: int) -> tuple[int, ...]:
         """Return the indices of one set, ascending: they are revealed together."""
-        return tuple(sorted(index for place, index in self.items if place == position))
+        indices = [index for place, index in self.items if place == position]
+        return tuple(sorted(indices))
 
     @property
     def positions(self) -> tuple[int, ...]:
         """Positions of the sets that it has items of, ascending."""
-        return tuple(sorted({position for position, _ in self.items}))
+        positions = {position for position, _ in self.items}
+        return tuple(sorted(positions))
 
 
 def portions(
-    sets: Sequence[Collection[int]], *, size: int, names: Sequence[str], secret: bytes
+    sets: Sequence[Collection[int]],
+    *,
+    size: int,
+    names: Sequence[str],
+    secret: bytes,
 ) -> Iterator[Portion]:
     """Cut the open items of all sets, in one drawn order, into portions.
 
@@ -240,8 +247,10 @@ def portions(
         place = f"{names[position]}:{index}".encode()
         return hashlib.blake2b(place, key=secret, digest_size=16).digest()
 
-    everything = ((position, index) for position, left in enumerate(sets) for index in left)
-    order = sorted(everything, key=rank if secret else None)
+    items: list[tuple[int, int]] = []
+    for position, left in enumerate(sets):
+        items += [(position, index) for index in left]
+    order = sorted(items, key=rank if secret else None)
     open_sets = sum(bool(left) for left in sets)
     step = size * max(1, open_sets)
     for start in range(0, len(order), step):
@@ -335,7 +344,8 @@ def waits(policy: Policy, chance: Callable[[], float]) -> Iterator[float]:
     back together (M. Brooker, "Exponential backoff and jitter", AWS Architecture Blog, 2015).
     """
     for attempt in range(policy.tries - 1):
-        yield chance() * min(policy.longest_wait, policy.first_wait * 2**attempt)
+        doubled = policy.first_wait * 2**attempt
+        yield chance() * min(policy.longest_wait, doubled)
 
 
 class Streak:

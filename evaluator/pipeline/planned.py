@@ -38,7 +38,11 @@ def check_plan(spec: JobSpec, sources: Sequence[Source], context: Context) -> No
     if spec.adaptive is None:
         return
     step = spec.adaptive
-    public, private = _asked(spec)
+    asked = sorted(spec.sets, key=lambda ask: ask.sealed)
+    is_pair = [ask.sealed for ask in asked] == [False, True]
+    if not is_pair or not isinstance(spec.system, Endpoint):
+        raise error(Code.BAD_MESSAGE, "a plan is for an endpoint on a pair of sets")
+    public, private = asked
     _check_fit(step, spec, public, private)
     chosen = step.chosen()
     by_name = {source.name: source for source in sources}
@@ -49,19 +53,16 @@ def check_plan(spec: JobSpec, sources: Sequence[Source], context: Context) -> No
     context.claims.pin_plan(spec.run, digest)
 
 
-def _asked(spec: JobSpec) -> tuple[SetAsk, SetAsk]:
-    """Return the public and the sealed set of a job, of which an adaptive one has one each."""
-    public = [ask for ask in spec.sets if not ask.sealed]
-    private = [ask for ask in spec.sets if ask.sealed]
-    if len(public) != 1 or len(private) != 1 or not isinstance(spec.system, Endpoint):
-        raise error(Code.BAD_MESSAGE, "a plan is for an endpoint on a pair of sets")
-    return public[0], private[0]
-
-
-def _check_fit(step: AdaptiveStep, spec: JobSpec, public: SetAsk, private: SetAsk) -> None:
+def _check_fit(
+    step: AdaptiveStep,
+    spec: JobSpec,
+    public: SetAsk,
+    private: SetAsk,
+) -> None:
     """Raise unless the plan is this run's, and the easiness the one that it commits to."""
     plan = step.plan
-    if (plan.run, plan.set, plan.root) != (spec.run, private.name, private.digest):
+    planned = (plan.run, plan.set, plan.root)
+    if planned != (spec.run, private.name, private.digest):
         raise error(Code.PLAN_DIFFERS, "the plan of another run")
     if step.easiness.digest() != plan.easiness:
         raise error(Code.PLAN_DIFFERS, "another easiness than the plan commits to")
@@ -72,7 +73,10 @@ def _check_fit(step: AdaptiveStep, spec: JobSpec, public: SetAsk, private: SetAs
 
 
 def _check_right_answers(
-    step: AdaptiveStep, spec: JobSpec, public: Source, context: Context
+    step: AdaptiveStep,
+    spec: JobSpec,
+    public: Source,
+    context: Context,
 ) -> None:
     """Compare the number of right public answers with those stored here, if all of them are."""
     if public.done != public.selection:
@@ -80,7 +84,8 @@ def _check_right_answers(
     stored: dict[int, Outcome] = {}
     for answer in context.completions.read(spec.run):
         # An answer that came after the lease was lost names no question, and was not reported.
-        if answer.set_name == public.name and answer.asked and answer.sample is None:
+        is_outcome = answer.sample is None and bool(answer.asked)
+        if is_outcome and answer.set_name == public.name:
             stored.setdefault(answer.index, answer.outcome)
     if len(stored) < public.n:
         return

@@ -45,15 +45,24 @@ class Inventory:
     and no size.
     """
 
-    def __init__(self, sets: Path, sealed_digest: SealedDigest, *, manifest: str) -> None:
-        self._sets, self._sealed_digest, self._manifest = sets, sealed_digest, manifest
+    def __init__(
+        self,
+        sets: Path,
+        sealed_digest: SealedDigest,
+        *,
+        manifest: str,
+    ) -> None:
+        self._sets = sets
+        self._sealed_digest = sealed_digest
+        self._manifest = manifest
         self._cache: dict[Path, tuple[Stamp, HeldSet | None]] = {}
 
     def held(self) -> tuple[HeldSet, ...]:
         """Return the sets that can be asked. One that cannot be read or opened is left out."""
         held = []
         try:
-            folders = [folder for folder in sorted(self._sets.iterdir()) if folder.is_dir()]
+            entries = sorted(self._sets.iterdir())
+            folders = [entry for entry in entries if entry.is_dir()]
             for folder in folders:
                 if not fits(folder.name, Name):
                     continue
@@ -71,7 +80,11 @@ class Inventory:
     def _read_set(self, folder: Path) -> HeldSet | None:
         try:
             if (folder / self._manifest).is_file():
-                return HeldSet(name=folder.name, sealed=True, digest=self._sealed_digest(folder))
+                return HeldSet(
+                    name=folder.name,
+                    sealed=True,
+                    digest=self._sealed_digest(folder),
+                )
             digest = set_digest(load_items(folder / "items.jsonl"))
             return HeldSet(name=folder.name, sealed=False, digest=digest)
         except EvaluatorError as failure:
@@ -82,7 +95,8 @@ class Inventory:
 def _stamp(folder: Path, *, whole: bool) -> Stamp:
     """Return name, time and size of each file; with ``whole`` its digest in place of its size."""
     stamp = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for path in sorted(files):
         facts = path.stat()
         content: int | str = facts.st_size
         if whole:
@@ -112,8 +126,13 @@ class Presence:
         endpoints: EndpointPolicy,
         endpoint_runs: int = 0,
     ) -> None:
-        self._home, self._pool, self._inventory, self._stopping = home, pool, inventory, stopping
-        self._host, self._state, self._endpoints = host, state, endpoints
+        self._home = home
+        self._pool = pool
+        self._inventory = inventory
+        self._stopping = stopping
+        self._host = host
+        self._state = state
+        self._endpoints = endpoints
         self._endpoint_runs = endpoint_runs
         self._runs: list[RunId] = []
 
@@ -137,8 +156,9 @@ class Presence:
         try:
             check_writable(self._home, PROBE)
         except EvaluatorError as failure:
-            full = failure.code is Code.DISK_FULL
-            return OutOfService.DISK_FULL if full else OutOfService.OUT_UNWRITABLE
+            if failure.code is Code.DISK_FULL:
+                return OutOfService.DISK_FULL
+            return OutOfService.OUT_UNWRITABLE
         return None
 
     def announcement(self, *, seconds: float) -> Announcement:
@@ -169,11 +189,21 @@ class Announcer:
     """
 
     def __init__(
-        self, presence: Presence, publish: Callable[[Announcement], None], *, seconds: float
+        self,
+        presence: Presence,
+        publish: Callable[[Announcement], None],
+        *,
+        seconds: float,
     ) -> None:
-        self._presence, self._publish, self._seconds = presence, publish, seconds
+        self._presence = presence
+        self._publish = publish
+        self._seconds = seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run,
+            name="announcer",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Begin to announce."""
@@ -185,8 +215,7 @@ class Announcer:
         self._thread.join(timeout=seconds)
 
     def _run(self) -> None:
-        last = False
-        while not last:
+        while True:
             last = self._stop.is_set()
             begun = time.monotonic()
             leaving = self._presence.is_leaving()
@@ -194,13 +223,12 @@ class Announcer:
                 self._publish(self._presence.announcement(seconds=self._seconds))
             except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
                 _log.warning("not announced: %s", type(failure).__name__)
-            if not last:
-                self._wait(begun + self._seconds, leaving=leaving)
-
-    def _wait(self, until: float, *, leaving: bool) -> None:
-        """Wait until the next announcement is due, or the worker begins to leave."""
-        while not self._stop.is_set() and self._presence.is_leaving() == leaving:
-            left = until - time.monotonic()
-            if left <= 0:
+            if last:
                 return
-            self._stop.wait(min(LOOK_SECONDS, left))
+            # Until the next announcement is due, or the worker begins to leave.
+            due = begun + self._seconds
+            while not self._stop.is_set() and self._presence.is_leaving() == leaving:
+                left = due - time.monotonic()
+                if left <= 0:
+                    break
+                self._stop.wait(min(LOOK_SECONDS, left))

@@ -78,18 +78,28 @@ def handle_probe(data: object, context: Context) -> None:
 
 def probe(order: ProbeOrder, context: Context) -> Probed:
     """Return the answer to an order; where there is none, the code of the reason."""
-    answer = Probed(probe=order.probe, set=order.set, protocol=order.protocol)
+    answer = Probed(
+        probe=order.probe,
+        set=order.set,
+        protocol=order.protocol,
+    )
     try:
         protocol = protocols.get(order.protocol)
         questions = _questions(order, protocol, context.sets)
         if order.endpoint is None:
-            shown = tuple(ProbedItem(index=one.index, prompt=one.prompt) for one in questions)
-            return replace(answer, items=shown)
-        asked = asyncio.run(_ask_all(order.endpoint, questions, protocol, order.seconds, context))
+            shown = []
+            for question in questions:
+                shown.append(ProbedItem(index=question.index, prompt=question.prompt))
+            return replace(answer, items=tuple(shown))
+        asking = _ask_all(order.endpoint, questions, protocol, order.seconds, context)
+        asked = asyncio.run(asking)
         listed = None
         if order.endpoint.provider:
             listed = listed_prices(target_of(order.endpoint).model)
-        prices = ListedPrices(price_in=listed[0], price_out=listed[1]) if listed else None
+        prices = None
+        if listed:
+            price_in, price_out = listed
+            prices = ListedPrices(price_in=price_in, price_out=price_out)
         return replace(answer, items=asked, prices=prices)
     except EvaluatorError as failure:
         return replace(answer, code=failure.code)
@@ -112,7 +122,8 @@ def _questions(order: ProbeOrder, protocol: Protocol, sets: Path) -> list[_Quest
     drawn = protocol.draws(len(items), len(shots))
     questions = []
     for index, item in enumerate(items[: order.items]):
-        prompt = protocol.prompt(item, [shots[shot] for shot in drawn[index]])
+        shown = [shots[shot] for shot in drawn[index]]
+        prompt = protocol.prompt(item, shown)
         questions.append(_Question(index, prompt[:MOST_PROMPT], item))
     return questions
 
@@ -153,20 +164,29 @@ async def _ask_all(
         settings={**patience, "timeout_seconds": seconds},
     )
     async with grader_of(protocol) as grader, server as backend:
-        tasks = [asyncio.create_task(_ask(one, protocol, backend, grader)) for one in questions]
+        tasks = []
+        for question in questions:
+            asking = _ask(question, protocol, backend, grader)
+            tasks.append(asyncio.create_task(asking))
         try:
             await asyncio.wait(tasks, timeout=seconds)
-            return tuple(
-                task.result() if task.done() else _unanswered(one, Code.ENDPOINT_TIMEOUT)
-                for one, task in zip(questions, tasks, strict=True)
-            )
+            answered = []
+            for question, task in zip(questions, tasks, strict=True):
+                if task.done():
+                    answered.append(task.result())
+                else:
+                    answered.append(_unanswered(question, Code.ENDPOINT_TIMEOUT))
+            return tuple(answered)
         finally:
             for task in tasks:
                 task.cancel()
 
 
 async def _ask(
-    question: _Question, protocol: Protocol, backend: Backend, grader: RunGrader
+    question: _Question,
+    protocol: Protocol,
+    backend: Backend,
+    grader: RunGrader,
 ) -> ProbedItem:
     sampling = Sampling(
         max_tokens=protocol.max_tokens,

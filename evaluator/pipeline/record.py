@@ -39,12 +39,14 @@ def record_of(
     shots = []
     for source in sources:
         # The shots are drawn for the items of a whole set.
-        drawn = [list(indices) for indices in protocol.draws(source.n, len(source.shots))]
+        draws = protocol.draws(source.n, len(source.shots))
+        drawn = [list(indices) for indices in draws]
         digest = hashlib.sha256(canonical_json(drawn)).hexdigest()
         pool = getattr(source, "pool", "")
         if not pool and source.shots:
             pool = set_digest(source.shots)
-        shots.append(ShotRecord(name=source.name, pool=pool, drawn=digest).to_dict())
+        record = ShotRecord(name=source.name, pool=pool, drawn=digest)
+        shots.append(record.to_dict())
     return Record.from_dict(
         {
             "protocol": protocol.id,

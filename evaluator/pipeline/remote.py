@@ -12,13 +12,21 @@ def target_of(system: Endpoint) -> EndpointTarget:
     if not system.provider:
         return EndpointTarget(url=system.url, model=system.model, api=system.api)
     name = f"{system.provider}/{system.model}"
-    return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
+    return EndpointTarget(
+        url=system.url,
+        model=name,
+        api=system.api,
+        adapter="litellm",
+    )
 
 
 def caps_left(budget: Budget, spent: Usage) -> Caps:
     """Return the rest of the budget, after what earlier attempts on this host have spent."""
-    paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
-    tokens, cost = budget.tokens, budget.cost
+    paid_in = spent.tokens_in * budget.price_in
+    paid_out = spent.tokens_out * budget.price_out
+    paid = (paid_in + paid_out) / 1_000_000
+    tokens = budget.tokens
+    cost = budget.cost
     if tokens is not None:
         tokens = max(0, tokens - spent.tokens_in - spent.tokens_out)
     if cost is not None:

@@ -87,7 +87,10 @@ def _result(order: RescoreOrder, context: Context) -> Rescored | NotRescored:
         sets = []
         for ask in order.sets:
             outcomes = find_stored(
-                context.rescored, order.run, order=order.order, set_name=ask.name
+                context.rescored,
+                order.run,
+                order=order.order,
+                set_name=ask.name,
             )
             if outcomes is None:  # else the order was carried out before
                 regrade = _regrade(ask, order, context)
@@ -97,14 +100,20 @@ def _result(order: RescoreOrder, context: Context) -> Rescored | NotRescored:
                     index: (regrade.before[index], outcome)
                     for index, outcome in regrade.after.items()
                 }
-            triples = tuple((index, *outcomes[index]) for index in sorted(outcomes))
+            in_order = sorted(outcomes)
+            triples = tuple((index, *outcomes[index]) for index in in_order)
             sets.append(RescoredSet(name=ask.name, outcomes=triples))
     except EvaluatorError as failure:
         return NotRescored(order=order.order, code=failure.code)
     except Exception as surprise:  # noqa: BLE001 - as for an attempt: the worker stays alive
         _log.error("order=%s unexpected %s", order.order, type(surprise).__name__)
         return NotRescored(order=order.order, code=Code.INTERNAL)
-    return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=tuple(sets))
+    return Rescored(
+        order=order.order,
+        grader=order.grader,
+        grader_digest=grader,
+        sets=tuple(sets),
+    )
 
 
 def _regrade(ask: StoredSet, order: RescoreOrder, context: Context) -> "Regrade":
@@ -161,11 +170,11 @@ class Regrade:
 
     def difference(self) -> dict[str, Any]:
         """Return counts only: of outcomes before and after, and of changes (``wrong to right``)."""
-        changed = Counter(
-            f"{old.name.lower()} to {self.after[index].name.lower()}"
-            for index, old in self.before.items()
-            if old is not self.after[index]
-        )
+        changed: Counter[str] = Counter()
+        for index, old in self.before.items():
+            new = self.after[index]
+            if old is not new:
+                changed[f"{old.name.lower()} to {new.name.lower()}"] += 1
         return {
             "run": self.run,
             "set": self.set,
@@ -205,19 +214,26 @@ def rescore(
     with regrade_by(grader, protocol) as grade_again:
         manifest = vault.facts(set_name).manifest
         stored = store.answered(run, set_name)
-        exposures = [line for line in log if isinstance(line, Exposure)]
-        tokens = [
-            line.token
-            for line in exposures
-            if (line.run, line.set, line.root) == (run, set_name, manifest.root)
-        ]
-        visible = manifest.indices(vault.allowed(set_name, to=JAIL, tier="T0"))
+        tokens = []
+        for line in log:
+            if not isinstance(line, Exposure):
+                continue
+            exposed = (line.run, line.set, line.root)
+            if exposed == (run, set_name, manifest.root):
+                tokens.append(line.token)
+        blocks = vault.allowed(set_name, to=JAIL, tier="T0")
+        visible = manifest.indices(blocks)
         indices = sorted(stored.keys() & visible)
         # Without an exposure of this root, the completions are of an earlier set of this name.
         if not indices or not tokens:
             raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
         revealed = vault.reveal(
-            set_name, indices, to=JAIL, run=run, token=token or max(tokens), tier="T0"
+            set_name,
+            indices,
+            to=JAIL,
+            run=run,
+            token=token or max(tokens),
+            tier="T0",
         )
         if report is not None:
             report(revealed.entry)
@@ -250,11 +266,8 @@ def rescore_public(
     Raises as :func:`rescore`.
     """
     with regrade_by(grader, protocol) as grade_again:
-        stored = {
-            index: item
-            for index, item in store.answered(run, set_name).items()
-            if index < len(items)
-        }
+        answered = store.answered(run, set_name)
+        stored = {index: item for index, item in answered.items() if index < len(items)}
         if not stored:
             raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
         asked = {index: items[index] for index in stored}
@@ -273,16 +286,18 @@ def rescore_public(
 
 
 def _outcomes(
-    stored: Mapping[int, Answered], items: Mapping[int, Item], grade_again: GradeAgain
+    stored: Mapping[int, Answered],
+    items: Mapping[int, Item],
+    grade_again: GradeAgain,
 ) -> dict[int, Outcome]:
     """Return the outcome of each item's only answer, of the vote on several, or of a verifier's
     choice."""
     outcomes = {}
     for index, item in items.items():
-        grades = [
-            grade_again(answer.text, item, answer.was_cut) for answer in stored[index].answers
-        ]
-        votes = [Vote(grade.extracted, grade.outcome) for grade in grades]
+        votes = []
+        for answer in stored[index].answers:
+            grade = grade_again(answer.text, item, answer.was_cut)
+            votes.append(Vote(grade.extracted, grade.outcome))
         outcomes[index] = candidates.decide(votes, stored[index].scores).outcome
     return outcomes
 
@@ -290,7 +305,13 @@ def _outcomes(
 # --- the file of rescored outcomes
 
 
-def store_regrade(folder: Path, regrade: Regrade, *, moment: str, order: int | None = None) -> Path:
+def store_regrade(
+    folder: Path,
+    regrade: Regrade,
+    *,
+    moment: str,
+    order: int | None = None,
+) -> Path:
     """Append the outcomes, packed, as one line to ``FOLDER/RUN.jsonl``. Return the path.
 
     ``order`` is the number of the site's order that was carried out, if there was one. Raises
@@ -301,8 +322,14 @@ def store_regrade(folder: Path, regrade: Regrade, *, moment: str, order: int | N
         "before": _packed(regrade.before, regrade.n),
         "after": _packed(regrade.after, regrade.n),
     }
-    facts = {"version": 1, "moment": moment, "order": order}
-    line = canonical_json({**facts, **regrade.difference(), "outcomes": packed}) + b"\n"
+    record = {
+        "version": 1,
+        "moment": moment,
+        "order": order,
+        **regrade.difference(),
+        "outcomes": packed,
+    }
+    line = canonical_json(record) + b"\n"
     with disk_errors(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = appending.open_for_appending(path)
@@ -315,7 +342,11 @@ def store_regrade(folder: Path, regrade: Regrade, *, moment: str, order: int | N
 
 
 def find_stored(
-    folder: Path, run: str, *, order: int, set_name: str
+    folder: Path,
+    run: str,
+    *,
+    order: int,
+    set_name: str,
 ) -> Mapping[int, tuple[Outcome, Outcome]] | None:
     """Return the outcomes of an order on a set, as (before, after) by index.
 
@@ -324,15 +355,17 @@ def find_stored(
     path = folder / f"{run}.jsonl"
     with disk_errors(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
-    for line in map(json.loads, lines):
-        if (line.get("order"), line["set"]) == (order, set_name):
-            before = base64.b64decode(line["outcomes"]["before"])
-            after = base64.b64decode(line["outcomes"]["after"])
-            return {
-                index: (Outcome(old), Outcome(new))
-                for index, (old, new) in enumerate(zip(before, after, strict=True))
-                if new != UNSCORED
-            }
+    for record in map(json.loads, lines):
+        if (record.get("order"), record["set"]) != (order, set_name):
+            continue
+        before = base64.b64decode(record["outcomes"]["before"])
+        after = base64.b64decode(record["outcomes"]["after"])
+        pairs = zip(before, after, strict=True)
+        outcomes = {}
+        for index, (old, new) in enumerate(pairs):
+            if new != UNSCORED:
+                outcomes[index] = (Outcome(old), Outcome(new))
+        return outcomes
     return None
 
 

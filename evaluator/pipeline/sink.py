@@ -59,6 +59,9 @@ _ANY_GOLD = "#### 0"
 SHORTEST_BEAT = 0.5
 """Seconds: a hostile lease cannot make the heartbeat flood the spool."""
 
+_SamplesOfSet = dict[int, dict[int, Vote]]
+_ScoresOfSet = dict[int, dict[int, float]]
+
 
 class ResultSink:
     """Sink of an attempt: outcomes to reports, answers to the encrypted store."""
@@ -85,19 +88,20 @@ class ResultSink:
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
         self.parts: tuple[Part, ...] = ()
-        self._spec, self._context, self._lease = spec, context, lease
+        self._spec = spec
+        self._context = context
+        self._lease = lease
         self._fingerprint = ""
         self._assigned = {source.name: len(source.selection) for source in sources}
         self._progress = 0, sum(self._assigned.values())
         self._written = 0
-        self._samples: dict[str, dict[int, dict[int, Vote]]] = {
-            source.name: {} for source in sources
-        }
-        self._scores: dict[str, dict[int, dict[int, float]]] = {
-            source.name: {} for source in sources
-        }
+        # By set, by index of the item, by number of the sample.
+        self._samples: dict[str, _SamplesOfSet] = {source.name: {} for source in sources}
+        self._scores: dict[str, _ScoresOfSet] = {source.name: {} for source in sources}
         self._sealed = {ask.name for ask in spec.sets if ask.sealed}
-        self._counts: dict[str, Counter[Outcome]] = {ask.name: Counter() for ask in spec.sets}
+        self._counts: dict[str, Counter[Outcome]] = {}
+        for ask in spec.sets:
+            self._counts[ask.name] = Counter()
 
     def resume(
         self, sources: Sequence[PublicSource | SealedSource], protocol: Protocol
@@ -108,7 +112,9 @@ class ResultSink:
         ``artefact`` is known: answers of other weights, or to other questions, are left out.
         """
         self._fingerprint = _fingerprint(self._spec, protocol.digest, self.artefact)
-        outcomes: dict[str, dict[int, Outcome]] = {source.name: {} for source in sources}
+        outcomes: dict[str, dict[int, Outcome]] = {}
+        for source in sources:
+            outcomes[source.name] = {}
         for answer in self._context.completions.read(self._spec.run):
             if answer.asked != self._fingerprint or answer.set_name not in outcomes:
                 continue
@@ -124,27 +130,35 @@ class ResultSink:
         for items in self._samples.values():
             self._written += sum(len(samples) for samples in items.values())
         averaged = protocol.vote == "mean"
-        return [self._resume(source, outcomes[source.name], averaged) for source in sources]
+        resumed = []
+        for source in sources:
+            resumed.append(self._resume(source, outcomes[source.name], averaged))
+        return resumed
 
     def _resume(
-        self, source: PublicSource | SealedSource, outcomes: dict[int, Outcome], averaged: bool
+        self,
+        source: PublicSource | SealedSource,
+        outcomes: dict[int, Outcome],
+        averaged: bool,
     ) -> PublicSource | SealedSource:
         left = source.selection - source.done
-        resumed = [(index, outcomes[index]) for index in sorted(left) if index in outcomes]
+        unreported = sorted(left & outcomes.keys())
         stored = self._samples[source.name]
         group = self._context.policy.group
-        for start in range(0, len(resumed), group):
-            part = resumed[start : start + group]
-            counts = [
-                samples_right(stored.get(index, {}).values()) for index, _ in part if averaged
-            ]
-            self._send(source.name, part, counts)
+        for start in range(0, len(unreported), group):
+            part = unreported[start : start + group]
+            counts = []
+            if averaged:
+                for index in part:
+                    votes = stored.get(index, {}).values()
+                    counts.append(samples_right(votes))
+            pairs = [(index, outcomes[index]) for index in part]
+            self._send(source.name, pairs, counts)
         left -= outcomes.keys()
-        samples = {
-            index: dict(of_item)
-            for index, of_item in self._samples[source.name].items()
-            if index in left
-        }
+        samples = {}
+        for index, of_item in stored.items():
+            if index in left:
+                samples[index] = dict(of_item)
         return replace(source, done=source.selection - left, samples=samples)
 
     def spent(self) -> Usage:
@@ -190,18 +204,28 @@ class ResultSink:
                 texts.setdefault(answer.index, {})[answer.sample] = answer.text
         in_order = {}
         for index, of_item in texts.items():
-            in_order[index] = [text for _, text in sorted(of_item.items())]
+            in_order[index] = [of_item[sample] for sample in sorted(of_item)]
         return in_order
 
     def written(self, name: str, samples: int) -> list[int]:
         """Return the indices of items that have ``samples`` candidates."""
-        return [index for index, votes in self._samples[name].items() if len(votes) == samples]
+        complete = []
+        for index, votes in self._samples[name].items():
+            if len(votes) == samples:
+                complete.append(index)
+        return complete
 
     def scores(self, name: str, index: int) -> dict[int, float]:
         """Return the stored scores of an item, by the candidate's number."""
         return dict(self._scores[name].get(index, {}))
 
-    def scored(self, name: str, index: int, sample: int, score: Score) -> None:
+    def scored(
+        self,
+        name: str,
+        index: int,
+        sample: int,
+        score: Score,
+    ) -> None:
         """Store a verifier's score, as an answer is stored."""
         asked = self._fingerprint if self._lease.is_valid() else ""
         stored = StoredScore(name, index, sample, score.value, score.tokens, asked)
@@ -214,8 +238,9 @@ class ResultSink:
 
     def candidates(self, name: str, index: int) -> list[Candidate]:
         """Return the candidates of an item, all scored, in the order of their numbers."""
-        votes, scores = self._samples[name][index], self._scores[name][index]
-        return [Candidate(vote, scores[sample]) for sample, vote in sorted(votes.items())]
+        votes = self._samples[name][index]
+        scores = self._scores[name][index]
+        return [Candidate(votes[sample], scores[sample]) for sample in sorted(votes)]
 
     def summarise_candidates(
         self, sources: Sequence[PublicSource | SealedSource], samples: int
@@ -224,16 +249,18 @@ class ResultSink:
         summaries = []
         for source in sources:
             scores = self._scores[source.name]
-            if any(len(scores.get(index, {})) != samples for index in source.selection):
+            indices = sorted(source.selection)
+            if any(len(scores.get(index, {})) != samples for index in indices):
                 continue
-            items = [self.candidates(source.name, index) for index in sorted(source.selection)]
+            items = [self.candidates(source.name, index) for index in indices]
             least = self._smallest_cell(source.name)
             summaries.append(candidates.summary(source.name, items, least=least))
         return tuple(summary for summary in summaries if summary is not None)
 
     def tokens_scored(self) -> int:
         """Sum the tokens that the verifier has read for this run, of every attempt."""
-        return sum(score.tokens for score in self._context.completions.scores(self._spec.run))
+        scores = self._context.completions.scores(self._spec.run)
+        return sum(score.tokens for score in scores)
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Report a group of outcomes."""
@@ -258,7 +285,8 @@ class ResultSink:
 
     def close(self) -> None:
         """Commit in the journal to the outcomes of the run so far, and report the commitment."""
-        run, token = self._spec.run, self._spec.token
+        run = self._spec.run
+        token = self._spec.token
         weights = self.weights.digest() if self.weights else ""
         try:
             for name in sorted(self._sealed):
@@ -266,7 +294,12 @@ class ResultSink:
                 if not closed:
                     continue
                 line = self._context.vault.close_run(
-                    name, closed, run=run, token=token, artefact=self.artefact, weights=weights
+                    name,
+                    closed,
+                    run=run,
+                    token=token,
+                    artefact=self.artefact,
+                    weights=weights,
                 )
                 self._context.report_line(line, self.reporter, head=True)
         except EvaluatorError:  # as of a full disk: the upkeep does it once that is possible
@@ -277,14 +310,13 @@ class ResultSink:
 
     def counts(self) -> tuple[SetCounts, ...]:
         """Count the outcomes that this attempt reported, set by set."""
-        return tuple(
-            SetCounts(
-                name=ask.name,
-                n=self._assigned[ask.name],
-                **{outcome.name.lower(): self._counts[ask.name][outcome] for outcome in Outcome},
-            )
-            for ask in self._spec.sets
-        )
+        of_sets = []
+        for ask in self._spec.sets:
+            counts = self._counts[ask.name]
+            by_outcome = {outcome.name.lower(): counts[outcome] for outcome in Outcome}
+            n = self._assigned[ask.name]
+            of_sets.append(SetCounts(name=ask.name, n=n, **by_outcome))
+        return tuple(of_sets)
 
     def votes(
         self, protocol: Protocol, sources: Sequence[PublicSource | SealedSource]
@@ -298,7 +330,9 @@ class ResultSink:
             items = [stored.get(index, {}) for index in sorted(source.selection)]
             if any(len(samples) != protocol.samples for samples in items):
                 continue
-            votes = [[vote for _, vote in sorted(samples.items())] for samples in items]
+            votes = []
+            for samples in items:
+                votes.append([samples[number] for number in sorted(samples)])
             least = self._smallest_cell(source.name)
             summaries.append(ballots.summary(source.name, votes, least=least))
         return tuple(summary for summary in summaries if summary is not None)
@@ -318,7 +352,8 @@ class ResultSink:
         for source in sources:
             stored = self._answers_of(source.name)
             items = [stored[index] for index in source.selection if index in stored]
-            if len(items) < max(len(source.selection), self._smallest_cell(source.name)):
+            fewest = max(len(source.selection), self._smallest_cell(source.name))
+            if len(items) < fewest:
                 continue
             counts: Counter[Reason] = Counter()
             for item in items:
@@ -331,7 +366,8 @@ class ResultSink:
                     counts[first] += 1
             if counts:
                 pairs = tuple(sorted(counts.items()))
-                counted.append(Reasons(name=source.name, n=len(items), counts=pairs))
+                of_set = Reasons(name=source.name, n=len(items), counts=pairs)
+                counted.append(of_set)
         return tuple(counted)
 
     def transcripts(
@@ -339,12 +375,17 @@ class ResultSink:
     ) -> tuple[Transcripts, ...]:
         """Return the transcripts that the job asks for, of public sets only."""
         most = self._spec.transcripts
-        found = [
-            transcripts_of(source, protocol, self._answers_of(source.name), most=most)
-            for source in sources
-            if isinstance(source, PublicSource) and most
-        ]
-        return tuple(of_set for of_set in found if of_set is not None)
+        if not most:
+            return ()
+        transcripts = []
+        for source in sources:
+            if not isinstance(source, PublicSource):
+                continue
+            answers = self._answers_of(source.name)
+            of_set = transcripts_of(source, protocol, answers, most=most)
+            if of_set is not None:
+                transcripts.append(of_set)
+        return tuple(transcripts)
 
     def _answers_of(self, name: str) -> dict[int, Answered]:
         completions = self._context.completions
@@ -355,30 +396,39 @@ class ResultSink:
 
         Of a sealed set nothing is summed: crafted weights could carry its items out.
         """
-        public = [source.name for source in sources if isinstance(source, PublicSource)]
-        usages = [self._usage(name) for name in public]
-        return tuple(usage for usage in usages if usage is not None)
+        usages = []
+        for source in sources:
+            if not isinstance(source, PublicSource):
+                continue
+            usage = self._usage(source.name)
+            if usage is not None:
+                usages.append(usage)
+        return tuple(usages)
 
     def _usage(self, name: str) -> SetUsage | None:
         read_by_verifier: Counter[int] = Counter()
         for score in self._context.completions.scores(self._spec.run):
             if score.set_name == name and score.asked == self._fingerprint:
                 read_by_verifier[score.index] += score.tokens
-        n = tokens_in = tokens_out = 0
+        n = 0
+        tokens_in = 0
+        tokens_out = 0
         for index, item in self._answers_of(name).items():
             if not all(any(answer.tokens) for answer in item.answers):
                 continue
             n += 1
             tokens_in += read_by_verifier[index]
-            tokens_in += sum(answer.tokens[0] for answer in item.answers)
-            tokens_out += sum(answer.tokens[1] for answer in item.answers)
+            for answer in item.answers:
+                tokens_in += answer.tokens[0]
+                tokens_out += answer.tokens[1]
         if not n:
             return None
         return SetUsage(name=name, n=n, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def answers(self) -> int:
         """Count the stored answers of this run, except for items that the endpoint refused."""
-        return sum(not stored.reason for stored in self._context.completions.read(self._spec.run))
+        answers = self._context.completions.read(self._spec.run)
+        return sum(not answer.reason for answer in answers)
 
     def graders(self, headline: str) -> tuple[GraderCounts, ...]:
         """Count the outcomes of the run's stored answers under each grader that can grade them.
@@ -409,7 +459,10 @@ class ResultSink:
                     if outcome is not Outcome.NOT_COUNTED
                 }
                 of_grader = GraderCounts(
-                    grader=grader, set=ask.name, n=counts.total(), **by_outcome
+                    grader=grader,
+                    set=ask.name,
+                    n=counts.total(),
+                    **by_outcome,
                 )
                 counted.append(of_grader)
         return tuple(counted)
@@ -457,4 +510,5 @@ def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
         identity = [system.url, system.model, system.api]
         if system.provider:
             identity.append(system.provider)
-    return hashlib.sha256(canonical_json([*identity, protocol_digest])).hexdigest()[:16]
+    facts = canonical_json([*identity, protocol_digest])
+    return hashlib.sha256(facts).hexdigest()[:16]

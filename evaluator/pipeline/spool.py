@@ -62,6 +62,7 @@ MOST_BYTES = 512 * 1024
 """Size of a message of several reports, at most."""
 AT_A_TIME = 100
 """Lines of the journal in one report. A bitmap of a large set has tens of kilobytes."""
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 Seal = Callable[[Report], dict[str, Any]]
 """Signs a report and returns the envelope's JSON data."""
@@ -107,7 +108,10 @@ class Reporter:
     ) -> None:
         self.worker = worker
         self.lease: Lease | None = None
-        self._evaluator, self._run, self._token, self._slot = evaluator, run, token, slot
+        self._evaluator = evaluator
+        self._run = run
+        self._token = token
+        self._slot = slot
         self._seal = seal
         self._put = put
         self._lock = threading.Lock()
@@ -151,21 +155,42 @@ class Heartbeat:
     the lease.
     """
 
-    def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        *,
+        seconds: float,
+        total: int,
+        done: int,
+    ) -> None:
         self._reporter = reporter
         self._seconds = seconds
         self._is_waiting = False
         self._progress = Progress(phase="loading", done=done, total=total)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run,
+            name="heartbeat",
+            daemon=True,
+        )
 
-    def asking(self, done: int, total: int, written: int | UnsetType = UNSET) -> None:
+    def asking(
+        self,
+        done: int,
+        total: int,
+        written: int | UnsetType = UNSET,
+    ) -> None:
         """Report from now on that ``done`` of ``total`` items have an outcome.
 
         ``written`` is the number of a system's candidates so far.
         """
         phase: Literal["asking", "waiting"] = "waiting" if self._is_waiting else "asking"
-        self._progress = Progress(phase=phase, done=done, total=total, written=written)
+        self._progress = Progress(
+            phase=phase,
+            done=done,
+            total=total,
+            written=written,
+        )
 
     def waiting(self, is_waiting: bool) -> None:
         """Report from now on that the endpoint is waited for, or no more.
@@ -174,7 +199,11 @@ class Heartbeat:
         """
         self._is_waiting = is_waiting
         if self._progress.phase != "loading":
-            self.asking(self._progress.done, self._progress.total, self._progress.written)
+            self.asking(
+                self._progress.done,
+                self._progress.total,
+                self._progress.written,
+            )
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
@@ -218,7 +247,9 @@ class Shipped:
 
 
 def ship(
-    lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Sequence[LogLine]], None]
+    lines: Sequence[LogLine],
+    shipped: Shipped,
+    send: Callable[[str, int, Sequence[LogLine]], None],
 ) -> None:
     """Send the lines that are not known to be in the spool, by ``send(run, token, lines)``.
 
@@ -264,23 +295,29 @@ class Spool:
         with disk_errors(base):
             base.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _exclusive(base / "lock"):
-                folders = [path for path in sorted(base.iterdir()) if path.is_dir()]
+                entries = sorted(base.iterdir())
+                folders = [entry for entry in entries if entry.is_dir()]
                 orphans = [folder for folder in folders if _is_orphan(folder)]
                 self._folder = Path(tempfile.mkdtemp(dir=base))
-                self._held = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                self._held = os.open(self._folder / "lock", _LOCK_FLAGS)
                 fcntl.flock(self._held, fcntl.LOCK_EX)
                 self._last = 0
                 for orphan in orphans:
                     self._last = _take_over(orphan, self._folder, after=self._last)
         self._base = base
-        self._publish, self._accepted = publish, accepted
+        self._publish = publish
+        self._accepted = accepted
         self._chance = chance
         self._due = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._abandon = threading.Event()
-        self._thread = threading.Thread(target=self._publish_all, name="spool", daemon=True)
+        self._thread = threading.Thread(
+            target=self._publish_all,
+            name="spool",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Begin to publish, with the reports that earlier processes left."""
@@ -305,11 +342,9 @@ class Spool:
         Raises ``disk_full`` or ``out_unwritable``.
         """
         with disk_errors(self._base), _exclusive(self._base / "lock"):
-            others = [
-                path
-                for path in sorted(self._base.iterdir())
-                if path.is_dir() and path != self._folder
-            ]
+            entries = sorted(self._base.iterdir())
+            folders = [entry for entry in entries if entry.is_dir()]
+            others = [folder for folder in folders if folder != self._folder]
             orphans = [folder for folder in others if _is_orphan(folder)]
             with self._lock:
                 for orphan in orphans:
@@ -402,16 +437,16 @@ class Spooled(NamedTuple):
 def messages(waiting: Iterable[Spooled]) -> Iterator[list[Spooled]]:
     """Group reports into messages, in their order: those of one attempt that follow each other."""
     message: list[Spooled] = []
+    current: tuple[Any, ...] | None = None
     for report in waiting:
-        fits = (
-            0 < len(message) < MOST_REPORTS
-            and sum(one.size for one in message) + report.size <= MOST_BYTES
-            and _attempt_of(report.envelope) == _attempt_of(message[0].envelope) is not None
-        )
-        if message and not fits:
+        size = sum(other.size for other in message) + report.size
+        is_full = len(message) >= MOST_REPORTS or size > MOST_BYTES
+        attempt = _attempt_of(report.envelope)
+        if message and (is_full or attempt is None or attempt != current):
             yield message
             message = []
         message.append(report)
+        current = attempt
     if message:
         yield message
 
@@ -430,7 +465,7 @@ def _reports(folder: Path) -> list[Path]:
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
     """Hold ``path`` against processes that start at the same moment."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    descriptor = os.open(path, _LOCK_FLAGS)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -441,7 +476,7 @@ def _exclusive(path: Path) -> Iterator[None]:
 def _is_orphan(folder: Path) -> bool:
     """Return True where no living process holds the folder, and none has just removed it."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        descriptor = os.open(folder / "lock", _LOCK_FLAGS)
     except FileNotFoundError:
         return False
     try:

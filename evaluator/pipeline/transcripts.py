@@ -19,7 +19,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def transcripts_of(
-    source: PublicSource, protocol: Protocol, answered: Mapping[int, Answered], *, most: int
+    source: PublicSource,
+    protocol: Protocol,
+    answered: Mapping[int, Answered],
+    *,
+    most: int,
 ) -> Transcripts | None:
     """Return the transcripts of a set's first ``most`` items; None where none is answered."""
     shots = protocol.draws(source.n, len(source.shots))
@@ -38,7 +42,8 @@ def transcripts_of(
                 extracted.append("")
                 continue
             text = protocol.graded(answer.text)
-            extracted.append(grade(protocol.grader, text, gold, cut=answer.was_cut).extracted)
+            graded = grade(protocol.grader, text, gold, cut=answer.was_cut)
+            extracted.append(graded.extracted)
         texts = (prompt, gold, *completions, *extracted)
         transcript = Transcript(
             index=index,

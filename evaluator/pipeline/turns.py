@@ -42,7 +42,12 @@ class Turns:
 
 async def take_turns(turns: Turns, generator: Model, verifier: Model) -> None:
     """Have the candidates of a system written and scored. Raises the first error of either part."""
-    plan = await asyncio.to_thread(plan_together, generator.folder, verifier.folder, turns.failing)
+    plan = await asyncio.to_thread(
+        plan_together,
+        generator.folder,
+        verifier.folder,
+        turns.failing,
+    )
     if plan is not None and await _at_once(turns, generator, verifier, plan):
         return
     await write_all(turns, generator)
@@ -63,12 +68,19 @@ async def score_all(turns: Turns, verifier: Model) -> None:
         await turns.score(scorer, written)
 
 
-async def _at_once(turns: Turns, generator: Model, verifier: Model, plan: Together) -> bool:
+async def _at_once(
+    turns: Turns,
+    generator: Model,
+    verifier: Model,
+    plan: Together,
+) -> bool:
     """Load both parts and have them work. Returns false where one of them could not start."""
     async with AsyncExitStack() as stack:
         try:
-            scorer = await stack.enter_async_context(turns.serve(verifier, plan.verifier))
-            backend = await stack.enter_async_context(turns.serve(generator, plan.generator))
+            of_verifier = turns.serve(verifier, plan.verifier)
+            scorer = await stack.enter_async_context(of_verifier)
+            of_generator = turns.serve(generator, plan.generator)
+            backend = await stack.enter_async_context(of_generator)
         except EvaluatorError as failure:
             if failure.code not in _NOT_TOGETHER:
                 raise

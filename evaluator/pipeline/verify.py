@@ -41,7 +41,13 @@ class CandidateSink(Sink, typing.Protocol):
     def scores(self, name: str, index: int) -> Mapping[int, float]:
         """Return the scores of an item that are stored already, by the candidate's number."""
 
-    def scored(self, name: str, index: int, sample: int, score: Score) -> None:
+    def scored(
+        self,
+        name: str,
+        index: int,
+        sample: int,
+        score: Score,
+    ) -> None:
         """Store a score."""
 
     def candidates(self, name: str, index: int) -> Sequence[Candidate]:
@@ -79,11 +85,22 @@ async def verify_items(
     outcomes = Outcomes(sink, policy, done=done, total=total)
     sink.progress(done, total)
     verifying = _Verifying(
-        protocol=protocol, scorer=scorer, outcomes=outcomes, sink=sink, check=check
+        protocol=protocol,
+        scorer=scorer,
+        outcomes=outcomes,
+        sink=sink,
+        check=check,
     )
     async with flushing(outcomes):
         async for ready in _rounds(sources, protocol, sink, policy, written):
-            items = _items(sources, ready, protocol, sink, size=policy.batch, check=check)
+            items = _items(
+                sources,
+                ready,
+                protocol,
+                sink,
+                size=policy.batch,
+                check=check,
+            )
             async with first_error(), asyncio.TaskGroup() as group:
                 for _ in range(policy.concurrency):
                     group.create_task(verifying.verify_all(items))
@@ -104,10 +121,10 @@ async def _rounds(
     a_part = sum(map(len, left)) // ROUNDS
     least = min(policy.batch, max(1, a_part))
     while written is not None and not written.is_set():
-        ready = [
-            items & frozenset(sink.written(source.name, protocol.samples))
-            for source, items in zip(sources, left, strict=True)
-        ]
+        ready = []
+        for source, items in zip(sources, left, strict=True):
+            written_now = sink.written(source.name, protocol.samples)
+            ready.append(items & frozenset(written_now))
         if sum(map(len, ready)) >= least:
             yield ready
             left = [items - scored for items, scored in zip(left, ready, strict=True)]
@@ -126,19 +143,22 @@ def _items(
     check: Callable[[], None],
 ) -> Iterator[_Item]:
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
-    texts = [
-        sink.texts(source.name) if items else {}
-        for source, items in zip(sources, ready, strict=True)
-    ]
+    texts: list[Mapping[int, Sequence[str]]] = []
+    for source, items_of_set in zip(sources, ready, strict=True):
+        texts.append(sink.texts(source.name) if items_of_set else {})
     for batch in batches(ready, size=size):
         check()
         source = sources[batch.position]
-        for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
-            shown = [source.shots[shot] for shot in shots[batch.position][index]]
-            candidates = texts[batch.position].get(index, ())
+        of_items = shots[batch.position]
+        of_set = texts[batch.position]
+        items = source.reveal(batch.indices)
+        for index, item in zip(batch.indices, items, strict=True):
+            shown = [source.shots[shot] for shot in of_items[index]]
+            candidates = of_set.get(index, ())
             if len(candidates) != protocol.samples:
                 raise error(Code.INCOMPLETE, "an item lacks candidates")
-            yield _Item(source.name, index, protocol.prompt(item, shown), candidates)
+            prompt = protocol.prompt(item, shown)
+            yield _Item(source.name, index, prompt, candidates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +191,8 @@ class _Verifying:
 
         A text beyond the verifier's context has no score.
         """
-        question, answer = self.protocol.verdict, self.protocol.verdict_answer
+        question = self.protocol.verdict
+        answer = self.protocol.verdict_answer
         for tries_left in reversed(range(TRIES)):
             try:
                 return await self.scorer.score(text, question=question, answer=answer)

@@ -62,7 +62,11 @@ def _check_sealed(keys: Mapping[str, str], context: Context) -> None:
 
 
 async def bring(
-    system: Weights, context: Context, stack: AsyncExitStack, *, token: str = ""
+    system: Weights,
+    context: Context,
+    stack: AsyncExitStack,
+    *,
+    token: str = "",
 ) -> Path:
     """Return the folder of the weights, which stays until the stack ends.
 
@@ -71,9 +75,10 @@ async def bring(
     """
     if isinstance(system, Checkpoint):
         return find_checkpoint(context.checkpoints, system.name)
-    folders = [
-        await stack.enter_async_context(context.store.bring(part, token)) for part in _parts(system)
-    ]
+    folders = []
+    for part in _parts(system):
+        bringing = context.store.bring(part, token)
+        folders.append(await stack.enter_async_context(bringing))
     if not isinstance(system, AdapterModel):
         return folders[0]
     adapter, base = folders
@@ -82,7 +87,9 @@ async def bring(
 
 def _parts(system: HubModel | UploadModel | AdapterModel) -> list[HubModel | UploadModel]:
     """Return what is fetched."""
-    return [system.adapter, system.base] if isinstance(system, AdapterModel) else [system]
+    if isinstance(system, AdapterModel):
+        return [system.adapter, system.base]
+    return [system]
 
 
 def access_token(system: Weights | Endpoint | System, context: Context) -> str:
@@ -91,7 +98,9 @@ def access_token(system: Weights | Endpoint | System, context: Context) -> str:
     One opens all models of a system, an adapter's base too: they are on the operator's hub.
     """
     for _, model in models_of(system):
-        for part in () if isinstance(model, Checkpoint) else _parts(model):
+        if isinstance(model, Checkpoint):
+            continue
+        for part in _parts(model):
             if isinstance(part, HubModel) and part.sealed_keys:
                 sealed = part.sealed_keys[context.evaluator]
                 return context.vault.open_key(sealed, bound_to=token_binding(part.repo))

@@ -122,8 +122,8 @@ def test_e02_the_order_of_answers_does_not_matter() -> None:
 def test_e02_a_build_that_counts_answers_by_their_place_is_noticed() -> None:
     by_place = (
         "evaluator/pipeline/ask.py",
-        "            question.index, graded.outcome, graded.extracted, completion",
-        "            self.outcomes.answered - 1, graded.outcome, graded.extracted, completion",
+        "            question.index,\n            graded.outcome,",
+        "            self.outcomes.answered - 1,\n            graded.outcome,",
     )
     with planted(by_place):
         assert outcomes_of_any_order() != IN_ORDER
