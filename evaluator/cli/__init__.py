@@ -117,7 +117,9 @@ def build_parser(command: str = "", *, program: str = PROGRAM) -> argparse.Argum
 
 def main(argv: Sequence[str], *, program: str = PROGRAM) -> int:
     """Run one command. Returns its exit code, one of those in ``failures``."""
-    args = build_parser(argv[0] if argv else "", program=program).parse_args(argv)
+    command = argv[0] if argv else ""
+    parser = build_parser(command, program=program)
+    args = parser.parse_args(argv)
     try:
         return int(args.handler(args) or 0)
     except (EvaluatorError, CommandFailed) as failure:

@@ -39,7 +39,8 @@ def login_command(args: argparse.Namespace) -> int:
     data = Site(address, token).get("/account")
     account = read_as(Account, data)
     stored = logins.read()
-    logins.write(logins.Logins(last=address, tokens=stored.tokens | {address: token}))
+    tokens = stored.tokens | {address: token}
+    logins.write(logins.Logins(last=address, tokens=tokens))
     if args.json:
         print(json.dumps({"site": address} | data))
     else:
@@ -56,7 +57,8 @@ def logout_command(args: argparse.Namespace) -> int:
     address = logins.chosen_address(args.site)
     stored = logins.read()
     known = address in stored.tokens
-    left = {site: token for site, token in stored.tokens.items() if site != address}
+    left = dict(stored.tokens)
+    left.pop(address, None)
     last = "" if stored.last == address else stored.last
     if known:
         logins.write(logins.Logins(last=last, tokens=left))

@@ -81,18 +81,27 @@ def brief_command(args: argparse.Namespace) -> int:
     """Write an author's brief and sheet, or collect sheets that authors returned."""
     if args.collect:
         return _collect(args)
-    if not (args.public and args.author and args.count and args.count > 0):
+    is_complete = args.public and args.author and args.count
+    if not is_complete or args.count <= 0:
         raise error(Code.BAD_MESSAGE, "brief needs --public, --author and --count, or --collect")
     public = load_items(args.public)
     steps = targets(public, args.count, seed=args.draw)
     draw = random.Random(args.draw)  # noqa: S311 - a draw that can be repeated, not a secret
-    tasks = [draw.sample(public, min(3, len(public))) for _ in steps]
-    sheets.write_text(args.out / "brief.md", _brief_text(args.author, steps, tasks))
-    blank = {"question": "", "answer": "", "author": args.author, "no_model_used": ""}
-    rows = [
-        {"task": number, "steps_wanted": wanted} | blank
-        for number, wanted in enumerate(steps, start=1)
-    ]
+    examples = min(3, len(public))
+    tasks = [draw.sample(public, examples) for _ in steps]
+    brief = _brief_text(args.author, steps, tasks)
+    sheets.write_text(args.out / "brief.md", brief)
+    rows = []
+    for number, wanted in enumerate(steps, start=1):
+        row = {
+            "task": number,
+            "steps_wanted": wanted,
+            "question": "",
+            "answer": "",
+            "author": args.author,
+            "no_model_used": "",
+        }
+        rows.append(row)
     sheets.write_rows(args.out / "sheet.csv", SHEET, rows)
     facts = {
         "author": args.author,
@@ -103,7 +112,11 @@ def brief_command(args: argparse.Namespace) -> int:
     return show(args, facts)
 
 
-def _brief_text(author: str, steps: Sequence[int], tasks: Sequence[Sequence[Item]]) -> str:
+def _brief_text(
+    author: str,
+    steps: Sequence[int],
+    tasks: Sequence[Sequence[Item]],
+) -> str:
     parts = [
         f"# Brief for {author}\n",
         "Write one new problem for each task, on a subject of your own, that takes the given number"
@@ -112,8 +125,10 @@ def _brief_text(author: str, steps: Sequence[int], tasks: Sequence[Sequence[Item
         " to say:\n",
         f"> {sheets.ATTESTATION}\n",
     ]
-    for number, (wanted, examples) in enumerate(zip(steps, tasks, strict=True), start=1):
-        parts.append(f"\n## Task {number}: {wanted} step{'' if wanted == 1 else 's'}\n")
+    briefed = zip(steps, tasks, strict=True)
+    for number, (wanted, examples) in enumerate(briefed, start=1):
+        ending = "" if wanted == 1 else "s"
+        parts.append(f"\n## Task {number}: {wanted} step{ending}\n")
         parts += [f"\n- {item.question}\n\n  {item.answer}\n" for item in examples]
     return "\n".join(parts)
 
@@ -128,12 +143,14 @@ def _collect(args: argparse.Namespace) -> int:
     for path in args.collect:
         for number, row in enumerate(sheets.read_rows(path, SHEET), start=1):
             question = row["question"].strip()
+            answer = row["answer"].strip()
             author = row["author"].strip()
+            attested = row["no_model_used"].strip().lower() == sheets.YES
             if not question:
                 continue
-            if row["no_model_used"].strip().lower() != sheets.YES or not author:
+            if not attested or not author:
                 raise error(Code.ATTESTATION_MISSING, f"{path.name} row {number}")
-            items.append({"question": question, "answer": row["answer"].strip()})
+            items.append({"question": question, "answer": answer})
             record = {
                 "line": len(items),
                 "author": author,
@@ -168,18 +185,24 @@ def check_command(args: argparse.Namespace) -> int:
         print("\n".join(comparison.line() for comparison in checked.comparisons))
     facts = checked.to_dict()
     if checked.errors:
-        return report(args, error(Code.CHECK_FAILED, "; ".join(facts["errors"])), facts)
+        failure = error(Code.CHECK_FAILED, "; ".join(facts["errors"]))
+        return report(args, failure, facts)
     return show(args, facts) if args.json else 0
 
 
-def _write_report(args: argparse.Namespace, checked: CheckReport, public: Sequence[Item]) -> None:
+def _write_report(
+    args: argparse.Namespace,
+    checked: CheckReport,
+    public: Sequence[Item],
+) -> None:
     for comparison in checked.comparisons:
         sheets.write_text(args.out / f"{comparison.name}.svg", comparison.svg())
     if checked.errors:
         return
     questions = []
     key = []
-    for row in oddone.make_pack(load_items(args.items), public, seed=args.draw):
+    items = load_items(args.items)
+    for row in oddone.make_pack(items, public, seed=args.draw):
         texts = dict(zip(oddone.CHOICES, row.texts, strict=True))
         questions.append({"number": row.number, **texts, "odd": ""})
         key.append({"number": row.number, "odd": row.odd})
@@ -206,16 +229,17 @@ def _score(args: argparse.Namespace) -> int:
 
 def _letters(path: Path) -> dict[int, str]:
     rows = sheets.read_numbered(path, ("number", "odd"))
-    return {number: row["odd"].strip().upper() for number, row in rows.items()}
+    letters = {}
+    for number, row in rows.items():
+        letters[number] = row["odd"].strip().upper()
+    return letters
 
 
 def select_command(args: argparse.Namespace) -> int:
     """Write a sheet for second solve or audit, or select the items that passed both."""
     items = dict(enumerate(load_items(args.items), start=1))
-    if args.second_solve:
-        return _second_sheet(args, items)
-    if args.audit:
-        return _audit_sheet(args, items)
+    if args.second_solve or args.audit:
+        return _write_sheet(args, items)
     if not (args.public and args.n and args.out):
         raise error(
             Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit"
@@ -232,38 +256,55 @@ def select_command(args: argparse.Namespace) -> int:
     if args.audited:
         audited = sheets.read_numbered(args.audited, ("item", "verdict", "reason"))
         for number, row in audited.items():
-            verdicts[number] = (row["verdict"].strip(), row["reason"].strip())
+            verdict = row["verdict"].strip()
+            reason = row["reason"].strip()
+            verdicts[number] = (verdict, reason)
         survivors &= passed_audit(items, verdicts)
         n_audited = len(survivors)
     left = [items[number] for number in sorted(survivors)]
-    chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
-    sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
-    facts = asdict(Funnel(len(items), n_solved, n_audited, len(chosen)))
+    public = load_items(args.public)
+    chosen, mix = select(left, public, args.n, seed=args.draw)
+    records = [item_record(left[place]) for place in chosen]
+    sheets.write_lines(args.out, records)
+    funnel = Funnel(
+        written=len(items),
+        solved=n_solved,
+        audited=n_audited,
+        selected=len(chosen),
+    )
+    facts = asdict(funnel)
     facts["dropped"] = dropped(verdicts)
     facts["p"] = p_values(mix)
-    sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")
+    text = json.dumps(facts, indent=1) + "\n"
+    sheets.write_text(args.out.with_suffix(".funnel.json"), text)
     return show(args, facts)
 
 
-def _audit_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
-    rows = [
-        {
-            "item": number,
-            "question": asked(item),
-            "answer": item.answer,
-            "verdict": "",
-            "reason": "",
-        }
-        for number, item in items.items()
-    ]
-    sheets.write_rows(args.audit, AUDIT, rows)
-    return show(args, {"rows": len(rows), "out": str(args.audit)})
+def _write_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
+    """Write the sheet of the second solver, or else of the auditor.
 
-
-def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
-    """Write the questions in another order and without their answers, for a blind second solve."""
-    order = list(items)
-    random.Random(args.draw).shuffle(order)  # noqa: S311 - as above
-    rows = [{"item": number, "question": asked(items[number]), "solution": ""} for number in order]
-    sheets.write_rows(args.second_solve, SECOND, rows)
-    return show(args, {"rows": len(rows), "out": str(args.second_solve)})
+    The second solver works blind: the questions are in another order and without their answers.
+    """
+    rows: list[dict[str, object]] = []
+    columns: Sequence[str] = AUDIT
+    out = args.audit
+    if args.second_solve:
+        columns = SECOND
+        out = args.second_solve
+        order = list(items)
+        random.Random(args.draw).shuffle(order)  # noqa: S311 - as above
+        for number in order:
+            question = asked(items[number])
+            rows.append({"item": number, "question": question, "solution": ""})
+    else:
+        for number, item in items.items():
+            row = {
+                "item": number,
+                "question": asked(item),
+                "answer": item.answer,
+                "verdict": "",
+                "reason": "",
+            }
+            rows.append(row)
+    sheets.write_rows(out, columns, rows)
+    return show(args, {"rows": len(rows), "out": str(out)})

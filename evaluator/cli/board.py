@@ -27,7 +27,12 @@ def add_commands(commands: Commands) -> None:
 def board_command(args: argparse.Namespace) -> int:
     """Print the ranking. Returns 0."""
     site = site_of(args, token=False)
-    data = site.get("/board", pair=args.pair, q=args.search, sort=args.sort)
+    data = site.get(
+        "/board",
+        pair=args.pair,
+        q=args.search,
+        sort=args.sort,
+    )
     found = read_as(BoardTable, data)
     if args.json:
         print(json.dumps(data))

@@ -121,7 +121,13 @@ class Site:
             path += f"?{urlencode(chosen)}"
         return self._ask(path, None, {})
 
-    def post(self, path: str, data: object, *, key: str = "") -> Any:
+    def post(
+        self,
+        path: str,
+        data: object,
+        *,
+        key: str = "",
+    ) -> Any:
         """POST an object below ``/api/v1``; ``key`` makes repeating it harmless. Raises
         ``CommandFailed``."""
         headers = {"Content-Type": "application/json"}
@@ -138,11 +144,16 @@ class Site:
         return self.address + path
 
     def _ask(
-        self, path: str, body: bytes | None, headers: dict[str, str], method: str | None = None
+        self,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        method: str | None = None,
     ) -> Any:
         answer = self._send(path, body, headers, method)
         wait = answer.retry_after
-        if answer.status in _AGAIN and wait is not None and wait <= LONGEST_WAIT:
+        is_passing = answer.status in _AGAIN
+        if is_passing and wait is not None and wait <= LONGEST_WAIT:
             print(f"The site asks to wait {wait:.0f} s; then it is asked again.", file=sys.stderr)
             self.sleep(wait)
             answer = self._send(path, body, headers, method)
@@ -151,7 +162,11 @@ class Site:
         raise answer.refusal(self.address)
 
     def _send(
-        self, path: str, body: bytes | None, headers: dict[str, str], method: str | None
+        self,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        method: str | None,
     ) -> Answer:
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
@@ -184,12 +199,14 @@ def put_signed(signed: Any, data: bytes) -> None:
     """
     try:
         url = str(signed["url"])
-        headers = {str(name): str(value) for name, value in signed["headers"].items()}
+        headers = {}
+        for name, value in signed["headers"].items():
+            headers[str(name)] = str(value)
     except (KeyError, TypeError, AttributeError):
         raise unreadable() from None
     if not url.startswith(("https://", "http://")):
         raise unreadable()
-    headers |= {"Content-Type": "application/octet-stream"}
+    headers["Content-Type"] = "application/octet-stream"
     order = Request(url, data, headers, method="PUT")  # noqa: S310 - checked above
     try:
         with _open(order, timeout=TIMEOUT):

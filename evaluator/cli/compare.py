@@ -81,7 +81,10 @@ def compare_command(args: argparse.Namespace) -> int:
 def _compare_local(args: argparse.Namespace, places: list[Path]) -> int:
     grader = grading.resolve(args.grader)
     first, second, *others = _aligned([*places, *args.others], grader)
-    question: dict[str, Any] = {"public": {"first": first, "second": second}, "others": others}
+    question: dict[str, Any] = {
+        "public": {"first": first, "second": second},
+        "others": others,
+    }
     if args.private:
         one, other = _aligned(args.private, grader)
         question["private"] = {"first": one, "second": other}
@@ -92,10 +95,12 @@ def _compare_local(args: argparse.Namespace, places: list[Path]) -> int:
     if args.json:
         print(json.dumps(found | {"notes": notes}))
         return DONE
-    rows = [("private", found["private"])] if found["private"] else []
-    rows.append(("public", found["public"]))
-    rows += [(f"public, {group['name']}", group["result"]) for group in found["difficulty"]]
-    print(_table([(name, msgspec.convert(result, ComparedSet)) for name, result in rows]))
+    results = [("private", found["private"])] if found["private"] else []
+    results.append(("public", found["public"]))
+    for group in found["difficulty"]:
+        results.append((f"public, {group['name']}", group["result"]))
+    rows = [(name, msgspec.convert(result, ComparedSet)) for name, result in results]
+    print(_table(rows))
     if gap := found["gap"]:
         change = _points(gap["difference"], gap["interval"])
         print(f"gap: {100 * gap['first']:+.1f} pp and {100 * gap['second']:+.1f} pp")
@@ -130,7 +135,8 @@ def _check_kinds(paths: Sequence[Path]) -> None:
             raise error(Code.RESPONSES_UNREADABLE, str(path))
     runs = [path for path in paths if path.is_dir()]
     sets = {identity_of(path).set for path in runs}
-    if len(runs) not in (0, len(paths)) or len(sets) > 1:
+    is_mixed = 0 < len(runs) < len(paths)
+    if is_mixed or len(sets) > 1:
         raise error(Code.COMPARE_UNFIT)
 
 
@@ -151,11 +157,16 @@ def _of_responses(path: Path, grader: str) -> dict[str, bool | None]:
         with path.open("rb") as lines:
             graded = [grade for (grade,) in graded_lines(lines, (grader,))]
             lines.seek(0)
-            golds = [gold_of(json.loads(line)["gold"]) for line in lines if line.strip()]
+            golds = []
+            for line in lines:
+                if line.strip():
+                    record = json.loads(line)
+                    golds.append(gold_of(record["gold"]))
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(path)) from None
     marks: dict[str, bool | None] = {}
-    for number, (gold, grade) in enumerate(zip(golds, graded, strict=True)):
+    answers = zip(golds, graded, strict=True)
+    for number, (gold, grade) in enumerate(answers):
         marks[f"{number:09} {gold}"] = grade.outcome is Outcome.RIGHT
     return marks
 
@@ -180,27 +191,27 @@ def _compare_on_site(args: argparse.Namespace) -> int:
     if args.private or args.others:
         raise error(Code.COMPARE_UNFIT, "--private and --others are for runs that lie here")
     site = site_of(args, token=False)
-    sides = [_on_board(site, text, args.pair) for text in (args.first, args.second)]
-    pairs = {side.pair for side in sides}
-    if len(pairs) > 1:
+    first = _on_board(site, args.first, args.pair)
+    second = _on_board(site, args.second, args.pair)
+    pair = first.pair
+    if second.pair != pair:
         raise error(Code.COMPARE_UNFIT, "the runs are on two benchmarks")
-    [pair] = pairs
-    data = site.get("/board/compare", pair=pair, a=sides[0].model, b=sides[1].model)
+    data = site.get(
+        "/board/compare",
+        pair=pair,
+        a=first.model,
+        b=second.model,
+    )
     found = read_as(ComparedModels, data)
     if args.json:
         print(json.dumps(data))
         return DONE
-    _print_compared(found, sides)
-    address = urlencode({"a": found.first.model, "b": found.second.model})
-    print(site.page(f"/boards/{printable(pair)}/compare/?{address}"))
-    return DONE
-
-
-def _print_compared(found: ComparedModels, sides: Sequence["_Side"]) -> None:
-    rows = [("private", found.private), ("public", found.public)]
-    rows += [(f"public, {group.name}", group.result) for group in found.difficulty]
-    print(_table([(name, result) for name, result in rows if result]))
-    for side, row in zip(sides, (found.first, found.second), strict=True):
+    results = [("private", found.private), ("public", found.public)]
+    for group in found.difficulty:
+        results.append((f"public, {group.name}", group.result))
+    print(_table([(name, result) for name, result in results if result]))
+    rows = (found.first, found.second)
+    for side, row in zip((first, second), rows, strict=True):
         print(printable(f"gap of {row.model}: {100 * row.gap:+.1f} pp, {row.evidence}"))
         if side.run not in ("", row.run):
             print(printable(f"note: the board ranks another run of {row.model}: {row.run}"))
@@ -208,6 +219,10 @@ def _print_compared(found: ComparedModels, sides: Sequence["_Side"]) -> None:
         print(f"difference of the gaps: {_points(found.gap.difference, found.gap.interval)}")
     if found.not_compared:
         print(f"note: the sealed set is not compared ({printable(found.not_compared)})")
+    models = {"a": found.first.model, "b": found.second.model}
+    address = urlencode(models)
+    print(site.page(f"/boards/{printable(pair)}/compare/?{address}"))
+    return DONE
 
 
 class _Side(NamedTuple):
@@ -245,8 +260,16 @@ def _table(rows: Sequence[tuple[str, ComparedSet]]) -> str:
         difference = f"{100 * result.difference:+.1f}"
         wins = "–" if result.wins is None else str(result.wins)
         losses = "–" if result.losses is None else str(result.losses)
-        interval = f"{low} to {high}"
-        cells.append((name, str(result.n), difference, interval, wins, losses, result.p_value))
+        row = (
+            name,
+            str(result.n),
+            difference,
+            f"{low} to {high}",
+            wins,
+            losses,
+            result.p_value,
+        )
+        cells.append(row)
     return columns(cells, RIGHT_ALIGNED)
 
 

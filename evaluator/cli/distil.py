@@ -111,7 +111,8 @@ def distil_command(args: argparse.Namespace) -> int:
 
     Raises ``set_too_few_shots`` where no shot pool is named or found.
     """
-    _refuse_sealed([path for path in (args.run, args.set, args.shots) if path])
+    paths = (args.run, args.set, args.shots)
+    _refuse_sealed([path for path in paths if path])
     sampled = _from_folder(args) if args.run.is_dir() else _from_responses(args.run)
     shots: Path | None = args.shots
     if shots is None and args.set:
@@ -130,7 +131,11 @@ def distil_command(args: argparse.Namespace) -> int:
             draft.rename(args.out)
         finally:
             draft.unlink(missing_ok=True)
-    facts: dict[str, Any] = {"file": str(args.out), "confidence": args.confidence, **counts}
+    facts: dict[str, Any] = {
+        "file": str(args.out),
+        "confidence": args.confidence,
+        **counts,
+    }
     if not sampled.votes_right:
         del facts["votes_right"]
     return show(args, facts | {"note": STATE_IT})
@@ -147,7 +152,8 @@ def _refuse_sealed(paths: Sequence[Path]) -> None:
     """Raise ``distil_sealed`` for a sealed set, and for an evaluator's store of completions."""
     for path in paths:
         for folder in (path, path.parent):
-            is_store = any(folder.glob("*.sealed")) or (folder / "journal.jsonl").exists()
+            has_sealed = any(folder.glob("*.sealed"))
+            is_store = has_sealed or (folder / "journal.jsonl").exists()
             if is_store or (folder / MANIFEST).exists():
                 raise error(Code.DISTIL_SEALED)
 
@@ -155,7 +161,10 @@ def _refuse_sealed(paths: Sequence[Path]) -> None:
 def _from_folder(args: argparse.Namespace) -> Sampled:
     """Read a run. Raises ``responses_unreadable`` and ``distil_unfit``."""
     identity = identity_of(args.run)
-    published = {one.digest: one for one in map(protocols.get, protocols.ids())}
+    published = {}
+    for name in protocols.ids():
+        known = protocols.get(name)
+        published[known.digest] = known
     protocol = published.get(identity.protocol)
     if protocol is None:
         raise error(Code.DISTIL_UNFIT, "unknown protocol")
@@ -168,14 +177,16 @@ def _from_folder(args: argparse.Namespace) -> Sampled:
         raise error(Code.DISTIL_UNFIT, f"the run is of another set than {args.set}")
     paths: dict[int, list[ReasoningPath]] = defaultdict(list)
     right: dict[int, bool] = {}
-    for line in sorted(lines_of(args.run), key=lambda line: line.sample or 0):
+    lines = sorted(lines_of(args.run), key=lambda line: line.sample or 0)
+    for line in lines:
         if line.index >= len(items):
             raise error(Code.RESPONSES_UNREADABLE, f"{args.run}: item {line.index + 1}")
         if line.sample is None:
             right[line.index] = line.outcome == "right"
             continue
         text = protocol.graded(line.completion)
-        paths[line.index].append(ReasoningPath(text, line.extracted, line.cut))
+        path = ReasoningPath(text, line.extracted, line.cut)
+        paths[line.index].append(path)
     return Sampled(protocol, items, paths, right)
 
 
@@ -197,7 +208,8 @@ def _from_responses(path: Path) -> Sampled:
         text = response.response or ""
         # What a grader reads does not depend on the gold answer.
         read = grading.grade(grading.HEADLINE, text, "0", cut=response.cut)
-        paths[response.question].append(ReasoningPath(text, read.extracted, response.cut))
+        answer = ReasoningPath(text, read.extracted, response.cut)
+        paths[response.question].append(answer)
     most = max(map(len, paths.values()), default=0)
     if most < 2:
         raise error(Code.DISTIL_UNFIT, f"{path}: no question has two responses")
@@ -207,7 +219,10 @@ def _from_responses(path: Path) -> Sampled:
 
 
 def _examples(
-    sampled: Sampled, pool: Sequence[Item], confidence: float, counts: Counter[str]
+    sampled: Sampled,
+    pool: Sequence[Item],
+    confidence: float,
+    counts: Counter[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the records of the file, in the order of items and samples, and count."""
     protocol = self_training.with_shots(sampled.protocol)
@@ -226,7 +241,14 @@ def _examples(
                 counts["cut_paths"] += 1
                 continue
             counts["selected_paths"] += 1
-            for example in self_training.examples(protocol, item, shots, path.text, path.answer):
+            examples = self_training.examples(
+                protocol,
+                item,
+                shots,
+                path.text,
+                path.answer,
+            )
+            for example in examples:
                 counts["examples"] += 1
                 yield {
                     "item": index + 1,
@@ -238,14 +260,19 @@ def _examples(
 
 
 def _vote(
-    sampled: Sampled, index: int, shots: Sequence[Item], confidence: float, counts: Counter[str]
+    sampled: Sampled,
+    index: int,
+    shots: Sequence[Item],
+    confidence: float,
+    counts: Counter[str],
 ) -> voting.Majority | None:
     """Return the vote on an item, None where its paths are left out; count the reason."""
     paths = sampled.paths.get(index, ())
     if len(paths) < sampled.protocol.samples:
         counts["incomplete"] += 1
         return None
-    if any(shot.question == sampled.items[index].question for shot in shots):
+    question = sampled.items[index].question
+    if any(shot.question == question for shot in shots):
         # The prompt would hold the item's own answer.
         counts["in_own_shots"] += 1
         return None

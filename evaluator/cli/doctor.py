@@ -24,7 +24,7 @@ from evaluator.backends.self_test import EngineTest, run_tests
 from evaluator.broker import celery_settings
 from evaluator.cli.options import JSON_OPTION, Commands
 from evaluator.config import Config
-from evaluator.errors import EXPLANATIONS, Code, EvaluatorError
+from evaluator.errors import EXPLANATIONS, EvaluatorError
 from evaluator.items import load_items
 from evaluator.sealing.checking import check_folder
 from evaluator.sealing.formats import MANIFEST
@@ -76,12 +76,25 @@ def doctor_command(args: argparse.Namespace) -> int:
     for test in tests:
         if test.code is None:
             passed.append(test.engine)
+            continue
+        if test.failing:
+            reason = EXPLANATIONS[test.code].sentence
+            sentence = f"{test.engine} fails the self-test ({test.code}): {reason}"
+            advice = (
+                "Install its pinned release and restart the evaluator: it gets no runs until then."
+            )
         else:
-            findings.append(_engine_finding(test, test.code))
+            sentence = f"{test.engine} was not tested: there is no memory left for it."
+            advice = "Run this again while no run is under way."
+        findings.append(Finding("engine", sentence, advice, problem=test.failing))
     wrong = any(finding.problem for finding in findings)
     if args.json:
-        record = {"ok": not wrong, "engines_passed": passed}
-        print(json.dumps(record | {"findings": [asdict(finding) for finding in findings]}))
+        record = {
+            "ok": not wrong,
+            "engines_passed": passed,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        print(json.dumps(record))
     else:
         for engine in passed:
             print(f"ok: engine: {engine} answers as on record.")
@@ -103,17 +116,6 @@ def examine(config: Config) -> list[Finding]:
     findings += _endpoints(config)
     findings += _backup(config)
     return findings
-
-
-def _engine_finding(test: EngineTest, code: Code) -> Finding:
-    """Return the finding about an engine that did not pass the self-test."""
-    if test.failing:
-        sentence = f"{test.engine} fails the self-test ({code}): {EXPLANATIONS[code].sentence}"
-        advice = "Install its pinned release and restart the evaluator: it gets no runs until then."
-    else:
-        sentence = f"{test.engine} was not tested: there is no memory left for it."
-        advice = "Run this again while no run is under way."
-    return Finding("engine", sentence, advice, problem=test.failing)
 
 
 def _keys(config: Config) -> tuple[Keys | None, list[Finding]]:
@@ -140,7 +142,8 @@ def _engines() -> Iterator[Finding]:
         subprocess.run(command, capture_output=True, timeout=GPU_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError):
         yield Finding("gpu", "nvidia-smi fails.", "Look at the driver: no GPU can be used.")
-    if find_spec("torch") is not None and version("torch").endswith("+cpu"):
+    has_torch = find_spec("torch") is not None
+    if has_torch and version("torch").endswith("+cpu"):
         yield Finding(
             "gpu", "PyTorch is built for CPUs only.", "Install requirements/hosts-gpu.txt."
         )
@@ -169,8 +172,9 @@ def _resources(config: Config) -> Iterator[Finding]:
         if not folder.is_dir():
             continue
         disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
         few_files = disk.f_files > 0 and disk.f_favail < FREE_FILES
-        if few_files or disk.f_bavail * disk.f_frsize < FREE_BYTES:
+        if few_files or free < FREE_BYTES:
             yield Finding(
                 "disk",
                 f"{folder} has less than 1 GiB or {FREE_FILES:,} files left.",
@@ -194,7 +198,8 @@ def _resources(config: Config) -> Iterator[Finding]:
 def _broker(config: Config) -> Iterator[Finding]:
     settings = celery_settings(config.broker_url)
     try:
-        options = {**settings["broker_transport_options"], "socket_connect_timeout": BROKER_SECONDS}
+        options = dict(settings["broker_transport_options"])
+        options["socket_connect_timeout"] = BROKER_SECONDS
         with Connection(config.broker_url, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
             yield from _clock(connection)
@@ -216,7 +221,8 @@ def _clock(connection: Connection) -> Iterator[Finding]:
 
 
 def _sets(config: Config, keys: Keys | None) -> Iterator[Finding]:
-    folders = [folder for folder in sorted(config.sets.iterdir()) if folder.is_dir()]
+    paths = sorted(config.sets.iterdir())
+    folders = [path for path in paths if path.is_dir()]
     if not folders:
         yield Finding("sets", f"There is no set in {config.sets}.", "Copy the pairs' sets there.")
     for folder in folders:

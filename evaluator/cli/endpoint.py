@@ -90,10 +90,17 @@ def endpoint_of(args: argparse.Namespace) -> EndpointTarget | None:
     """
     if args.model.startswith(_LITELLM):
         name = args.model.removeprefix(_LITELLM)
-        return EndpointTarget(url=args.url, model=name, api=args.api or "chat", adapter="litellm")
+        return EndpointTarget(
+            url=args.url,
+            model=name,
+            api=args.api or "chat",
+            adapter="litellm",
+        )
     if "://" in args.model:
         return EndpointTarget(
-            url=args.model, model=args.served_model, api=args.api or "completions"
+            url=args.model,
+            model=args.served_model,
+            api=args.api or "completions",
         )
     if args.max_tokens_total or args.max_cost or args.estimate:
         raise error(Code.MISCONFIGURED, "a budget is for endpoints")
@@ -109,7 +116,9 @@ def read_key(args: argparse.Namespace) -> str:
         raise error(
             Code.MISCONFIGURED, "HOLDFAST_API_KEY: give the key by standard input, with --key-stdin"
         )
-    return sys.stdin.readline(_LONGEST_KEY).strip() if args.key_stdin else ""
+    if not args.key_stdin:
+        return ""
+    return sys.stdin.readline(_LONGEST_KEY).strip()
 
 
 def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
@@ -164,7 +173,11 @@ def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> s
     return f"{items} items: {tokens}; {money}"
 
 
-def estimate_record(source: PublicSource, protocol: Protocol, caps: Caps) -> dict[str, float]:
+def estimate_record(
+    source: PublicSource,
+    protocol: Protocol,
+    caps: Caps,
+) -> dict[str, float]:
     """Return the same for a program. Money is 0 where no price is known."""
     most = estimate(source, protocol)
     return {
@@ -185,10 +198,13 @@ def estimate(source: PublicSource, protocol: Protocol) -> Usage:
         samples = protocol.samples - len(source.samples.get(index, ()))
         shots = [source.shots[shot] for shot in draws[index]]
         prompt = protocol.prompt(source.items[index], shots)
-        tokens_in += math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN) * samples
+        tokens = math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN)
+        tokens_in += tokens * samples
         tokens_out += protocol.max_tokens * samples
     return Usage(tokens_in, tokens_out)
 
 
 def _cost(caps: Caps, usage: Usage) -> float:
-    return (usage.tokens_in * caps.price_in + usage.tokens_out * caps.price_out) / _MILLION
+    prompts = usage.tokens_in * caps.price_in
+    answers = usage.tokens_out * caps.price_out
+    return (prompts + answers) / _MILLION

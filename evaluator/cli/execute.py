@@ -39,7 +39,8 @@ class _ValuedLine(msgspec.Struct, forbid_unknown_fields=True):
     arguments: list[Any] = []
 
     def job(self) -> Job:
-        return Program(self.program, self.function, self.variable, tuple(self.arguments))
+        arguments = tuple(self.arguments)
+        return Program(self.program, self.function, self.variable, arguments)
 
 
 def add_commands(commands: Commands) -> None:

@@ -30,7 +30,13 @@ class CommandFailed(Exception):
     """Error of a command that talks to a site: the site's own refusal, or why there is none."""
 
     def __init__(
-        self, code: str, sentence: str, advice: str, *, exit_code: int = REFUSED, detail: str = ""
+        self,
+        code: str,
+        sentence: str,
+        advice: str,
+        *,
+        exit_code: int = REFUSED,
+        detail: str = "",
     ) -> None:
         super().__init__(code)
         self.code = code
@@ -52,16 +58,25 @@ def report(
     """Print an error, with the ``facts`` found before it. Returns the exit code."""
     print(f"error: {failure}", file=sys.stderr)
     if getattr(args, "json", False):
-        print(json.dumps({**(facts or {}), **failure_record(failure)}))
+        record = dict(facts or {})
+        record |= failure_record(failure)
+        print(json.dumps(record))
     return failure.exit_code if isinstance(failure, CommandFailed) else REFUSED
 
 
 def failure_record(failure: EvaluatorError | CommandFailed) -> dict[str, str]:
     """Return the object that ``--json`` prints: code, sentence, advice, and the detail if any."""
     if isinstance(failure, CommandFailed):
-        sentence, advice = failure.sentence, failure.advice
+        sentence = failure.sentence
+        advice = failure.advice
     else:
         sentence = EXPLANATIONS[failure.code].sentence
         advice = EXPLANATIONS[failure.code].advice
-    record = {"error": str(failure.code), "sentence": sentence, "advice": advice}
-    return record | ({"detail": failure.detail} if failure.detail else {})
+    record = {
+        "error": str(failure.code),
+        "sentence": sentence,
+        "advice": advice,
+    }
+    if failure.detail:
+        record["detail"] = failure.detail
+    return record

@@ -23,6 +23,7 @@ from evaluator.errors import Code, error
 STATISTICS = "leaderboard.evidence.gap"
 PANEL_COLUMNS = ("model", "family", "public_right", "public_n", "private_right", "private_n")
 LABELS = {"no_evidence": "no evidence", "cannot_tell": "cannot tell"}
+HEADINGS = ("", "gap, pp", "95% interval", "p", "evidence", "visible from")
 BY_CONSTRUCTION = (
     "The raw gap is evidence only where both sets are equally hard by construction, such as halves"
     " of one set that was split at random. For other sets give a --panel."
@@ -72,11 +73,13 @@ def gap_command(args: argparse.Namespace) -> int:
             f"{side:8} {100 * score['share']:5.1f}%  {score['right']}/{score['n']}"
             f"  (95% {100 * low:.1f} to {100 * high:.1f})"
         )
-    rows: list[tuple[str, ...]] = [("", "gap, pp", "95% interval", "p", "evidence", "visible from")]
-    rows.append(("raw", *_tested(found["raw"])))
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    raw = _tested(found["raw"])
+    rows.append(("raw", *raw))
     adjusted = found["adjusted"]
     if adjusted and adjusted["tested"]:
-        rows.append(("adjusted", *_tested(adjusted["tested"])))
+        tested = _tested(adjusted["tested"])
+        rows.append(("adjusted", *tested))
     print(columns(rows, right_aligned=(1, 3, 5)))
     if adjusted is None:
         print(BY_CONSTRUCTION)
@@ -96,8 +99,9 @@ def _counts(path: Path, grader: str) -> dict[str, int]:
     if path.is_dir():
         try:
             table = json.loads((path / "graders.json").read_bytes())
-            row = {name: int(table[grader][name]) for name in ("right", "truncated", "n")}
-            open_items = int(table[grader]["not_counted"])
+            counts = table[grader]
+            row = {name: int(counts[name]) for name in ("right", "truncated", "n")}
+            open_items = int(counts["not_counted"])
         except (OSError, ValueError, TypeError, KeyError):
             raise error(Code.RESPONSES_UNREADABLE, f"{path}: no finished run") from None
         if open_items:
@@ -128,7 +132,10 @@ def _notes(public: Path, private: Path) -> list[str]:
     try:
         one = json.loads((public / "run.json").read_bytes())
         other = json.loads((private / "run.json").read_bytes())
-        differ = [name for name in ("model", "protocol") if one[name] != other[name]]
+        differ = []
+        for name in ("model", "protocol"):
+            if one[name] != other[name]:
+                differ.append(name)
         same_set = one["set"] == other["set"]
     except (OSError, ValueError, TypeError, KeyError):
         raise error(Code.RESPONSES_UNREADABLE, f"{public}, {private}: run.json") from None

@@ -87,7 +87,7 @@ def grade_command(args: argparse.Namespace) -> int:
     have been graded and written by then.
     """
     graders = _graders(args.grader)
-    counts: dict[str, Counter[str]] = {grader: Counter() for grader in graders}
+    counts = {grader: Counter[str]() for grader in graders}
     items = load_items(args.items) if args.items else None
     for grader in graders:
         if items is None and grading.executes(grader):
@@ -95,14 +95,18 @@ def grade_command(args: argparse.Namespace) -> int:
         if items is not None and items[0].kind not in grading.kinds(grader):
             raise error(Code.GRADER_UNFIT, f"{grader} of items of kind {items[0].kind}")
     try:
-        with _execution(graders, args.protocol) as execute, args.file.open("rb") as lines:
+        with (
+            _execution(graders, args.protocol) as execute,
+            args.file.open("rb") as lines,
+        ):
             for grades in graded_lines(lines, graders, items, execute):
                 records = {}
                 for grader, grade in zip(graders, grades, strict=True):
                     outcome = grade.outcome.name.lower()
                     counts[grader][outcome] += 1
                     records[grader] = {"outcome": outcome, "extracted": grade.extracted}
-                print(json.dumps(records if len(graders) > 1 else records[graders[0]]))
+                several = len(graders) > 1
+                print(json.dumps(records if several else records[graders[0]]))
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(args.file)) from None
     _print_counts(counts, as_json=args.json)
@@ -113,7 +117,10 @@ def _graders(names: Sequence[str]) -> tuple[str, ...]:
     """Return the ids of the graders, each once, in the order given."""
     wanted: list[str] = []
     for name in names:
-        wanted += grading.alternatives(grading.HEADLINE) if name == ALL else [grading.resolve(name)]
+        if name == ALL:
+            wanted += grading.alternatives(grading.HEADLINE)
+        else:
+            wanted.append(grading.resolve(name))
     return tuple(dict.fromkeys(wanted))
 
 
@@ -125,11 +132,23 @@ def _execution(graders: Sequence[str], protocol: str | None) -> Iterator[Execute
         executed = any(map(grading.executes, graders))
         sandbox = stack.enter_context(Sandbox(programs.LIMITS)) if executed else None
 
-        def execute(grader: str, response: str, item: Item, cut: bool) -> grading.Grade:
+        def execute(
+            grader: str,
+            response: str,
+            item: Item,
+            cut: bool,
+        ) -> grading.Grade:
             assert sandbox is not None  # noqa: S101 - a grader executes
             written = asked.graded(response) if asked else response
             program = asked.program_of(item, written) if asked else written
-            return programs.grade(sandbox.execute, grader, program, item, written=written, cut=cut)
+            return programs.grade(
+                sandbox.execute,
+                grader,
+                program,
+                item,
+                written=written,
+                cut=cut,
+            )
 
         yield execute
 
@@ -159,14 +178,18 @@ def graded_lines(
             kind = f": {refused.detail}" if refused.detail else ""
             raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
         except (ValueError, RecursionError):
-            is_array = number == 1 and line.lstrip(b"\xef\xbb\xbf").strip() == b"["
+            first = line.lstrip(b"\xef\xbb\xbf").strip()
+            is_array = number == 1 and first == b"["
             kind = _ARRAY if is_array else ""
             raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
         place += 1
 
 
 def _grades(
-    record: object, item: Item | None, graders: Sequence[str], execute: Execute | None
+    record: object,
+    item: Item | None,
+    graders: Sequence[str],
+    execute: Execute | None,
 ) -> _Graded:
     """Return the grades of one response, in the order of the graders."""
     response, gold, cut = _fields(record, item)
@@ -181,7 +204,9 @@ def _grades(
 
 def _item(record: object, items: Sequence[Item], place: int) -> Item:
     """Return the item that a line answers: that of its index, or of its place."""
-    index = record.get("index", place) if isinstance(record, dict) else place
+    index = place
+    if isinstance(record, dict):
+        index = record.get("index", place)
     is_number = isinstance(index, int) and not isinstance(index, bool)
     if not is_number or not 0 <= index < len(items):
         raise error(Code.RESPONSES_UNREADABLE, "no item of this index")
@@ -192,28 +217,39 @@ def _fields(record: object, item: Item | None) -> tuple[str, str, bool]:
     """Return response, gold and cut of one line; a response of null is an empty one."""
     if isinstance(record, dict) and item is not None:
         record = record | {"gold": item.gold}
+    if isinstance(record, dict):
+        record = {"cut": False, **record}
     match record:
         case {"response": str() | None as response, "gold": str(gold), "cut": bool(cut)}:
             return response or "", gold, cut
-        case {"response": str() | None as response, "gold": str(gold), **rest} if "cut" not in rest:
-            return response or "", gold, False
         case [dict(), *_]:
             raise error(Code.RESPONSES_UNREADABLE, _ARRAY.removeprefix(": "))
     raise error(Code.RESPONSES_UNREADABLE)
 
 
-def _print_counts(counts: dict[str, Counter[str]], *, as_json: bool) -> None:
+def _print_counts(
+    counts: dict[str, Counter[str]],
+    *,
+    as_json: bool,
+) -> None:
     """Print the counts; of several graders those of each, under its id."""
     names = [outcome.name.lower() for outcome in Outcome]
     records = {}
     for grader, counted in counts.items():
-        records[grader] = {"n": counted.total(), **{name: counted[name] for name in names}}
+        record = {"n": counted.total()}
+        for name in names:
+            record[name] = counted[name]
+        records[grader] = record
     first = next(iter(records.values()))
     several = len(records) > 1
     if as_json:
-        print(json.dumps({"n": first["n"], "graders": records} if several else first))
+        whole = {"n": first["n"], "graders": records}
+        print(json.dumps(whole if several else first))
         return
     for grader, record in records.items():
-        shown = {name: value for name, value in record.items() if value or name == "n"}
-        line = "  ".join(f"{name} {value}" for name, value in shown.items())
+        shown = []
+        for name, value in record.items():
+            if value or name == "n":
+                shown.append(f"{name} {value}")
+        line = "  ".join(shown)
         print(f"{grader}: {line}" if several else line, file=sys.stderr)

@@ -43,14 +43,18 @@ def add_commands(commands: Commands) -> None:
 
 def harness_command(args: argparse.Namespace) -> int:
     """Run the task and print lm-eval's own figures. Returns 0."""
-    splits = {"test": args.set_file} | ({"train": args.shots_file} if args.shots_file else {})
+    splits = {"test": args.set_file}
+    if args.shots_file:
+        splits["train"] = args.shots_file
     check_public(list(splits.values()))
     facts = inspect_checkpoint(args.model)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
     results = asyncio.run(_run(args, splits, jailed=jailed))
     if args.samples:
-        lines = "".join(json.dumps(asdict(sample)) + "\n" for sample in results.samples)
-        args.samples.write_text(lines, encoding="utf-8")
+        lines = []
+        for sample in results.samples:
+            lines.append(json.dumps(asdict(sample)) + "\n")
+        args.samples.write_text("".join(lines), encoding="utf-8")
     record = {
         "task": args.task,
         "version": results.version,
@@ -64,7 +68,12 @@ def harness_command(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _run(args: argparse.Namespace, splits: dict[str, Path], *, jailed: bool) -> Harnessed:
+async def _run(
+    args: argparse.Namespace,
+    splits: dict[str, Path],
+    *,
+    jailed: bool,
+) -> Harnessed:
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         server = serve_checkpoint(
             args.model, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work)

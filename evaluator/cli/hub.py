@@ -89,8 +89,11 @@ def repository(model: str) -> tuple[str, str]:
     return repo, revision or DEFAULT_REVISION
 
 
-def _check_arguments(args: argparse.Namespace) -> None:
-    """Raise ``pair_missing`` and ``model_missing``."""
+def preflight_command(args: argparse.Namespace) -> int:
+    """Print the facts of a model and its checks. Returns 0, or 2 where a check refuses it.
+
+    Raises ``pair_missing`` and ``model_missing``.
+    """
     of_site = (args.name, args.folder, args.verifier, args.organisation)
     if any(of_site) and not args.pair:
         raise CommandFailed(
@@ -105,11 +108,6 @@ def _check_arguments(args: argparse.Namespace) -> None:
             "A check is of one model.",
             "Name one on the hub, a folder by --folder, or an endpoint by --endpoint.",
         )
-
-
-def preflight_command(args: argparse.Namespace) -> int:
-    """Print the facts of a model and its checks. Returns 0, or 2 where a check refuses it."""
-    _check_arguments(args)
     if args.endpoint:
         return probe_command(args)
     facts = _check_on_site(args) if args.pair else _look(args)
@@ -137,7 +135,8 @@ def _check_on_site(args: argparse.Namespace) -> dict[str, Any]:
     order |= {name: value for name, value in given.items() if value}
     site = site_of(args)
     if args.folder:
-        order["upload"] = upload_folder(site, args.folder, progress_bar(), args.organisation)["id"]
+        upload = upload_folder(site, args.folder, progress_bar(), args.organisation)
+        order["upload"] = upload["id"]
     facts: dict[str, Any] = site.post("/preflight", order)
     return facts
 
@@ -150,7 +149,8 @@ def _lines(facts: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
     if facts.get("upload"):
         yield f"upload   {facts['upload']}, {facts['files']} files"
     else:
-        yield f"commit   {facts['commit']} ({repository(args.model)[1]})"
+        _, revision = repository(args.model)
+        yield f"commit   {facts['commit']} ({revision})"
         yield f"page     {facts['page']}"
     if "waiting" in facts:
         yield f"queue    {facts['waiting']} runs before it"

@@ -29,5 +29,10 @@ def import_set_command(args: argparse.Namespace) -> int:
     """
     items = read_form(args.form, read_lines(args.file))
     sheets.write_lines(args.out, [item_record(item) for item in items])
-    facts = {"n": len(items), "kind": items[0].kind, "digest": set_digest(items)}
-    return show(args, facts | {"out": str(args.out)})
+    facts = {
+        "n": len(items),
+        "kind": items[0].kind,
+        "digest": set_digest(items),
+        "out": str(args.out),
+    }
+    return show(args, facts)

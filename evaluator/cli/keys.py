@@ -69,9 +69,11 @@ def cosign_command(args: argparse.Namespace) -> int:
         note = args.head.read_text(encoding="utf-8")
     except (OSError, UnicodeError):
         raise error(Code.HEAD_INVALID, f"{args.head} cannot be read") from None
-    if party.name in {signature.name for signature in open_note(note).signatures}:
+    signatures = open_note(note).signatures
+    if party.name in {signature.name for signature in signatures}:
         raise error(Code.HEAD_INVALID, f"{party.name} has signed it already")
-    signed = cosign(note, name=party.name, private_key=key, moment=datetime.now(UTC))
+    now = datetime.now(UTC)
+    signed = cosign(note, name=party.name, private_key=key, moment=now)
     replace_file(args.head, signed.encode("utf-8"))
     head = open_note(signed).head
     seen = cosigned_by(signed, {party.name: party.public})[party.name]
@@ -95,7 +97,8 @@ def enrol_command(args: argparse.Namespace) -> int:
     if path.exists():
         raise error(Code.KEY_EXISTS, str(path))
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
-    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
+    folders = {manifest.name: args.set}
+    vault = Vault(keys, folders.get, journal, Recipients())
     wrap = vault.enrol(manifest.name, host)
     replace_file(path, formats.to_line(wrap))
     facts = {

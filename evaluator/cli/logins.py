@@ -32,8 +32,8 @@ def path() -> Path:
     """Return the file's path."""
     configured = os.environ.get("XDG_CONFIG_HOME", "")
     # The specification has programs ignore a relative path.
-    base = Path(configured) if configured.startswith("/") else Path("~/.config").expanduser()
-    return base / "holdfast" / "logins.json"
+    folder = configured if configured.startswith("/") else "~/.config"
+    return Path(folder).expanduser() / "holdfast" / "logins.json"
 
 
 def read() -> Logins:
@@ -146,7 +146,10 @@ def token_for(address: str) -> str:
 
     Raises ``token_malformed``.
     """
-    return checked_token(os.environ.get(TOKEN, "") or read().tokens.get(address, ""))
+    token = os.environ.get(TOKEN, "")
+    if not token:
+        token = read().tokens.get(address, "")
+    return checked_token(token)
 
 
 def checked_token(text: str) -> str:

@@ -49,7 +49,11 @@ def loglik_command(args: argparse.Namespace) -> int:
     of_sets = {}
     for name, items in sets.items():
         mean = mean_per_character(scores[name])
-        of_sets[name] = {"n": len(items), "digest": set_digest(items), "per_character": mean}
+        of_sets[name] = {
+            "n": len(items),
+            "digest": set_digest(items),
+            "per_character": mean,
+        }
     record = {
         "protocol": LOGLIK_1.id,
         "digest": LOGLIK_1.digest,
@@ -62,8 +66,13 @@ def loglik_command(args: argparse.Namespace) -> int:
         lines = []
         for name, values in scores.items():
             for index, score in enumerate(values):
-                numbers = {"logprob": score.logprob, "characters": score.characters}
-                lines.append(json.dumps({"set": name, "index": index, **numbers}) + "\n")
+                line = {
+                    "set": name,
+                    "index": index,
+                    "logprob": score.logprob,
+                    "characters": score.characters,
+                }
+                lines.append(json.dumps(line) + "\n")
         args.items.write_text("".join(lines), encoding="utf-8")
     if args.json:
         print(json.dumps(record))
@@ -74,7 +83,11 @@ def loglik_command(args: argparse.Namespace) -> int:
 
 
 async def _read(
-    folder: Path, sets: dict[str, tuple[Item, ...]], *, jailed: bool, concurrency: int
+    folder: Path,
+    sets: dict[str, tuple[Item, ...]],
+    *,
+    jailed: bool,
+    concurrency: int,
 ) -> tuple[str, dict[str, tuple[Likely, ...]]]:
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         server = serve_checkpoint(

@@ -67,4 +67,5 @@ def notice_command(args: argparse.Namespace) -> int:
         "active": manifest.n - len(retired(manifest, notices)),
         "wait": len(waiting(manifest, notices)),
     }
-    return show(args, notice.to_dict() | {"version": len(notices)} | counts)
+    facts = notice.to_dict() | {"version": len(notices)}
+    return show(args, facts | counts)

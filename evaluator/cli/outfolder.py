@@ -100,6 +100,10 @@ class ScoreLine(msgspec.Struct, frozen=True):
     tokens: Annotated[int, Meta(ge=0)] = 0
 
 
+Key = tuple[int, int | None]
+"""Index of an item and number of its sample; None for its only answer, or for a majority."""
+
+
 class OutFolder:
     """Outcomes stored at ``folder`` for the run of this ``identity``, of ``n`` items at most.
 
@@ -107,14 +111,20 @@ class OutFolder:
     ``out_unwritable`` and ``out_of_another_run``.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, str],
+        *,
+        n: int,
+    ) -> None:
         self.outcomes: dict[int, Outcome] = {}
-        self.spent: dict[tuple[int, int | None], Usage | None] = {}
+        self.spent: dict[Key, Usage | None] = {}
         self.samples: dict[int, dict[int, Vote]] = {}
-        self._grades: dict[tuple[int, int | None], Mapping[str, Grade]] = {}
+        self._grades: dict[Key, Mapping[str, Grade]] = {}
         self._folder = folder
         self._identity = dict(identity)
-        self.reasons: dict[tuple[int, int | None], str] = {}
+        self.reasons: dict[Key, str] = {}
         self.scores: dict[int, dict[int, float]] = {}
         self.tokens_scored = 0
         self._n = n
@@ -147,7 +157,8 @@ class OutFolder:
                     # A score that is damaged is scored again.
                     with suppress(msgspec.DecodeError, UnicodeError):
                         score = msgspec.json.decode(text, type=ScoreLine)
-                        if score.sample in self.samples.get(score.index, {}):
+                        asked = self.samples.get(score.index, {})
+                        if score.sample in asked:
                             self._add_score(score)
             self._files = opened.pop_all()
         return self
@@ -179,7 +190,8 @@ class OutFolder:
     def append(self, results: Sequence[Result]) -> None:
         """Store a group of outcomes, or none of it. :meth:`sync` forces them to disk."""
         lines = [Line.of_result(result) for result in results]
-        self._outcomes.append(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        encoded = [msgspec.json.encode(line) + b"\n" for line in lines]
+        self._outcomes.append(b"".join(encoded))
         for line, result in zip(lines, results, strict=True):
             self._add(line)
             self._grades[line.index, line.sample] = result.other_grades
@@ -212,15 +224,19 @@ class OutFolder:
 
     def candidates(self, index: int) -> list[Candidate]:
         """Return the candidates of an item, all scored, in the order of their numbers."""
-        votes, scores = self.samples[index], self.scores[index]
-        return [Candidate(vote, scores[sample]) for sample, vote in sorted(votes.items())]
+        votes = self.samples[index]
+        scores = self.scores[index]
+        return [Candidate(votes[sample], scores[sample]) for sample in sorted(votes)]
 
     def summarise_candidates(self, name: str, protocol: Protocol) -> Candidates | None:
         """Return accuracies by the number of candidates, and write them.
 
         None where candidates or scores are missing.
         """
-        whole = [index for index, one in self.scores.items() if len(one) == protocol.samples]
+        whole = []
+        for index, scores in self.scores.items():
+            if len(scores) == protocol.samples:
+                whole.append(index)
         if protocol.vote != "verifier" or len(whole) < self._n:
             return None
         items = [self.candidates(index) for index in sorted(whole)]
@@ -242,7 +258,11 @@ class OutFolder:
         """Write what each part of a system computed."""
         self._write("parts.json", [part.to_dict() for part in parts])
 
-    def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
+    def compare(
+        self,
+        items: Sequence[Item],
+        protocol: Protocol,
+    ) -> dict[str, dict[str, int]]:
         """Return the counts of the completions by each grader that can grade them.
 
         They are written too.
@@ -250,11 +270,13 @@ class OutFolder:
         graders = grading.alternatives(protocol.grader)
         counts = {grader: Counter[Outcome]() for grader in graders}
         for lines in self._answers(protocol):
+            index = lines[0].index
+            scores = self.scores.get(index, {})
+            of_item = [scores[sample] for sample in sorted(scores)]
             for grader, counted in counts.items():
-                votes = [self._graded(grader, line, items[line.index], protocol) for line in lines]
-                scores = self.scores.get(lines[0].index, {})
-                of_item = [scores[sample] for sample in sorted(scores)]
-                counted[candidates.decide(votes, of_item).outcome] += 1
+                votes = [self._graded(grader, line, items[index], protocol) for line in lines]
+                decided = candidates.decide(votes, of_item)
+                counted[decided.outcome] += 1
         table = {}
         for grader, counted in counts.items():
             row = {"n": self._n}
@@ -276,7 +298,9 @@ class OutFolder:
         whole = self.sampled(protocol)
         if protocol.samples == 1 or len(whole) < self._n:
             return None
-        items = [[vote for _, vote in sorted(votes.items())] for votes in whole]
+        items = []
+        for of_item in whole:
+            items.append([of_item[sample] for sample in sorted(of_item)])
         votes = ballots.summary(name, items, least=1)
         if votes is not None:
             self._write("votes.json", votes.to_dict())
@@ -284,7 +308,8 @@ class OutFolder:
 
     def sampled(self, protocol: Protocol) -> list[dict[int, Vote]]:
         """Return the votes of each item that has all of its samples."""
-        return [votes for votes in self.samples.values() if len(votes) == protocol.samples]
+        wanted = protocol.samples
+        return [votes for votes in self.samples.values() if len(votes) == wanted]
 
     def pass_at(self, protocol: Protocol) -> dict[int, float]:
         """Return pass@k by k, where the score is a mean over samples; {} where some are missing."""
@@ -298,14 +323,22 @@ class OutFolder:
             result[k] = float(fmean(of_items))
         return result
 
-    def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Vote:
+    def _graded(
+        self,
+        grader: str,
+        line: Line,
+        item: Item,
+        protocol: Protocol,
+    ) -> Vote:
         """Return a grader's vote on one answer, graded now if it came in an earlier start."""
-        grades = self._grades.get((line.index, line.sample))
-        if grader == protocol.grader and (grades or grading.executes(grader)):
+        grades = self._grades.get((line.index, line.sample), {})
+        is_decided = grades or grading.executes(grader)
+        if grader == protocol.grader and is_decided:
             return line.vote
-        grade = (grades or {}).get(grader)
+        grade = grades.get(grader)
         if grade is None:
-            grade = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
+            text = protocol.graded(line.completion)
+            grade = grading.grade(grader, text, item.gold, cut=line.cut)
         return Vote(grade.extracted, grade.outcome)
 
     def _answers(self, protocol: Protocol) -> Iterable[Sequence[Line]]:
@@ -316,7 +349,8 @@ class OutFolder:
             if (line.sample is None) == (samples == 1):
                 by_item.setdefault(line.index, {})[line.sample] = line
         for index, lines in by_item.items():
-            scored = protocol.vote != "verifier" or len(self.scores.get(index, ())) == samples
+            scores = self.scores.get(index, {})
+            scored = protocol.vote != "verifier" or len(scores) == samples
             if len(lines) == samples and scored:
                 yield [line for _, line in sorted(lines.items())]
 

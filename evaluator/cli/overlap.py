@@ -71,8 +71,20 @@ def overlap_command(args: argparse.Namespace) -> int:
         lines = [line for line in lines_of(args.run) if line.sample is None]
         right = {line.index + 1: line.outcome == "right" for line in lines}
     corpus = find_corpus(args.corpus)
-    with tqdm(total=None, unit="B", unit_scale=True, file=sys.stderr) as bar:
-        state = scan(subjects, corpus, args.out, processes=args.processes, progress=bar.update)
+    bar = tqdm(
+        total=None,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+    )
+    with bar:
+        state = scan(
+            subjects,
+            corpus,
+            args.out,
+            processes=args.processes,
+            progress=bar.update,
+        )
     try:
         digest = set_digest(load_items(args.set))
     except EvaluatorError:
@@ -81,7 +93,12 @@ def overlap_command(args: argparse.Namespace) -> int:
     for item, measure, found in state.matches:
         best = []
         for match in found:
-            best.append({"file": match.file, "document": match.document, "value": match.value})
+            place = {
+                "file": match.file,
+                "document": match.document,
+                "value": match.value,
+            }
+            best.append(place)
         matches.append({"item": item, "measure": measure, "best": best})
     report = {
         "set": digest,

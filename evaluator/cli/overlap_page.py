@@ -98,20 +98,34 @@ def _places(matches: Sequence[Mapping[str, Any]]) -> str:
     """
     if not matches:
         return "<p>No item has a match.</p>"
-    strongest = sorted(matches, key=lambda match: -match["best"][0]["value"])
+
+    def rank(match: Mapping[str, Any]) -> float:
+        value: float = match["best"][0]["value"]
+        return -value
+
+    strongest = sorted(matches, key=rank)
     lines = []
     for match in strongest[:MOST_ITEMS]:
         best = match["best"][0]
-        value = f"{best['value']:.2f}"
-        document = f"{best['document']:,}"
-        lines.append([str(match["item"]), match["measure"], value, document, best["file"]])
+        line = [
+            str(match["item"]),
+            match["measure"],
+            f"{best['value']:.2f}",
+            f"{best['document']:,}",
+            best["file"],
+        ]
+        lines.append(line)
     caption = "Where to look: the best match of each item, the strongest first"
     if len(matches) > MOST_ITEMS:
         caption += f" ({MOST_ITEMS:,} of {len(matches):,}; report.json has all)"
     return _table(caption, ["Item", "Measure", "Value", "Document", "File"], lines)
 
 
-def _table(caption: str, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def _table(
+    caption: str,
+    headings: Sequence[str],
+    lines: Iterable[Sequence[str]],
+) -> str:
     words = {"Measure": "", "File": ' class="file"'}
     classes = [words.get(heading, ' class="n"') for heading in headings]
     head = ""

@@ -61,7 +61,8 @@ def probe_command(args: argparse.Namespace) -> int:
         )
     site = site_of(args)
     order = {"pair": args.pair, "protocol": args.protocol, **endpoint_facts(args)}
-    order |= {name: getattr(args, name) for name in ("price_in", "price_out")}
+    order["price_in"] = args.price_in
+    order["price_out"] = args.price_out
     given = {"model": args.name, "organisation": args.organisation}
     order |= {name: value for name, value in given.items() if value}
     begun = site.post("/probes", order)

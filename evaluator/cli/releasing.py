@@ -92,7 +92,13 @@ def add_commands(commands: Commands) -> None:
         "--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store"
     )
     release.add_argument("--licence-file", type=Path, metavar="FILE", help="the licence's text")
-    release.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="a new folder")
+    release.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="BUNDLE",
+        help="a new folder",
+    )
     release.set_defaults(handler=release_command)
 
 
@@ -104,10 +110,10 @@ def sign_command(args: argparse.Namespace) -> int:
     identity = formats.read_identity(args.evaluator)
     if args.out.exists():
         raise error(Code.OUT_UNWRITABLE, str(args.out))
-    statement = make_statement(
-        manifest, evidence, identity, moment=now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    )
-    return _vote(args, manifest, evidence, SignedStatement(statement=statement), out=args.out)
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    statement = make_statement(manifest, evidence, identity, moment=moment)
+    unsigned = SignedStatement(statement=statement)
+    return _vote(args, manifest, evidence, unsigned, out=args.out)
 
 
 def countersign_command(args: argparse.Namespace) -> int:
@@ -135,7 +141,13 @@ def _vote(
     if party not in manifest.maintainers:
         raise error(Code.NOT_A_MAINTAINER, party.name)
     moment = _past(signed.statement.moment, datetime.now(UTC))
-    qualifying = _qualifying(manifest, evidence, moment)
+    # The runs with enough right answers for any clause, each once.
+    runs: dict[str, RunFact] = {}
+    if manifest.rule is not None:
+        for clause in decide(manifest.rule, evidence, now=moment).clauses:
+            for run in clause.qualifying:
+                runs[run.run] = run
+    qualifying = tuple(runs.values())
     warnings = _warnings(qualifying)
     if not args.json:
         print(_table(qualifying), *warnings, sep="\n")
@@ -157,16 +169,6 @@ def _vote(
     if args.json:
         facts["runs"] = [_row(run) for run in qualifying]
     return show(args, facts)
-
-
-def _qualifying(manifest: Manifest, evidence: Evidence, now: datetime) -> tuple[RunFact, ...]:
-    """Return the runs with enough right answers for any clause, each once."""
-    if manifest.rule is None:
-        return ()
-    runs: dict[str, RunFact] = {}
-    for clause in decide(manifest.rule, evidence, now=now).clauses:
-        runs |= {run.run: run for run in clause.qualifying}
-    return tuple(runs.values())
 
 
 def _row(run: RunFact) -> dict[str, Any]:
@@ -230,22 +232,27 @@ def release_command(args: argparse.Namespace) -> int:
             Code.EVIDENCE_DIFFERS,
             f"the statement names {signed.statement.evaluator.name} to open the set",
         )
-    _verdict(manifest, evidence, _past(signed.statement.moment, now))
+    moment = _past(signed.statement.moment, now)
+    _verdict(manifest, evidence, moment)
     notices = formats.read_notices(args.set, manifest)
     head = formats.read_head(args.set)
     manifest.verify_note(head)
     check_key(args.set, keys)
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
     store = CompletionStore(args.home / "completions", keys.completions)
-    _check_closings(journal.entries(), store, manifest, evidence, retired(manifest, notices))
+    log = journal.entries()
+    gone = retired(manifest, notices)
+    _check_closings(log, store, manifest, evidence, gone)
     files = _public_files(signed, manifest, evidence, head, args.licence_file)
     if notices:
         files["notices.jsonl"] = bundle.json_lines(notice.to_dict() for notice in notices)
-    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
+    folders = {manifest.name: args.set}
+    vault = Vault(keys, folders.get, journal, Recipients())
     with bundle.draft_folder(args.out) as draft:
         opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
         # The items lie where the committed seed deals them.
-        dealt = deal([item for _, item in opened.items], opened.seed, opened.manifest.blocks)
+        items = [item for _, item in opened.items]
+        dealt = deal(items, opened.seed, opened.manifest.blocks)
         if dealt != list(range(opened.manifest.n)):
             raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
         files |= _opened_files(opened, journal, keys, store, evidence)
@@ -287,7 +294,9 @@ def _check_closings(
     facts = {fact.run: fact for fact in evidence.runs}
     last: dict[str, Closing] = {}
     for line in log:
-        if not isinstance(line, Closing) or (line.set, line.root) != (manifest.name, manifest.root):
+        if not isinstance(line, Closing):
+            continue
+        if (line.set, line.root) != (manifest.name, manifest.root):
             continue
         if line.run in facts:
             if entry_hash(line) not in facts[line.run].closings:
@@ -300,18 +309,24 @@ def _check_closings(
         closed = store.closed(run, manifest.name)
         if closing_root(closed) != closing.outcomes:
             raise error(Code.SEAL_BROKEN, f"the completions of run {run}")
-        _check_counts([item.outcome for item in closed if item.index not in gone], fact)
+        active = [item.outcome for item in closed if item.index not in gone]
+        _check_counts(active, fact)
 
 
 def _check_counts(active: Sequence[Outcome], fact: RunFact) -> None:
+    right = active.count(Outcome.RIGHT)
     too_many = len(active) > fact.n
-    differs = len(active) == fact.n and active.count(Outcome.RIGHT) != fact.right
+    differs = len(active) == fact.n and right != fact.right
     if too_many or differs:
         raise error(Code.EVIDENCE_DIFFERS, f"it counts run {fact.run} otherwise")
 
 
 def _public_files(
-    signed: SignedStatement, manifest: Manifest, evidence: Evidence, head: str, licence: Path | None
+    signed: SignedStatement,
+    manifest: Manifest,
+    evidence: Evidence,
+    head: str,
+    licence: Path | None,
 ) -> dict[str, bytes]:
     text = f"{manifest.licence}\n".encode()
     if licence:
@@ -330,14 +345,20 @@ def _public_files(
 
 
 def _opened_files(
-    opened: OpenedSet, journal: Journal, keys: Keys, store: CompletionStore, evidence: Evidence
+    opened: OpenedSet,
+    journal: Journal,
+    keys: Keys,
+    store: CompletionStore,
+    evidence: Evidence,
 ) -> dict[str, bytes]:
     log = journal.entries()[: opened.journal.index + 1]
     name = opened.manifest.name
     root = opened.manifest.root
     closed = set()
     for line in log:
-        if isinstance(line, Closing) and (line.set, line.root) == (name, root):
+        if not isinstance(line, Closing):
+            continue
+        if (line.set, line.root) == (name, root):
             closed.add(line.run)
     runs = sorted(closed & {fact.run for fact in evidence.runs})
     files = {
@@ -347,7 +368,8 @@ def _opened_files(
         "log.head.txt": bundle.log_head(keys.name, log, keys.report).encode(),
     }
     for run in runs:
-        files[f"completions/{run}.jsonl"] = bundle.completion_lines(store.released(run, name))
+        released = store.released(run, name)
+        files[f"completions/{run}.jsonl"] = bundle.completion_lines(released)
     return files
 
 

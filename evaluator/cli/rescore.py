@@ -47,7 +47,8 @@ def rescore_command(args: argparse.Namespace) -> int:
     if not (args.home / "journal.jsonl").is_file():
         raise error(Code.COMPLETIONS_MISSING, f"{args.home} has no journal")
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
-    vault = Vault(keys, {name: args.set}.get, journal, Recipients())
+    folders = {name: args.set}
+    vault = Vault(keys, folders.get, journal, Recipients())
     store = CompletionStore(args.home / "completions", keys.completions)
     result = rescore(
         vault,

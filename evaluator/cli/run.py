@@ -104,9 +104,10 @@ def concurrency(text: str) -> int:
 
 def protocols_command(args: argparse.Namespace) -> int:
     """Print the published protocols with their digests, or with ``--words`` in plain words."""
-    known = {name: protocols.get(name).digest for name in protocols.ids()}
-    if args.words:
-        known = {name: protocols.in_words(protocols.get(name)) for name in known}
+    known = {}
+    for name in protocols.ids():
+        protocol = protocols.get(name)
+        known[name] = protocols.in_words(protocol) if args.words else protocol.digest
     if args.json:
         print(json.dumps(known))
     else:
@@ -138,8 +139,9 @@ class _Model:
         """Inspect the checkpoint, or read the endpoint's key, that the arguments name."""
         target = endpoint.endpoint_of(args)
         if target:
-            through = [] if target.adapter == "plain" else [target.adapter]
-            address = [target.url, target.model, target.api, *through]
+            address = [target.url, target.model, target.api]
+            if target.adapter != "plain":
+                address.append(target.adapter)
             return cls(
                 canonical_json(address).decode(),
                 target,
@@ -172,7 +174,10 @@ class _Model:
             check_readable(self.target)
 
     def run_identity(
-        self, protocol: Protocol, items: Sequence[Item], shots: Sequence[Item]
+        self,
+        protocol: Protocol,
+        items: Sequence[Item],
+        shots: Sequence[Item],
     ) -> dict[str, str]:
         """Return the digests of a run's model, set, shot pool, protocol and verifier."""
         identity = {
@@ -231,7 +236,11 @@ def run_command(args: argparse.Namespace) -> int:
 
 
 def _run(
-    args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float
+    args: argparse.Namespace,
+    protocol: Protocol,
+    gateway: Gateway | None,
+    *,
+    started: float,
 ) -> int:
     check_executes(protocol.grader)
     items = load_items(args.set)
@@ -244,8 +253,9 @@ def _run(
     model.check_fit(protocol, likelihood=args.likelihood)
     identity = model.run_identity(protocol, items, shots)
     # One folder for each model, set and protocol, so that the same command resumes.
-    mark = hashlib.sha256(canonical_json(identity)).hexdigest()[:12]
-    folder = args.out or Path("holdfast-runs", f"{args.set.stem}-{args.protocol}-{mark}")
+    digest = hashlib.sha256(canonical_json(identity)).hexdigest()
+    name = f"{args.set.stem}-{args.protocol}-{digest[:12]}"
+    folder = args.out or Path("holdfast-runs", name)
     with OutFolder(folder, identity, n=len(items)) as out:
         source = PublicSource(
             name=args.set.stem,
@@ -255,12 +265,14 @@ def _run(
             done=out.done,
             samples=out.partial,
         )
-        model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
+        left = endpoint.left_of(model.caps, out.spent.values())
+        model = replace(model, caps=left)
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
             if args.estimate:
                 if args.json:
-                    print(json.dumps(endpoint.estimate_record(source, protocol, model.caps)))
+                    record = endpoint.estimate_record(source, protocol, model.caps)
+                    print(json.dumps(record))
                 return 0
         reading = Reading(args.likelihood, out)
         failure = _evaluate(source, protocol, model, reading, concurrency=args.concurrency)
@@ -283,10 +295,17 @@ def _evaluate(
     """Ask the open items. Returns the error that ended the run: it has counts to show."""
     if len(source.done) == source.n and not reading.is_open:
         return None
-    with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
+    bar = tqdm(
+        total=source.n,
+        initial=len(source.done),
+        unit="item",
+        file=sys.stderr,
+    )
+    with bar:
         sink = TerminalSink(reading.out, bar)
+        asked = _ask_open(source, protocol, model, reading, sink, concurrency=concurrency)
         try:
-            asyncio.run(_ask_open(source, protocol, model, reading, sink, concurrency=concurrency))
+            asyncio.run(asked)
         except EvaluatorError as failure:
             return failure
     return None
@@ -302,7 +321,8 @@ async def _ask_open(
     concurrency: int | None,
 ) -> None:
     remote = isinstance(model.target, EndpointTarget)
-    in_flight = concurrency or (AT_ENDPOINT if remote else AT_CHECKPOINT)
+    usual = AT_ENDPOINT if remote else AT_CHECKPOINT
+    in_flight = concurrency or usual
     policy = Policy(concurrency=in_flight)
     if model.system:
         from evaluator.cli.system_run import ask_system  # noqa: PLC0415
@@ -311,7 +331,8 @@ async def _ask_open(
         return
     if remote:
         policy = for_endpoint(policy)
-    async with model.served(protocol, in_flight, answers=len(sink.out.spent)) as backend:
+    server = model.served(protocol, in_flight, answers=len(sink.out.spent))
+    async with server as backend:
         engine = getattr(backend, "served", Served()).engine
         if engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
@@ -319,6 +340,12 @@ async def _ask_open(
         watch = watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)
         async with in_background(watch):
             await ask_items([source], protocol, backend, sink, policy=policy)
-        record = record_of(protocol, [source], backend, remote=remote, template=model.template)
+        record = record_of(
+            protocol,
+            [source],
+            backend,
+            remote=remote,
+            template=model.template,
+        )
         sink.out.record(record)
         await reading.read(source, backend, policy)

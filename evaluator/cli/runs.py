@@ -25,10 +25,22 @@ RANKED = "ranked"
 def add_commands(commands: Commands) -> None:
     """Add ``runs``, ``status``, ``watch`` and ``cancel``."""
     listing = commands.add_parser("runs", parents=[SITE_OPTIONS])
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N")
+    listing.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="N",
+        help="the newest N",
+    )
     listing.set_defaults(handler=runs_command)
     status = commands.add_parser("status", parents=[SITE_OPTIONS])
-    status.add_argument("run", nargs="?", default="", metavar="RUN", help="its id")
+    status.add_argument(
+        "run",
+        nargs="?",
+        default="",
+        metavar="RUN",
+        help="its id",
+    )
     status.set_defaults(handler=status_command)
     watch = commands.add_parser("watch", parents=[SITE_OPTIONS])
     watch.add_argument("run", metavar="RUN", help="its id")
@@ -45,7 +57,8 @@ def run_id(text: str) -> str:
     """Return the id that a person names, also as the address of the run's page. Raises
     ``run_unknown``."""
     try:
-        return str(UUID(text.rstrip("/").rpartition("/")[2]))
+        _, _, last = text.rstrip("/").rpartition("/")
+        return str(UUID(last))
     except ValueError:
         raise CommandFailed(
             "run_unknown", "This is no id of a run.", "Look it up with 'holdfast runs'."
@@ -59,12 +72,21 @@ def runs_command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(data))
         return DONE
-    lines = [
-        (run.run, run.pair, run.model, f"{run.state} {run.percent}%", run.code, run.next.sentence)
-        for run in found
-    ]
-    headings = ("run", "pair", "model", "state", "code", "next")
-    print(columns([headings, *lines]) if lines else "You have no runs here.")
+    if not found:
+        print("You have no runs here.")
+        return DONE
+    rows = [("run", "pair", "model", "state", "code", "next")]
+    for run in found:
+        row = (
+            run.run,
+            run.pair,
+            run.model,
+            f"{run.state} {run.percent}%",
+            run.code,
+            run.next.sentence,
+        )
+        rows.append(row)
+    print(columns(rows))
     return DONE
 
 
@@ -74,7 +96,7 @@ def status_command(args: argparse.Namespace) -> int:
     if args.run:
         data = site.get(f"/runs/{run_id(args.run)}")
         run = read_as(RunFacts, data)
-        print(json.dumps(data) if args.json else "\n".join(_lines(site, run)))
+        _print_run(site, run, data, as_json=args.json)
         return DONE
     data = site.get("/status")
     found = read_as(SiteStatus, data)
@@ -93,7 +115,8 @@ def status_command(args: argparse.Namespace) -> int:
 
 def cancel_command(args: argparse.Namespace) -> int:
     """Cancel a run. Returns 0."""
-    data = site_of(args).post(f"/runs/{run_id(args.run)}/cancel", {})
+    site = site_of(args)
+    data = site.post(f"/runs/{run_id(args.run)}/cancel", {})
     run = read_as(RunFacts, data)
     print(json.dumps(data) if args.json else f"{run.state}: {printable(run.model)}")
     return DONE
@@ -102,11 +125,20 @@ def cancel_command(args: argparse.Namespace) -> int:
 def watch_command(args: argparse.Namespace) -> int:
     """Follow a run. Returns 0 for one with a result, 1 for one without."""
     return follow(
-        site_of(args, token=False), run_id(args.run), as_json=args.json, ranked=args.ranked
+        site_of(args, token=False),
+        run_id(args.run),
+        as_json=args.json,
+        ranked=args.ranked,
     )
 
 
-def follow(site: Site, run: str, *, as_json: bool, ranked: bool = False) -> int:
+def follow(
+    site: Site,
+    run: str,
+    *,
+    as_json: bool,
+    ranked: bool = False,
+) -> int:
     """Show a run's progress until it has a result, and print that.
 
     Graded is a result, unless ``ranked``: the board's next close may be days away.
@@ -123,7 +155,7 @@ def follow(site: Site, run: str, *, as_json: bool, ranked: bool = False) -> int:
     except KeyboardInterrupt:
         print(f"The run goes on: 'holdfast watch {run}' follows it again.", file=sys.stderr)
         return INTERRUPTED
-    print(json.dumps(data) if as_json else "\n".join(_lines(site, facts)))
+    _print_run(site, facts, data, as_json=as_json)
     return DONE if facts.state in (GRADED, RANKED) else UNSUCCESSFUL
 
 
@@ -184,8 +216,17 @@ def _state(run: RunFacts) -> str:
     return printable(words)
 
 
-def _lines(site: Site, run: RunFacts) -> list[str]:
-    """Return a run's state, its result, and after a failure the next step."""
+def _print_run(
+    site: Site,
+    run: RunFacts,
+    data: object,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a run's state, its result, and after a failure the next step."""
+    if as_json:
+        print(json.dumps(data))
+        return
     lines = [f"{run.model} on {run.pair}: {_state(run)}"]
     if not run.final and run.state != GRADED:
         lines[0] += f", {run.percent}%"
@@ -203,8 +244,9 @@ def _lines(site: Site, run: RunFacts) -> list[str]:
     elif run.state == GRADED:
         lines.append("The score on the sealed set is published at the board's next close.")
     if run.failure:
-        lines += [f"{run.failure.code}: {run.failure.message}", f"Next: {run.failure.advice}"]
+        lines.append(f"{run.failure.code}: {run.failure.message}")
+        lines.append(f"Next: {run.failure.advice}")
     if run.same_as:
         lines.append(f"The run of these weights: {site.page(f'/runs/{run.same_as.run}/')}")
     lines.append(site.page(f"/runs/{run.id}/"))
-    return [printable(line) for line in lines]
+    print("\n".join(printable(line) for line in lines))

@@ -67,7 +67,8 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument(
         "--keys", type=Path, required=True, action="append", metavar="DIR", help=hosts
     )
-    seal.add_argument("--out", type=Path, required=True, metavar="SET", help="the new set's folder")
+    out = "the new set's folder"
+    seal.add_argument("--out", type=Path, required=True, metavar="SET", help=out)
     seal.add_argument("--name", required=True, help="the set's name")
     seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
     seal.add_argument(
@@ -143,15 +144,28 @@ def seal_command(args: argparse.Namespace) -> int:
     for path in args.keys:
         identity = path / formats.IDENTITY if path.is_dir() else path
         hosts.append(formats.read_identity(identity))
-    report = check(read_lines(args.items), load_items(args.public) if args.public else ())
+    lines = read_lines(args.items)
+    public = load_items(args.public) if args.public else ()
+    report = check(lines, public)
     if report.errors:
-        raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
+        listed = [str(problem) for problem in report.errors[:5]]
+        raise error(Code.CHECK_FAILED, "; ".join(listed))
     items = load_items(args.items)
     shots = load_items(args.shots) if args.shots else ()
     now = datetime.now(UTC)
     covenant = _covenant(args, now)
-    if covenant.terms and items[0].kind not in grading.kinds(covenant.terms.grader):
-        raise error(Code.GRADER_UNFIT, f"{covenant.terms.grader} of kind {items[0].kind}")
+    terms = covenant.terms
+    kind = items[0].kind
+    if terms and kind not in grading.kinds(terms.grader):
+        raise error(Code.GRADER_UNFIT, f"{terms.grader} of kind {kind}")
+    shares = Shares(
+        local=args.local,
+        spare=args.spare,
+        blocks=args.blocks,
+        seasons=args.seasons,
+        stages=args.stages,
+        cell=args.smallest_cell,
+    )
     sealed = seal_set(
         items,
         name=args.name,
@@ -159,14 +173,7 @@ def seal_command(args: argparse.Namespace) -> int:
         shots=shots,
         seed=args.seed,
         created=now,
-        shares=Shares(
-            local=args.local,
-            spare=args.spare,
-            blocks=args.blocks,
-            seasons=args.seasons,
-            stages=args.stages,
-            cell=args.smallest_cell,
-        ),
+        shares=shares,
         covenant=covenant,
     )
     write_set(sealed, args.out)
@@ -188,7 +195,8 @@ def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
         raise error(Code.NOT_A_MAINTAINER, "a set with maintainers is signed by one of them")
     twins = None
     if args.twin_of:
-        twins = Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by)
+        public = load_items(args.twin_of)
+        twins = Twins(public=set_digest(public), by=args.twins_by)
     terms = None
     if args.protocol:
         protocol = protocols.get(args.protocol)
@@ -236,8 +244,10 @@ def inspect_command(args: argparse.Namespace) -> int:
     path: Path = args.path
     if not path.is_dir():
         return show(args, _public_facts(path))
-    sealed = (path / formats.MANIFEST).exists() or (path / formats.ITEMS).exists()
-    return show(args, _sealed_facts(path) if sealed else _public_facts(path / "items.jsonl"))
+    has_manifest = (path / formats.MANIFEST).exists()
+    if has_manifest or (path / formats.ITEMS).exists():
+        return show(args, _sealed_facts(path))
+    return show(args, _public_facts(path / "items.jsonl"))
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -253,9 +263,14 @@ def verify_command(args: argparse.Namespace) -> int:
             # Opens every item in memory only, once that is journalled. The place of the journal's
             # line is the maintainer's receipt.
             name = facts["name"]
-            with closing(Journal(args.home / "journal.jsonl", keys.name, keys.report)) as journal:
-                line = Vault(keys, {name: args.path}.get, journal, Recipients()).drill(name)
-            facts |= {"opened": line.count, "line": line.index, "hash": entry_hash(line)}
+            folders = {name: args.path}
+            journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
+            with closing(journal):
+                vault = Vault(keys, folders.get, journal, Recipients())
+                line = vault.drill(name)
+            facts["opened"] = line.count
+            facts["line"] = line.index
+            facts["hash"] = entry_hash(line)
     return show(args, facts)
 
 

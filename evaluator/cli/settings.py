@@ -19,7 +19,8 @@ def add_commands(commands: Commands) -> None:
 def settings_command(args: argparse.Namespace) -> int:
     """Print the table in Markdown. No value of this environment is shown. Returns 0."""
     if args.json:
-        print(json.dumps({name: asdict(setting) for name, setting in SETTINGS.items()}))
+        settings = {name: asdict(setting) for name, setting in SETTINGS.items()}
+        print(json.dumps(settings))
     else:
         print(table(), end="")
     return 0

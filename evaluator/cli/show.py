@@ -32,12 +32,16 @@ def printable(text: str) -> str:
 def columns(rows: Sequence[Sequence[str]], right_aligned: Collection[int] = ()) -> str:
     """Return rows of cells as columns, each as wide as its widest cell."""
     table = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = []
+    for column in zip(*table, strict=True):
+        widths.append(max(map(len, column)))
     lines = []
     for row in table:
         cells = []
-        for column, width in enumerate(widths):
-            cell = row[column]
-            cells.append(cell.rjust(width) if column in right_aligned else cell.ljust(width))
+        for place, width in enumerate(widths):
+            if place in right_aligned:
+                cells.append(row[place].rjust(width))
+            else:
+                cells.append(row[place].ljust(width))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

@@ -39,9 +39,8 @@ class TerminalSink:
 
     def waiting(self, waits: bool) -> None:
         """Print that the endpoint is waited for, or that it answers again."""
-        tqdm.write(
-            "waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr
-        )
+        sentence = "waiting for the endpoint" if waits else "the endpoint answers again"
+        tqdm.write(sentence, file=sys.stderr)
 
     # --- candidates of a system
 
@@ -51,13 +50,23 @@ class TerminalSink:
 
     def written(self, name: str, samples: int) -> Collection[int]:
         """Return the indices of items that have ``samples`` candidates."""
-        return [index for index, votes in self.out.samples.items() if len(votes) == samples]
+        whole = []
+        for index, votes in self.out.samples.items():
+            if len(votes) == samples:
+                whole.append(index)
+        return whole
 
     def scores(self, name: str, index: int) -> Mapping[int, float]:
         """Return the stored scores of an item, by the candidate's number."""
         return dict(self.out.scores.get(index, {}))
 
-    def scored(self, name: str, index: int, sample: int, score: Score) -> None:
+    def scored(
+        self,
+        name: str,
+        index: int,
+        sample: int,
+        score: Score,
+    ) -> None:
         """Store a verifier's score."""
         self.out.append_score(index, sample, score)
         self._show()
@@ -69,7 +78,9 @@ class TerminalSink:
     def _show(self) -> None:
         written = sum(map(len, self.out.samples.values()))
         scored = sum(map(len, self.out.scores.values()))
-        if not (written + scored) % _SHOWN_EVERY:
-            self.bar.set_postfix_str(
-                f"{written} written, {scored} scored" if scored else f"{written} written"
-            )
+        if (written + scored) % _SHOWN_EVERY:
+            return
+        text = f"{written} written"
+        if scored:
+            text += f", {scored} scored"
+        self.bar.set_postfix_str(text)

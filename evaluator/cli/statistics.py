@@ -11,12 +11,18 @@ from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
 
 
-def ask_statistics(program: str, question: Mapping[str, Any], refusal: Code) -> dict[str, Any]:
+def ask_statistics(
+    program: str,
+    question: Mapping[str, Any],
+    refusal: Code,
+) -> dict[str, Any]:
     """Return the answer of a module of the site. Raises ``refusal`` with the module's sentence."""
     command = (sys.executable, "-m", program)
-    done = subprocess.run(command, input=canonical_json(question), capture_output=True, check=False)
+    data = canonical_json(question)
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        text = done.stderr.decode("utf-8", "replace")
+        lines = text.strip().splitlines()
         raise error(refusal, lines[-1] if lines else "")
     answer: dict[str, Any] = msgspec.json.decode(done.stdout)
     return answer

@@ -83,8 +83,10 @@ def submit_command(args: argparse.Namespace) -> int:
             "Name it by --pair, or practise with --practice.",
         )
     if args.folder:
-        order["upload"] = upload_folder(site, args.folder, progress_bar(), args.organisation)["id"]
-    data = site.post("/submissions", order, key=args.key or secrets.token_hex(16))
+        upload = upload_folder(site, args.folder, progress_bar(), args.organisation)
+        order["upload"] = upload["id"]
+    key = args.key or secrets.token_hex(16)
+    data = site.post("/submissions", order, key=key)
     made = read_as(Submitted, data)
     if not args.json:
         if made.commit:
@@ -97,7 +99,8 @@ def submit_command(args: argparse.Namespace) -> int:
 
 def _practice_pair(site: Site, name: str) -> str:
     """Return the site's practice pair of this name, or its newest. Raises where it has none."""
-    pairs = [one.pair for one in read_as(Practice, site.get("/practice")).pairs]
+    practice = read_as(Practice, site.get("/practice"))
+    pairs = [known.pair for known in practice.pairs]
     if not pairs or (name and name not in pairs):
         raise CommandFailed(
             "practice_unknown",
@@ -109,7 +112,8 @@ def _practice_pair(site: Site, name: str) -> str:
 
 def _order(args: argparse.Namespace) -> dict[str, Any]:
     """Return the body that the API takes. Raises for a model that is neither, or both."""
-    if sum(map(bool, (args.model, args.folder, args.endpoint))) != 1:
+    named = [bool(args.model), bool(args.folder), bool(args.endpoint)]
+    if sum(named) != 1:
         raise CommandFailed(
             "model_missing",
             "A submission is of one model.",
@@ -129,7 +133,10 @@ def _order(args: argparse.Namespace) -> dict[str, Any]:
         "licence", "base_model", "knowledge_cutoff", "trained_on_public", "embargo_until",
         "organisation",
     )  # fmt: skip
-    order |= {name: getattr(args, name) for name in stated if getattr(args, name)}
+    for name in stated:
+        value = getattr(args, name)
+        if value:
+            order[name] = value
     if args.folder or args.model:
         token = access_token(args.hub_token)
         if token:

@@ -51,8 +51,11 @@ class RunSummary:
         self, reading: Reading, failure: EvaluatorError | None, *, seconds: float, as_json: bool
     ) -> None:
         """Print the record of a run that took so many seconds, warnings first."""
-        record = self.counts() | {"seconds": round(seconds, 3)} | reading.record()
-        reasons = dict(sorted(Counter(self.out.reasons.values()).items()))
+        record = self.counts()
+        record["seconds"] = round(seconds, 3)
+        record |= reading.record()
+        counted = Counter(self.out.reasons.values())
+        reasons = dict(sorted(counted.items()))
         if reasons:
             record["reasons"] = reasons
             listed = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
@@ -65,8 +68,11 @@ class RunSummary:
         if as_json:
             print(json.dumps(record | self.aggregates()))
         else:
-            shown = {name: "unknown" if value is None else value for name, value in record.items()}
-            print("  ".join(f"{name} {value}" for name, value in shown.items()))
+            shown = []
+            for name, value in record.items():
+                text = "unknown" if value is None else value
+                shown.append(f"{name} {text}")
+            print("  ".join(shown))
         self.show_details()
 
     def counts(self) -> dict[str, object]:
@@ -91,13 +97,19 @@ class RunSummary:
             fields["votes"] = self.votes.to_dict()
         fields |= systems.record(self.parts, self.candidates)
         if self.tries:
-            fields["pass_at"] = {str(k): round(value, 6) for k, value in self.tries.items()}
+            pass_at = {}
+            for k, value in self.tries.items():
+                pass_at[str(k)] = round(value, 6)
+            fields["pass_at"] = pass_at
         return fields
 
     def show_details(self) -> None:
         """Print each grader's nonzero counts, pass@k, the votes and the parts of a system."""
         for grader, counts in self.graders.items():
-            nonzero = [f"{name} {value}" for name, value in counts.items() if value and name != "n"]
+            nonzero = []
+            for name, value in counts.items():
+                if value and name != "n":
+                    nonzero.append(f"{name} {value}")
             print(f"{grader}: n {self.n}  {'  '.join(nonzero)}", file=sys.stderr)
         if self.tries:
             line = "  ".join(f"pass@{k} {value:.4f}" for k, value in self.tries.items())

@@ -62,7 +62,14 @@ async def ask_system(
     async def write(backend: HttpBackend, written: asyncio.Event) -> None:
         await ask_items([source], protocol, backend, sink, policy=policy)
         template = system.generator.facts.template
-        out.record(record_of(protocol, [source], backend, remote=False, template=template))
+        record = record_of(
+            protocol,
+            [source],
+            backend,
+            remote=False,
+            template=template,
+        )
+        out.record(record)
         written.set()
         await reading.read(source, backend, policy)
 

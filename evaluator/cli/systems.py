@@ -32,7 +32,10 @@ def check_verifier(verifier: str | None, protocol: Protocol) -> None:
         raise error(Code.VERIFIER_ENDPOINT)
 
 
-def record(parts: Sequence[Part], candidates: Candidates | None) -> dict[str, Any]:
+def record(
+    parts: Sequence[Part],
+    candidates: Candidates | None,
+) -> dict[str, Any]:
     """Return the fields of a system that are printed with the counts; none of a single model."""
     fields: dict[str, Any] = {}
     if parts:

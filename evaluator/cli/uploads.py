@@ -61,11 +61,12 @@ def wanted_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise error(Code.CHECKPOINT_UNKNOWN, "no such folder")
     present = {path.name: path for path in folder.iterdir() if path.is_file()}
-    sizes = {
-        name: UploadedFile(name=name, size=max(1, path.stat().st_size), digest="0" * 64)
-        for name, path in present.items()
-        if fits(name, FileName)
-    }
+    unhashed = "0" * 64
+    sizes = {}
+    for name, path in present.items():
+        if fits(name, FileName):
+            size = max(1, path.stat().st_size)
+            sizes[name] = UploadedFile(name=name, size=size, digest=unhashed)
     if is_adapter(sizes):
         files = selection.adapter_files(sizes)
     else:
@@ -107,10 +108,12 @@ def upload_folder(
     It is one of the ``organisation``, empty for the one that its author joined first.
 
     What the site has already, from this or another machine, is not sent again. Raises
-    ``CommandFailed``, and as :func:`wanted_files`.
+    ``CommandFailed``, ``checkpoint_bad_file`` for a file that changes meanwhile, and as
+    :func:`wanted_files`.
     """
     files = {file.declared.name: file for file in read_folder(folder, report)}
-    order: dict[str, Any] = {"files": [file.declared.to_dict() for file in files.values()]}
+    declared = [file.declared.to_dict() for file in files.values()]
+    order: dict[str, Any] = {"files": declared}
     if organisation:
         order["organisation"] = organisation
     upload = _patiently(site, lambda: site.post("/uploads", order))
@@ -126,7 +129,12 @@ def upload_folder(
         if not facts["listed"]:
             _put(site, f"{address}/list", b"".join(file.chunks))
         for number in _missing(facts):
-            data = _read_chunk(file, number)
+            with file.path.open("rb") as opened:
+                opened.seek(number * CHUNK)
+                data = opened.read(CHUNK)
+            if hashlib.sha256(data).digest() != file.chunks[number]:
+                detail = f"{file.declared.name} changes during the upload"
+                raise error(Code.CHECKPOINT_BAD_FILE, detail)
             if upload.get("direct"):
                 _patiently(site, partial(_put_in_store, site, address, number, data))
             else:
@@ -139,7 +147,12 @@ def upload_folder(
     return completed
 
 
-def _put_in_store(site: Site, address: str, number: int, data: bytes) -> None:
+def _put_in_store(
+    site: Site,
+    address: str,
+    number: int,
+    data: bytes,
+) -> None:
     """Send a chunk to a signed address that the site gives.
 
     It may have ended by the time that the chunk is sent: then another one is asked for.
@@ -157,18 +170,10 @@ def _missing(facts: Mapping[str, Any]) -> list[int]:
     count = chunks_of(int(facts["size"]))
     numbers: list[int] = []
     for first, last in facts["missing"]:
-        numbers += range(max(0, int(first)), min(count, int(last) + 1))
+        start = max(0, int(first))
+        end = min(count, int(last) + 1)
+        numbers += range(start, end)
     return numbers
-
-
-def _read_chunk(file: LocalFile, number: int) -> bytes:
-    """Return a chunk. Raises ``checkpoint_bad_file`` where the file has changed meanwhile."""
-    with file.path.open("rb") as opened:
-        opened.seek(number * CHUNK)
-        data = opened.read(CHUNK)
-    if hashlib.sha256(data).digest() != file.chunks[number]:
-        raise error(Code.CHECKPOINT_BAD_FILE, f"{file.declared.name} changes during the upload")
-    return data
 
 
 def progress_bar() -> Report:
@@ -180,6 +185,7 @@ def progress_bar() -> Report:
         filled = _BAR * done // max(total, 1)
         bar = "█" * filled + "░" * (_BAR - filled)
         line = f"\r{phase:8} {bar} {done / _MIB:,.0f} of {total / _MIB:,.0f} MiB"
-        print(line, end="\n" if done >= total else "", file=sys.stderr, flush=True)
+        end = "\n" if done >= total else ""
+        print(line, end=end, file=sys.stderr, flush=True)
 
     return draw
