@@ -212,7 +212,17 @@ def _held_by_none(parts: _Parts, workers: Sequence[Worker]) -> Check:
             "workers_failing",
             "You may submit: the run begins once one is mended.",
         )
-    detail = f"{parts.need()}, and the largest of {len(workers)} has {_largest(workers)}"
+
+    def memory(host: HostFacts) -> tuple[int, int]:
+        return sum(kind.memory * kind.count for kind in host.gpus), host.memory
+
+    hosts = [worker.host for worker in workers if worker.host is not None]
+    largest = max(hosts, key=memory)
+    kinds = [f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus]
+    held = " and ".join(kinds)
+    if not kinds:
+        held = f"no GPU and {_gib(largest.memory)} of memory"
+    detail = f"{parts.need()}, and the largest of {len(workers)} has {held}"
     return Check(
         _SUBJECT,
         Level.REFUSAL,
@@ -246,18 +256,6 @@ def can_load(
         return False
     loaded = LOADED_ON_GPU if host.gpus else LOADED_ON_CPU
     return quantisation in loaded
-
-
-def _largest(workers: Sequence[Worker]) -> str:
-    def memory(host: HostFacts) -> tuple[int, int]:
-        return sum(kind.memory * kind.count for kind in host.gpus), host.memory
-
-    hosts = [worker.host for worker in workers if worker.host is not None]
-    largest = max(hosts, key=memory)
-    if not largest.gpus:
-        return f"no GPU and {_gib(largest.memory)} of memory"
-    kinds = [f"{kind.count} × {_gpu_words(kind)}" for kind in largest.gpus]
-    return " and ".join(kinds)
 
 
 def _gpu_words(kind: HostGpu) -> str:

@@ -72,6 +72,15 @@ def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
         f"Needs {memory_words(need)}: weights, the cache of {context:,}"
         " tokens of context, and the engine.",
     )
+    licence = Check("licence", Level.OK, f"The model card names {facts.licence}.")
+    if not facts.licence:
+        licence = Check(
+            "licence",
+            Level.WARNING,
+            "The model card names no licence.",
+            "licence_missing",
+            "State it in the form, or add it to the card.",
+        )
     return (
         *_adapter(facts),
         _architecture(facts),
@@ -81,7 +90,7 @@ def checks(facts: ModelFacts, demands: Demands | None) -> tuple[Check, ...]:
         Check("tokenizer", Level.OK, "tokenizer.json is there."),
         *_template(facts, demands),
         *_context(facts, demands),
-        *_licence(facts),
+        licence,
     )
 
 
@@ -239,19 +248,6 @@ def _context(facts: ModelFacts, demands: Demands | None) -> Iterator[Check]:
     else:
         yield Check(
             "context", Level.OK, f"{context}, of which an answer may have {demands.answer:,}."
-        )
-
-
-def _licence(facts: ModelFacts) -> Iterator[Check]:
-    if facts.licence:
-        yield Check("licence", Level.OK, f"The model card names {facts.licence}.")
-    else:
-        yield Check(
-            "licence",
-            Level.WARNING,
-            "The model card names no licence.",
-            "licence_missing",
-            "State it in the form, or add it to the card.",
         )
 
 

@@ -174,7 +174,11 @@ def hub_error(failure: BaseException) -> EvaluatorError:
         if isinstance(failure, kind):
             return error(code)
     if isinstance(failure, HfHubHTTPError | httpx.HTTPStatusError):
-        return _of_status(failure.response.status_code)
+        status = failure.response.status_code
+        is_away = status >= httpx.codes.INTERNAL_SERVER_ERROR
+        other = Code.HUB_UNREACHABLE if is_away else Code.HUB_FAILED
+        code, detail = _STATUSES.get(status, (other, f"status {status}"))
+        return error(code, detail)
     if isinstance(failure, httpx.HTTPError | httpx.InvalidURL | OSError):
         return error(Code.HUB_UNREACHABLE)
     return error(Code.HUB_FAILED, type(failure).__name__)
@@ -189,28 +193,15 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
 )
 
 
-_ABSENT = frozenset(
-    {
-        httpx.codes.UNAUTHORIZED,
-        httpx.codes.NOT_FOUND,
-        httpx.codes.GONE,
-    }
-)
-"""Statuses of a repository that is not there for this caller."""
-
-
-def _of_status(status: int) -> EvaluatorError:
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return error(Code.HUB_RATE_LIMITED)
-    if status in _ABSENT:
-        return error(Code.HUB_NOT_FOUND)
-    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:  # shorter than it is listed
-        return error(Code.HUB_FILE_DIFFERS, "shorter than declared")
-    if status == httpx.codes.FORBIDDEN:
-        return error(Code.HUB_GATED)
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return error(Code.HUB_UNREACHABLE, f"status {status}")
-    return error(Code.HUB_FAILED, f"status {status}")
+_STATUSES: Mapping[int, tuple[Code, str]] = {
+    httpx.codes.TOO_MANY_REQUESTS: (Code.HUB_RATE_LIMITED, ""),
+    httpx.codes.UNAUTHORIZED: (Code.HUB_NOT_FOUND, ""),
+    httpx.codes.NOT_FOUND: (Code.HUB_NOT_FOUND, ""),
+    httpx.codes.GONE: (Code.HUB_NOT_FOUND, ""),
+    httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE: (Code.HUB_FILE_DIFFERS, "shorter than declared"),
+    httpx.codes.FORBIDDEN: (Code.HUB_GATED, ""),
+}
+"""Codes and details of errors by the status of the answer."""
 
 
 def _file(sibling: Any) -> HubFile | None:
