@@ -9,7 +9,6 @@ errors. Exits 1 where a clean model is found too often.
 """
 
 import argparse
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from scipy.stats import binom
 
 from bench import recorded
+from bench.data import data_folder
 from bench.worlds import Sample, World, draw
 from leaderboard.evidence.statistics import adaptive
 from leaderboard.evidence.statistics.adaptive import SHARES
@@ -76,13 +76,18 @@ def judge(sample: Sample) -> Finding:
     )
     looks = procedure.looks()
     whole = procedure.look(sample.private.shape[1])
-    outcomes = [adaptive.decide(looks, level) for level in LEVELS]
+    full = [whole.p <= level for level in (*LEVELS, *PLAN)]
+    found = []
+    shown = []
+    for level in LEVELS:
+        outcome = adaptive.decide(looks, level)
+        found.append(outcome.found)
+        shown.append(SHARES[outcome.look])
     end, p = by_plan(looks)
-    return Finding(
-        full=tuple(whole.p <= level for level in (*LEVELS, *PLAN)),
-        adaptive=(*(outcome.found for outcome in outcomes), *(p <= level for level in PLAN)),
-        shown=(*(SHARES[outcome.look] for outcome in outcomes), SHARES[end], SHARES[end]),
-    )
+    for level in PLAN:
+        found.append(p <= level)
+        shown.append(SHARES[end])
+    return Finding(tuple(full), tuple(found), tuple(shown))
 
 
 def by_plan(looks: list[adaptive.Look]) -> tuple[int, float]:
@@ -95,7 +100,12 @@ def by_plan(looks: list[adaptive.Look]) -> tuple[int, float]:
     raise AssertionError("the last look ends every run")
 
 
-def measure(world: Halves | World, sims: int, seed: int, data: Path) -> list[Finding]:
+def measure(
+    world: Halves | World,
+    sims: int,
+    seed: int,
+    data: Path,
+) -> list[Finding]:
     """Return the findings of ``sims`` draws of a world."""
     rng = np.random.default_rng(seed)
     if isinstance(world, World):
@@ -103,7 +113,12 @@ def measure(world: Halves | World, sims: int, seed: int, data: Path) -> list[Fin
     outcomes = recorded.outcomes(data)
     findings = []
     for _ in range(sims):
-        sample = recorded.draw(outcomes, rng, harder=world.harder, memorised=world.memorised)
+        sample = recorded.draw(
+            outcomes,
+            rng,
+            harder=world.harder,
+            memorised=world.memorised,
+        )
         findings.append(judge(sample))
     return findings
 
@@ -115,9 +130,11 @@ def row(findings: list[Finding], place: int) -> str:
     full = float(by_full.mean())
     found = float(by_adaptive.mean())
     same = float((by_full == by_adaptive).mean())
-    shown = float(np.mean([finding.shown[place] for finding in findings]))
+    shares_shown = [finding.shown[place] for finding in findings]
+    shown = float(np.mean(shares_shown))
     error = 2 * sqrt(found * (1 - found) / len(findings))
-    name = f"{(*LEVELS, *PLAN)[place]:>6}"
+    levels = (*LEVELS, *PLAN)
+    name = f"{levels[place]:>6}"
     name += " as run" if place >= len(LEVELS) else "       "
     return (
         f"{name}  full {full:6.3f}  adaptive {found:6.3f} ±{error:.3f}  "
@@ -133,8 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sims", type=int, default=100, help="draws of each world")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder of real data")
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder of real data")
     options = parser.parse_args(arguments)
     if not (options.data / "outputs").is_dir():
         parser.error(f"no recorded outcomes below {options.data}")

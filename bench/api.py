@@ -21,10 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers.setting import CONCURRENCY, DATA, N, bench_folder, commands, prepare
+from bench.peers.setting import CONCURRENCY, DATA, N, Start, bench_folder, commands, prepare
 from tests.evaluator.endpoints import steady_endpoints
 
-Commands = dict[str, Callable[[str, Path], tuple[list[str], dict[str, str]]]]
+Commands = dict[str, Callable[[str, Path], Start]]
 AT_LEAST = {"lm-eval": 5.0, "inspect": 8.0}
 """Ratio to our time, where an answer takes 0.2 s."""
 MOST_CPU = 2.5e-3
@@ -40,19 +40,27 @@ class Reading:
     load: float
 
 
-def measure(command: Sequence[str], environ: dict[str, str], folder: Path) -> Reading:
+def measure(
+    command: Sequence[str],
+    environ: dict[str, str],
+    folder: Path,
+) -> Reading:
     """Run it to its end. Raises SystemExit with its last words where it fails."""
     load = os.getloadavg()[0]
-    with (folder / "out.txt").open("wb") as out:
+    output = folder / "out.txt"
+    with output.open("wb") as out:
         begin = time.perf_counter()
         child = subprocess.Popen(
-            command, env=os.environ | environ, stdout=out, stderr=subprocess.STDOUT
+            command,
+            env=os.environ | environ,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise SystemExit(f"{command[:4]} failed:\n{(folder / 'out.txt').read_text()[-2000:]}")
+        raise SystemExit(f"{command[:4]} failed:\n{output.read_text()[-2000:]}")
     return Reading(wall, usage.ru_utime + usage.ru_stime, load)
 
 
@@ -78,15 +86,13 @@ def verdict(*, met: bool) -> str:
 def show(latency: float, found: dict[str, list[Reading]]) -> bool:
     """Print the table of one latency and the targets; return True if all were met."""
     ideal = math.ceil(N / CONCURRENCY) * latency
-    median = {
-        name: Reading(
-            *(
-                statistics.median(getattr(one, what) for one in readings)
-                for what in ("wall", "cpu", "load")
-            )
+    median = {}
+    for name, readings in found.items():
+        median[name] = Reading(
+            wall=statistics.median(reading.wall for reading in readings),
+            cpu=statistics.median(reading.cpu for reading in readings),
+            load=statistics.median(reading.load for reading in readings),
         )
-        for name, readings in found.items()
-    }
     ours = median["ours"]
     print(
         f"\n{latency} s an answer, ideal {ideal:.1f} s, medians of {len(found['ours'])}", flush=True
@@ -101,21 +107,17 @@ def show(latency: float, found: dict[str, list[Reading]]) -> bool:
             f"{one.cpu:8.1f}{one.cpu / ours.cpu:8.1f}{one.cpu / N * 1000:9.2f}{one.load:6.1f}"
         )
     limit = 1.15 * ideal + 1
-    targets = [(f"ours takes at most {limit:.1f} s", ours.wall <= limit)]
-    targets += [
-        (f"ours takes at most {MOST_CPU * 1000} ms of CPU an item", ours.cpu / N <= MOST_CPU)
-    ]
+    targets = {
+        f"ours takes at most {limit:.1f} s": ours.wall <= limit,
+        f"ours takes at most {MOST_CPU * 1000} ms of CPU an item": ours.cpu / N <= MOST_CPU,
+    }
     for name, times in AT_LEAST.items():
         if name in median and latency == 0.2:
-            targets.append(
-                (
-                    f"{name} takes at least {times:.0f} times as long",
-                    median[name].wall >= times * ours.wall,
-                )
-            )
-    for said, met in targets:
-        print(f"  {said}: {verdict(met=met)}")
-    return all(met for _, met in targets)
+            target = f"{name} takes at least {times:.0f} times as long"
+            targets[target] = median[name].wall >= times * ours.wall
+    for target, met in targets.items():
+        print(f"  {target}: {verdict(met=met)}")
+    return all(targets.values())
 
 
 def main() -> int:
@@ -127,7 +129,8 @@ def main() -> int:
         "--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer"
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, in alternating order")
-    parser.add_argument("--runners", nargs="*", default=["ours", "lm-eval", "inspect", "bare"])
+    runners = ["ours", "lm-eval", "inspect", "bare"]
+    parser.add_argument("--runners", nargs="*", default=runners)
     options = parser.parse_args()
     prepare(options.runners)
     known = commands()
@@ -139,9 +142,11 @@ def main() -> int:
     for latency in options.latencies:
         found: dict[str, list[Reading]] = {name: [] for name in options.runners}
         for repeat in range(options.repeats):
-            for name in options.runners if repeat % 2 == 0 else reversed(options.runners):
-                found[name].append(run_once(name, known, latency))
-                print(f"  {name} {found[name][-1].wall:.1f} s", end="", file=sys.stderr, flush=True)
+            order = options.runners if repeat % 2 == 0 else reversed(options.runners)
+            for name in order:
+                reading = run_once(name, known, latency)
+                found[name].append(reading)
+                print(f"  {name} {reading.wall:.1f} s", end="", file=sys.stderr, flush=True)
         met &= show(latency, found)
     return 0 if met else 1
 

@@ -72,7 +72,9 @@ def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[b
     errors = (folder / "errors.txt").open("ab")
     with errors:
         return subprocess.Popen(
-            [*command, "--timeout", str(timeout)], stdout=subprocess.DEVNULL, stderr=errors
+            [*command, "--timeout", str(timeout)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
         )
 
 
@@ -100,14 +102,19 @@ def run(latency: float, timeout: float, *, killed: bool) -> bool:
             child = start(endpoint, folder, timeout)
         code = child.wait()
         wall = time.perf_counter() - began
-        found, faults = Counter(indices(folder)), endpoint.faults()
+        found = Counter(indices(folder))
+        faults = endpoint.faults()
         if code:
-            print((folder / "errors.txt").read_text()[-500:], file=sys.stderr)
+            errors = (folder / "errors.txt").read_text()
+            print(errors[-500:], file=sys.stderr)
     ideal = math.ceil(N / CONCURRENCY) * latency
-    lost, double = N - len(found), sum(found.values()) - len(found)
-    twice = sum(faults["answered"].values()) - len(faults["answered"])
+    lost = N - len(found)
+    double = sum(found.values()) - len(found)
+    answered = faults["answered"]
+    twice = sum(answered.values()) - len(answered)
     early = 0 if killed else faults["early"]  # a new process has seen no refusal
-    good = code == 0 and lost == double == early == 0 and wall <= LIMIT * ideal
+    each_once = lost == double == early == 0
+    good = code == 0 and each_once and wall <= LIMIT * ideal
     print(
         f"{'killed' if killed else 'refused':8}{latency:8}{lost:6}{double:8}{twice:13}"
         f"{faults['refused']:9}{faults['early']:7}{faults['most_in_hand']:9}"

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +28,34 @@ def transformers(model: Path, prompts: Sequence[str]) -> tuple[float, list[str]]
 
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
-    ends = [token for token in range(len(tokenizer)) if "\n" in tokenizer.decode([token])]
+    ends = []
+    for token in range(len(tokenizer)):
+        if "\n" in tokenizer.decode([token]):
+            ends.append(token)
     ends.append(tokenizer.eos_token_id)
     rows: list[list[int]] = tokenizer(list(prompts))["input_ids"]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    by_length = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     out: dict[int, list[int]] = {}
     begin = time.perf_counter()
-    for start in range(0, len(order), BATCH):
-        batch = order[start : start + BATCH]
-        padded = tokenizer.pad({"input_ids": [rows[index] for index in batch]}, return_tensors="pt")
+    for start in range(0, len(by_length), BATCH):
+        batch = by_length[start : start + BATCH]
+        unpadded = {"input_ids": [rows[index] for index in batch]}
+        padded = tokenizer.pad(unpadded, return_tensors="pt")
         with torch.inference_mode():
             found = network.generate(
-                **padded, max_new_tokens=PROTOCOL.max_tokens, do_sample=False, eos_token_id=ends
+                **padded,
+                max_new_tokens=PROTOCOL.max_tokens,
+                do_sample=False,
+                eos_token_id=ends,
             )
         width = padded["input_ids"].shape[1]
-        out |= dict(zip(batch, found[:, width:].tolist(), strict=True))
+        written = found[:, width:].tolist()
+        out |= dict(zip(batch, written, strict=True))
     seconds = time.perf_counter() - begin
-    return seconds, [
-        tokenizer.decode(out[index], skip_special_tokens=True) for index in range(len(rows))
-    ]
+    texts = []
+    for index in range(len(rows)):
+        texts.append(tokenizer.decode(out[index], skip_special_tokens=True))
+    return seconds, texts
 
 
 def vllm(model: Path, prompts: Sequence[str]) -> tuple[float, list[str]]:
@@ -65,13 +75,19 @@ def vllm(model: Path, prompts: Sequence[str]) -> tuple[float, list[str]]:
         generation_config="vllm",
         max_num_seqs=256,
     )
-    rows = [{"prompt_token_ids": engine.get_tokenizer()(prompt)["input_ids"]} for prompt in prompts]
+    tokenizer = engine.get_tokenizer()
+    rows = []
+    for prompt in prompts:
+        rows.append({"prompt_token_ids": tokenizer(prompt)["input_ids"]})
     sampling = SamplingParams(
-        temperature=0, max_tokens=PROTOCOL.max_tokens, stop=list(PROTOCOL.stop)
+        temperature=0,
+        max_tokens=PROTOCOL.max_tokens,
+        stop=list(PROTOCOL.stop),
     )
     begin = time.perf_counter()
     found = engine.generate(rows, sampling, use_tqdm=False)
-    return time.perf_counter() - begin, [one.outputs[0].text for one in found]
+    seconds = time.perf_counter() - begin
+    return seconds, [output.outputs[0].text for output in found]
 
 
 def main() -> None:
@@ -82,10 +98,16 @@ def main() -> None:
     parser.add_argument("sets", type=Path, nargs="+")
     asked = parser.parse_args()
     sets = {path.stem: load_items(path) for path in asked.sets}
-    prompts = [PROTOCOL.prompt(item, ()) for items in sets.values() for item in items]
-    seconds, texts = (vllm if asked.engine == "vllm" else transformers)(asked.model, prompts)
+    prompts: list[str] = []
+    for items in sets.values():
+        prompts += [PROTOCOL.prompt(item, ()) for item in items]
+    generate = vllm if asked.engine == "vllm" else transformers
+    seconds, texts = generate(asked.model, prompts)
+    # Of each answer the first line; the prompts of the sets follow one another.
     left = iter(text.split("\n")[0] for text in texts)
-    answers = {name: [next(left) for _ in items] for name, items in sets.items()}
+    answers = {}
+    for name, items in sets.items():
+        answers[name] = list(islice(left, len(items)))
     print(json.dumps({"generate": seconds, "answers": answers}))
 
 

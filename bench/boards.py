@@ -43,9 +43,20 @@ def _source(seed: int, number: int) -> random.Random:
 
 def fill(models: int, seed: int) -> tuple[Row, ...]:
     """Write a pair with so many ranked models and a few that wait."""
-    rows = rank([_entry(number, _source(seed, number)) for number in range(models)])
-    public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC, digest="a" * 64)
-    private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE, digest="b" * 64)
+    entries = [_entry(number, _source(seed, number)) for number in range(models)]
+    rows = rank(entries)
+    public = ItemSet.objects.create(
+        name="public",
+        sealed=False,
+        n=PUBLIC,
+        digest="a" * 64,
+    )
+    private = ItemSet.objects.create(
+        name="private",
+        sealed=True,
+        n=PRIVATE,
+        digest="b" * 64,
+    )
     pair = SetPair.objects.create(
         slug="pair",
         title="A board of many",
@@ -54,8 +65,7 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
         protocol="gsm8k-8shot",
         grader="numeric-1",
     )
-    first = [_entry(number, _source(seed, number)) for number in range(min(models, 2000))]
-    pooled = families(first, compared=False)
+    pooled = families(entries[:2000], compared=False)
     _write_runs(pair, [row.model for row in rows])
     Snapshot.objects.write(
         rows,
@@ -77,27 +87,40 @@ def _entry(number: int, rng: random.Random) -> Entry:
     gap = rng.gauss(0.01, 0.02)
     public = min(max(skill + gap, 0.0), 1.0)
     private = min(max(skill, 0.0), 1.0)
-    family = f"Family {number % FAMILIES}"
     size = rng.choice(SIZES)
     weights = rng.random() < 0.7
+    kind = rng.choice(KINDS)
+    family = f"Family {number % FAMILIES}" if rng.random() < 0.9 else ""
+    tries = rng.randint(1, 4)
+    ended = date(2025, 1, 1) + timedelta(days=rng.randrange(600))
+    evidence = rng.choice(LEVELS)
+    p = rng.random()
+    likelihood = None
+    if weights:
+        mean = rng.gauss(-0.6, 0.1)
+        likelihood = Likelihoods(
+            definition="characters-1",
+            public=Likely(per_character=mean, standard_error=0.01, n=1200),
+            private=Likely(per_character=mean - 0.01, standard_error=0.01, n=1200),
+        )
     return Entry(
-        model=f"model-{number:06d}-{size or 'x'}b-{rng.choice(KINDS)}",
+        model=f"model-{number:06d}-{size or 'x'}b-{kind}",
         organisation=f"Laboratory {number % ORGANISATIONS}",
         access="weights" if weights else "endpoint",
         run=str(UUID(int=number)),
         public=OutcomeCounts.of_score(round(public * PUBLIC), PUBLIC),
         private=OutcomeCounts.of_score(round(private * PRIVATE), PRIVATE),
-        family=family if rng.random() < 0.9 else "",
+        family=family,
         parameters=int(size * 1e9) if size else None,
         open_weights=weights,
         protocol="gsm8k-8shot",
         grader="numeric-1",
-        tries=rng.randint(1, 4),
-        ended=(date(2025, 1, 1) + timedelta(days=rng.randrange(600))).isoformat(),
+        tries=tries,
+        ended=ended.isoformat(),
         judged=Judged(
-            evidence=rng.choice(LEVELS),
+            evidence=evidence,
             basis="twins",
-            p=rng.random(),
+            p=p,
             visible=0.04,
             visible_overfit=0.05,
             adjusted=None,
@@ -107,15 +130,7 @@ def _entry(number: int, rng: random.Random) -> Entry:
             closed="2026-01-31",
             method=EVIDENCE_METHOD,
         ),
-        likelihood=_likelihoods(rng.gauss(-0.6, 0.1)) if weights else None,
-    )
-
-
-def _likelihoods(mean: float) -> Likelihoods:
-    return Likelihoods(
-        definition="characters-1",
-        public=Likely(per_character=mean, standard_error=0.01, n=1200),
-        private=Likely(per_character=mean - 0.01, standard_error=0.01, n=1200),
+        likelihood=likelihood,
     )
 
 

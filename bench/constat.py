@@ -26,7 +26,8 @@ ON_PURPOSE = "contamination-models"
 TABLES = ("gsm8k_synthetic", "gsm8k_rephrase")
 THEIR_BOOTSTRAPS = 10_000
 LEVEL = 0.05
-LEAST_CORRELATION, LEAST_FASTER = 0.97, 10_000
+LEAST_CORRELATION = 0.97
+LEAST_FASTER = 10_000
 """Of the gaps, and how much less CPU a model has to cost than ConStat takes for it."""
 
 
@@ -43,21 +44,23 @@ class Published(NamedTuple):
 def read(path: Path) -> list[Published]:
     """The rows of a table. Raises ``ValueError`` where a share and its error are of no whole number
     of items."""
+    rows = []
     with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Published(
-                Sides(*counts(row, "score_model"), *counts(row, "score_model_ref")),
-                float(row["delta"]),
-                float(row["p_value"]),
-                ON_PURPOSE in row["model"],
+        for row in csv.DictReader(file):
+            published = Published(
+                sides=Sides(*counts(row, "score_model"), *counts(row, "score_model_ref")),
+                delta=float(row["delta"]),
+                p=float(row["p_value"]),
+                on_purpose=ON_PURPOSE in row["model"],
             )
-            for row in csv.DictReader(file)
-        ]
+            rows.append(published)
+    return rows
 
 
 def counts(row: dict[str, str], name: str) -> tuple[int, int]:
     """(right, n) of a share p with its standard error √(p(1 - p)/n)."""
-    share, error = float(row[name]), float(row[f"{name}_std"])
+    share = float(row[name])
+    error = float(row[f"{name}_std"])
     n = round(share * (1 - share) / error**2)
     right = round(share * n)
     if abs(right / n - share) > 1e-6:
@@ -65,7 +68,11 @@ def counts(row: dict[str, str], name: str) -> tuple[int, int]:
     return right, n
 
 
-def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
+def compare(
+    rows: list[Published],
+    *,
+    robust: bool,
+) -> tuple[str, float, float]:
     """Return a row of figures, the correlation of the others' gaps, and CPU seconds a model."""
     references = [row.sides for row in rows[:REFERENCES]]
     targets = rows[REFERENCES:]
@@ -82,7 +89,8 @@ def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
     flagged_by_them = np.array([row.p <= LEVEL for row in targets])
     on_purpose = np.array([row.on_purpose for row in targets])
     others = ~on_purpose
-    correlation = float(np.corrcoef(gaps[others], deltas[others])[0, 1])
+    correlations = np.corrcoef(gaps[others], deltas[others])
+    correlation = float(correlations[0, 1])
     difference = 100 * np.abs(gaps - deltas)[others].mean()
     cells = [
         f"{correlation:.3f}",
@@ -103,14 +111,21 @@ def their_p(folder: Path, sample: Sample, bootstraps: int) -> float:
     It is a share of the bootstraps, so that a small one is hardly known. Up to ``5 / bootstraps``
     it is that of a normal distribution with the mean and the spread of the same bootstraps.
     """
+    *public_references, public_target = sample.public
+    *private_references, private_target = sample.private
     test = _their_test(folder, bootstraps)
     result = test.test(
-        sample.public[-1], sample.private[-1], sample.public[:-1], sample.private[:-1]
+        public_target,
+        private_target,
+        np.array(public_references),
+        np.array(private_references),
     )
-    p, coarse = float(result["p_value"]), 5 / bootstraps
+    p = float(result["p_value"])
+    coarse = 5 / bootstraps
     if p > coarse:
         return p
-    return min(float(norm.sf(result["delta"] / result["delta_std"])), coarse)
+    normal = norm.sf(result["delta"] / result["delta_std"])
+    return min(float(normal), coarse)
 
 
 def _their_test(folder: Path, bootstraps: int) -> Any:
@@ -132,10 +147,18 @@ def their_time(folder: Path, rows: list[Published], bootstraps: int) -> float:
     whole = [row.sides for row in rows[: REFERENCES + 1]]
     public = [answers(sides.public_right, sides.public_n) for sides in whole]
     private = [answers(sides.private_right, sides.private_n) for sides in whole]
+    *public_references, public_target = public
+    *private_references, private_target = private
     test = _their_test(folder, bootstraps)
     start = process_time()
-    test.test(public[-1], private[-1], np.array(public[:-1]), np.array(private[:-1]))
-    return (process_time() - start) / bootstraps
+    test.test(
+        public_target,
+        private_target,
+        np.array(public_references),
+        np.array(private_references),
+    )
+    spent = process_time() - start
+    return spent / bootstraps
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -154,7 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
         "of the 18 contaminated on purpose and of the 27 others each names; "
         "references that ours puts aside\n"
     )
-    worst, spent, rows = 1.0, 0.0, list[Published]()
+    worst = 1.0
+    spent = 0.0
+    rows: list[Published] = []
     for name in TABLES:
         rows = read(options.folder / "tables" / f"{name}.csv")
         for robust in (False, True):

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import starmap
 from math import isnan, nan, sqrt
 from pathlib import Path
 from zlib import crc32
@@ -60,10 +59,11 @@ class Line:
 
     def draw(self, rng: np.random.Generator, *, overfit: bool) -> Sample:
         """Return a sample whose target overfits, or not."""
-        changed = replace(self.world, knows_all=False)
-        if overfit:
-            changed = self.world if self.world.knows_all else replace(changed, overfit=OVERFIT)
-        return draw(changed, rng)
+        if not overfit:
+            return draw(replace(self.world, knows_all=False), rng)
+        if self.world.knows_all:
+            return draw(self.world, rng)
+        return draw(replace(self.world, overfit=OVERFIT), rng)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,12 @@ class RealLine:
 
     def draw(self, rng: np.random.Generator, *, overfit: bool) -> Sample:
         """Return a sample whose target has memorised items, or not."""
-        lift = self.memorised if overfit else 0.0
-        return recorded.draw(marks(self.data), rng, harder=self.harder, memorised=lift)
+        return recorded.draw(
+            marks(self.data),
+            rng,
+            harder=self.harder,
+            memorised=self.memorised if overfit else 0.0,
+        )
 
 
 @cache
@@ -147,7 +151,8 @@ def real(data: Path) -> tuple[RealLine, ...]:
 
 def by_shares(sample: Sample) -> float:
     """Return the raw test's p."""
-    return statistics.score_test(*sample.counts()[-1]).p_greater
+    target = sample.counts()[-1]
+    return statistics.score_test(*target).p_greater
 
 
 def by_counts(sample: Sample) -> float:
@@ -161,13 +166,23 @@ def by_counts(sample: Sample) -> float:
 
 def by_items(sample: Sample) -> float:
     """Return method B's p; NaN for a target outside the panel."""
-    panel = statistics.item_panel(sample.public[:-1], sample.private[:-1], sample.lineages)
-    if not panel.covers(sample.private[-1]):
+    public = sample.public[-1]
+    private = sample.private[-1]
+    panel = statistics.item_panel(
+        sample.public[:-1],
+        sample.private[:-1],
+        sample.lineages,
+    )
+    if not panel.covers(private):
         return nan
-    return statistics.item_gap_against(panel, sample.public[-1], sample.private[-1]).p
+    return statistics.item_gap_against(panel, public, private).p
 
 
-METHODS: Mapping[str, Callable[[Sample], float]] = {"raw": by_shares, "A": by_counts, "B": by_items}
+METHODS: Mapping[str, Callable[[Sample], float]] = {
+    "raw": by_shares,
+    "A": by_counts,
+    "B": by_items,
+}
 
 
 @dataclass
@@ -194,6 +209,10 @@ class Shares:
         """Return the share found at a level."""
         return sum(self.found(place)) / self.sims
 
+    def row(self) -> str:
+        """Return the shares found at all levels, to three digits."""
+        return " ".join(f"{self.share(place):.3f}" for place in range(len(LEVELS)))
+
 
 @dataclass(frozen=True)
 class Options:
@@ -211,16 +230,20 @@ Found = Mapping[str, tuple[Shares, Shares]]
 
 def measure(line: Line | RealLine, options: Options) -> Found:
     """Return what each test finds in one world."""
-    names = [*METHODS, *(["ConStat"] if options.constat else [])]
-    found = {name: (Shares(), Shares()) for name in names}
+    found = {name: (Shares(), Shares()) for name in METHODS}
+    theirs = (Shares(), Shares())
     for place, overfit in enumerate((False, True)):
-        rng = np.random.default_rng([options.seed, place, crc32(line.name.encode())])
+        seed = [options.seed, place, crc32(line.name.encode())]
+        rng = np.random.default_rng(seed)
         for number in range(options.sims):
             sample = line.draw(rng, overfit=overfit)
             for name, test in METHODS.items():
                 found[name][place].p.append(test(sample))
             if options.constat and number < options.constat_sims:
-                found["ConStat"][place].p.append(their_p(options.constat, sample, BOOTSTRAPS))
+                p = their_p(options.constat, sample, BOOTSTRAPS)
+                theirs[place].p.append(p)
+    if options.constat:
+        found["ConStat"] = theirs
     return found
 
 
@@ -233,10 +256,15 @@ def agreement(share: float, note: float, sims: int, *, is_power: bool) -> str:
         return ""
     # A share of 0 or 1 has no error by the plug-in formula: one more of each side, as Agresti and
     # Coull add two.
-    counted = [((p * m + 1) / (m + 2), m + 2) for p, m in ((share, sims), (note, NOTE_SIMS))]
-    if abs(share - note) - ROUNDED <= 2 * sqrt(sum(q * (1 - q) / n for q, n in counted)):
+    variance = 0.0
+    for p, m in ((share, sims), (note, NOTE_SIMS)):
+        n = m + 2
+        q = (p * m + 1) / n
+        variance += q * (1 - q) / n
+    if abs(share - note) - ROUNDED <= 2 * sqrt(variance):
         return "="
-    return "better" if (share > note) == is_power else "worse"
+    is_more = share > note
+    return "better" if is_more == is_power else "worse"
 
 
 def two_errors(share: float, sims: int) -> float:
@@ -249,10 +277,17 @@ def next_to(theirs: Shares, ours: Shares, place: int) -> str:
 
     By the exact sign test, two-sided at .05, of the samples that only one of the two finds.
     """
-    pairs = list(zip(ours.found(place), theirs.found(place), strict=False))
-    only_ours = sum(own > other for own, other in pairs)
-    only_theirs = sum(own < other for own, other in pairs)
-    if only_ours == only_theirs or binomtest(only_ours, only_ours + only_theirs).pvalue > LEVELS[0]:
+    only_ours = 0
+    only_theirs = 0
+    # B has more samples than ConStat.
+    both = zip(ours.found(place), theirs.found(place), strict=False)
+    for own, other in both:
+        only_ours += own > other
+        only_theirs += own < other
+    if only_ours == only_theirs:
+        return "="
+    test = binomtest(only_ours, only_ours + only_theirs)
+    if test.pvalue > LEVELS[0]:
         return "="
     return "ahead" if only_ours > only_theirs else "behind"
 
@@ -260,38 +295,36 @@ def next_to(theirs: Shares, ours: Shares, place: int) -> str:
 def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
     """Return a row for each test of one world."""
     for name, (size, power) in found.items():
-        cells = []
-        for shares in (size, power):
-            cells.append(" ".join(f"{shares.share(place):.3f}" for place in range(len(LEVELS))))
         remarks = []
         if power.untested:
             remarks.append(f"not tested {power.untested / power.sims:.2f}")
         if name == "B":
-            remarks += _compared(line, size, power)
+            for place, shares in enumerate((size, power)):
+                share = shares.share(0)
+                note = line.note[place]
+                word = agreement(share, note, shares.sims, is_power=shares is power)
+                if word:
+                    remarks.append(f"{word} {note:.3g} ±{two_errors(share, shares.sims):.3f}")
         if name == "ConStat":
             remarks += _remarks_on(size, power, *found["B"])
         world = line.name if name == "raw" else ""
-        yield f"{world:32}{name:9}{cells[0]:21}{cells[1]:21}{'; '.join(remarks)}"
+        yield f"{world:32}{name:9}{size.row():21}{power.row():21}{'; '.join(remarks)}"
 
 
-def _compared(line: Line | RealLine, size: Shares, power: Shares) -> list[str]:
-    remarks = []
-    for shares, note, is_power in ((size, line.note[0], False), (power, line.note[1], True)):
-        share = shares.share(0)
-        word = agreement(share, note, shares.sims, is_power=is_power)
-        if word:
-            remarks.append(f"{word} {note:.3g} ±{two_errors(share, shares.sims):.3f}")
-    return remarks
-
-
-def _remarks_on(size: Shares, power: Shares, own_size: Shares, own_power: Shares) -> list[str]:
+def _remarks_on(
+    size: Shares,
+    power: Shares,
+    own_size: Shares,
+    own_power: Shares,
+) -> list[str]:
     """Return the remarks on ConStat's figures: B's on the same samples, and how they compare."""
-    cells = []
-    for own in (own_size, own_power):
-        first = Shares(own.p[: size.sims])
-        cells.append(" ".join(f"{first.share(place):.3f}" for place in range(len(LEVELS))))
-    words = " ".join(next_to(power, own_power, place) for place in range(len(LEVELS)))
-    remarks = [f"B on the same: {cells[0]} | {cells[1]}", f"power {words}"]
+    first_size = Shares(own_size.p[: size.sims])
+    first_power = Shares(own_power.p[: size.sims])
+    words = [next_to(power, own_power, place) for place in range(len(LEVELS))]
+    remarks = [
+        f"B on the same: {first_size.row()} | {first_power.row()}",
+        f"power {' '.join(words)}",
+    ]
     if is_too_often(size):
         remarks.append("ConStat has too many false alarms")
     return remarks
@@ -299,7 +332,8 @@ def _remarks_on(size: Shares, power: Shares, own_size: Shares, own_power: Shares
 
 def is_too_often(size: Shares) -> bool:
     """Return True if there are more false alarms than promised, beyond two standard errors."""
-    return size.share(0) - two_errors(size.share(0), size.sims) > WORST_FALSE_ALARM
+    share = size.share(0)
+    return share - two_errors(share, size.sims) > WORST_FALSE_ALARM
 
 
 def broken(line: Line | RealLine, found: Found) -> list[str]:
@@ -308,14 +342,6 @@ def broken(line: Line | RealLine, found: Found) -> list[str]:
     if is_too_often(shares):
         return [f"B finds overfitting in {shares.share(0):.1%} of {line.name!r} without any"]
     return []
-
-
-def _lines(options: argparse.Namespace) -> list[Line | RealLine]:
-    lines: list[Line | RealLine] = list(worlds())
-    if options.data:
-        lines += real(options.data)
-    wanted: Sequence[str] = options.worlds
-    return [line for line in lines if not wanted or any(part in line.name for part in wanted)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -332,16 +358,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--constat-sims", type=int, default=40, help="of ConStat (%(default)s)")
     chosen = parser.parse_args(arguments)
     options = Options(chosen.sims, chosen.seed, chosen.constat, chosen.constat_sims)
-    lines = _lines(chosen)
+    lines: list[Line | RealLine] = [*worlds()]
+    if chosen.data:
+        lines += real(chosen.data)
+    wanted: Sequence[str] = chosen.worlds
+    if wanted:
+        lines = [line for line in lines if any(part in line.name for part in wanted)]
     print(f"{options.sims} simulations a cell, one-sided, seed {options.seed}\n")
     header = f"{'world':32}{'test':9}{'false alarms':21}{'power':21}B at .05 before"
     print(header)
     print(f"{'':41}{'.05   .01   .001':21}{'.05   .01   .001':21}")
     sentences = []
     with ProcessPoolExecutor(chosen.jobs) as pool:
-        tasks = [(line, options) for line in lines]
-        work = pool.map(measure, *zip(*tasks, strict=True)) if chosen.jobs > 1 else None
-        for line, found in zip(lines, work or starmap(measure, tasks), strict=True):
+        work = partial(measure, options=options)
+        results: Iterator[Found] = map(work, lines)
+        if chosen.jobs > 1:
+            results = pool.map(work, lines)
+        for line, found in zip(lines, results, strict=True):
             print("\n".join(rows(line, found)), flush=True)
             sentences += broken(line, found)
     for sentence in sentences:

@@ -27,6 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, count
+from operator import attrgetter
 from statistics import mean, quantiles
 
 from evaluator.artefacts.placement import GIB
@@ -45,9 +46,22 @@ from leaderboard.submissions.scheduling import Candidate, Needs
 BILLION = 1_000_000_000
 HOUR = 3600.0
 # Number of evaluators, GPUs of each, GiB of a GPU: 1,000 GPUs of five kinds.
-KINDS = ((304, 1, 24), (200, 1, 48), (300, 1, 80), (25, 4, 80), (12, 8, 141))
+KINDS = (
+    (304, 1, 24),
+    (200, 1, 48),
+    (300, 1, 80),
+    (25, 4, 80),
+    (12, 8, 141),
+)
 # Parameters in billions, GPUs that it needs at least, share of the submissions.
-MODELS = ((1.5, 1, 0.40), (7, 1, 0.26), (13, 1, 0.15), (32, 1, 0.15), (70, 2, 0.03), (235, 4, 0.01))
+MODELS = (
+    (1.5, 1, 0.40),
+    (7, 1, 0.26),
+    (13, 1, 0.15),
+    (32, 1, 0.15),
+    (70, 2, 0.03),
+    (235, 4, 0.01),
+)
 ORGANISATIONS = 400
 WATCHING = 9
 """Organisation of the maintainers, all of whose runs are on the watch list."""
@@ -66,23 +80,28 @@ LATENCY_SECONDS = 2.0
 STORED = 4
 """Weights in an evaluator's store: those of its last runs."""
 STEP = 120.0
-UTILISATION, UNFAIR, DECISION_MS = 0.95, 2.0, 5.0
+UTILISATION = 0.95
+UNFAIR = 2.0
+DECISION_MS = 5.0
 
 
 class Plain:
     """First come first served of the runs that an evaluator can do; ``largest`` ones first."""
 
     def __init__(self, fleet: Fleet, *, largest: bool) -> None:
-        self._fleet, self._largest = fleet, largest
+        self._fleet = fleet
+        self._largest = largest
         self._shapes: dict[int, list[Waiting]] = defaultdict(list)
 
     def add(self, run: Waiting, *, now: float) -> None:
         """Add a run."""
-        insort(self._shapes[self._fleet.number(run.needs)], run, key=lambda one: one.queued_at)
+        shape = self._fleet.number(run.needs)
+        insort(self._shapes[shape], run, key=attrgetter("queued_at"))
 
     def begin(self, run: Waiting, worker: Worker, *, now: float) -> None:
         """Take a run out."""
-        self._shapes[self._fleet.number(run.needs)].remove(run)
+        shape = self._fleet.number(run.needs)
+        self._shapes[shape].remove(run)
 
     def end(self, run: Waiting, worker: Worker, *, seconds: float, now: float) -> None:
         """Nothing is counted."""
@@ -90,8 +109,10 @@ class Plain:
     def next_for(self, worker: Worker, workers: Sequence[Worker], *, now: float) -> Waiting | None:
         """Return the next run."""
         lacking = self._fleet.lacking(worker.candidate)
-        shapes = self._shapes.items()
-        able = [runs[0] for number, runs in shapes if runs and lacking[number] is None]
+        able = []
+        for shape, runs in self._shapes.items():
+            if runs and lacking[shape] is None:
+                able.append(runs[0])
         return min(able, key=self._key, default=None)
 
     def _key(self, run: Waiting) -> tuple[float, float]:
@@ -154,7 +175,10 @@ class Figures:
     @property
     def p99_wait(self) -> float:
         """Return hours."""
-        waits = [(one.began or 0.0) - one.waiting.queued_at for one in self.submissions]
+        waits = []
+        for one in self.submissions:
+            began = one.began or 0.0
+            waits.append(began - one.waiting.queued_at)
         return quantiles(waits, n=100)[98] / HOUR
 
 
@@ -172,30 +196,43 @@ def facts(billions: float) -> ModelFacts:
     )
 
 
+def needs_of(billions: float) -> Needs:
+    """Return the needs of a run of a model of a size."""
+    return Needs(3, frozenset(), model=facts(billions))
+
+
 def machines() -> list[Machine]:
     """Return the fleet."""
     found = []
     for kind, (number, gpus, memory) in enumerate(KINDS):
-        gpu = HostGpu(name=f"kind {kind}", memory=memory * GIB, bfloat16=True, count=gpus)
+        gpu = HostGpu(
+            name=f"kind {kind}",
+            memory=memory * GIB,
+            bfloat16=True,
+            count=gpus,
+        )
         host = HostFacts(gpus=(gpu,), memory=512 * GIB, engines=("vllm",))
         for index in range(number):
             name = f"k{kind}-{index:03}"
-            candidate = Candidate(name, True, frozenset(), frozenset({3}), host=host)
+            reads = frozenset({3})
+            candidate = Candidate(name, True, frozenset(), reads, host=host)
             found.append(Machine(Worker(candidate), kind))
     return found
 
 
 def submissions(number: int, rng: random.Random) -> list[Submission]:
     """Return runs by Zipf's law over organisations, in bursts, with lengths of a heavy tail."""
-    weights = list(accumulate(1 / rank for rank in range(1, ORGANISATIONS + 1)))
-    needs = [Needs(3, frozenset(), model=facts(billions)) for billions, _, _ in MODELS]
+    zipf = (1 / rank for rank in range(1, ORGANISATIONS + 1))
+    weights = list(accumulate(zipf))
+    needs = [needs_of(billions) for billions, _, _ in MODELS]
     shares = list(accumulate(share for _, _, share in MODELS))
     found: list[Submission] = []
     while len(found) < number:
         organisation = rng.choices(range(ORGANISATIONS), cum_weights=weights)[0]
         moment = rng.uniform(0, ARRIVING_SECONDS)
         size = rng.choices(range(len(MODELS)), cum_weights=shares)[0]
-        for _ in range(min(number - len(found), int(rng.paretovariate(1.2)))):
+        burst = int(rng.paretovariate(1.2))
+        for _ in range(min(number - len(found), burst)):
             length = min(LONGEST_SECONDS, MEAN_SECONDS * 0.375 * rng.paretovariate(1.6))
             expected = length * rng.lognormvariate(0, 0.3)
             watched = organisation == WATCHING
@@ -208,20 +245,27 @@ def submissions(number: int, rng: random.Random) -> list[Submission]:
                 seconds=expected,
                 artefact=f"{organisation}-{size}",
             )
-            found.append(Submission(waiting, length, MODELS[size][1], size, length))
+            _, gpus, _ = MODELS[size]
+            found.append(Submission(waiting, length, gpus, size, left=length))
             moment += rng.expovariate(1 / 20)
-    return sorted(found, key=lambda one: (one.waiting.queued_at, one.waiting.key))
+    return sorted(found, key=attrgetter("waiting.queued_at", "waiting.key"))
 
 
 class Simulation:
     """One policy on one fleet, under the same submissions and the same failures."""
 
     def __init__(
-        self, name: str, fleet: Fleet, policy: Queue | Plain, work: list[Submission], seed: int
+        self,
+        name: str,
+        fleet: Fleet,
+        policy: Queue | Plain,
+        work: list[Submission],
+        seed: int,
     ):
         self.figures = Figures(name, submissions=[replace(one) for one in work])
         self._by_key = {one.waiting.key: one for one in self.figures.submissions}
-        self._fleet, self._policy = fleet, policy
+        self._fleet = fleet
+        self._policy = policy
         self._machines = machines()
         self._rng = random.Random(seed)  # noqa: S311
         self._events: list[tuple[float, int, str, object]] = []
@@ -238,25 +282,31 @@ class Simulation:
         for one in self.figures.submissions:
             self._at(one.waiting.queued_at, "submit", one)
         for machine in self._machines:
-            self._at(self._rng.expovariate(1 / BETWEEN_FAILURES), "fail", machine)
+            self._after(self._rng.expovariate(1 / BETWEEN_FAILURES), "fail", machine)
         left = len(self.figures.submissions)
         while left:
             moment, _, what, about = heapq.heappop(self._events)
-            self._count_until(moment)
-            left -= getattr(self, f"_{what}")(about) or 0
+            seconds = moment - self._now
+            useful = 0
+            for model, number in self._running.items():
+                _, gpus, _ = MODELS[model]
+                useful += gpus * number
+            self.figures.useful += useful * seconds
+            self.figures.possible += most(self._unfinished, self._up) * seconds
+            self._now = moment
+            log = self.figures.unfinished
+            if not log or moment - log[-1][0] >= STEP:
+                log.append((moment, len(self._of_organisation)))
+            happen = getattr(self, f"_{what}")
+            left -= happen(about) or 0
         return self.figures
 
     def _at(self, moment: float, what: str, about: object) -> None:
-        heapq.heappush(self._events, (moment, next(self._number), what, about))
+        event = (moment, next(self._number), what, about)
+        heapq.heappush(self._events, event)
 
-    def _count_until(self, moment: float) -> None:
-        useful = sum(MODELS[model][1] * number for model, number in self._running.items())
-        self.figures.useful += useful * (moment - self._now)
-        self.figures.possible += most(self._unfinished, self._up) * (moment - self._now)
-        self._now = moment
-        log = self.figures.unfinished
-        if not log or moment - log[-1][0] >= STEP:
-            log.append((moment, len(self._of_organisation)))
+    def _after(self, seconds: float, what: str, about: object) -> None:
+        self._at(self._now + seconds, what, about)
 
     def _submit(self, one: Submission) -> None:
         self._unfinished[one.model] += 1
@@ -265,7 +315,8 @@ class Simulation:
 
     def _queue(self, one: Submission) -> None:
         self._policy.add(one.waiting, now=self._now)
-        able = self._fleet.able(self._fleet.number(one.waiting.needs))
+        shape = self._fleet.number(one.waiting.needs)
+        able = self._fleet.able(shape)
         idle = [machine for name, machine in self._idle.items() if name in able]
         if idle:
             first = min(idle, key=lambda machine: self._turn(machine.worker, one))
@@ -273,7 +324,8 @@ class Simulation:
 
     def _turn(self, worker: Worker, one: Submission) -> tuple[object, ...]:
         """Return the key by which the site asks an idle worker: smallest first, with weights."""
-        fetches = isinstance(self._policy, Queue) and not has_weights(worker, one.waiting)
+        is_fair = isinstance(self._policy, Queue)
+        fetches = is_fair and not has_weights(worker, one.waiting)
         return (worker.candidate.size, fetches)
 
     def _ask(self, about: tuple[Machine, int]) -> None:
@@ -289,37 +341,50 @@ class Simulation:
         if machine.current is None:
             self._begin(machine)
         else:
-            about = (machine, machine.turn)
-            self._at(self._now + EXPIRY_SECONDS, "expire", about)
+            self._after(EXPIRY_SECONDS, "expire", (machine, machine.turn))
 
     def _expire(self, about: tuple[Machine, int]) -> None:
         machine, turn = about
         if turn != machine.turn or machine.ahead is None:
             return
-        one, machine.ahead = machine.ahead, None
-        self._policy.end(one.waiting, machine.worker, seconds=0.0, now=self._now)
+        one = machine.ahead
+        machine.ahead = None
+        self._give_back(one, machine)
         self._queue(one)
 
+    def _give_back(self, one: Submission, machine: Machine) -> None:
+        self._policy.end(
+            one.waiting,
+            machine.worker,
+            seconds=0.0,
+            now=self._now,
+        )
+
     def _begin(self, machine: Machine) -> None:
-        one, machine.ahead = machine.ahead, None
+        one = machine.ahead
         if one is None:
             return
+        machine.ahead = None
         self._idle.pop(machine.worker.candidate.name, None)
-        machine.current, machine.since = one, self._now
+        machine.current = one
+        machine.since = self._now
         machine.turn += 1
         self._running[one.model] += 1
         self.figures.fetched += has_weights(machine.worker, one.waiting)
         self.figures.begun += 1
-        one.began = self._now if one.began is None else one.began
-        expected = (one.waiting.seconds or 0.0) * one.left / one.length
+        if one.began is None:
+            one.began = self._now
+        whole = one.waiting.seconds or 0.0
+        expected = whole * one.left / one.length
         machine.stored = [*machine.stored, one.waiting.artefact][-STORED:]
         machine.worker = replace(
             machine.worker,
             free_at=self._now + expected,
             cached=frozenset(machine.stored),
         )
-        self._at(self._now + max(0.0, expected - AHEAD_SECONDS), "ask", (machine, machine.turn))
-        self._at(self._now + one.left, "end", (machine, machine.turn))
+        about = (machine, machine.turn)
+        self._after(max(0.0, expected - AHEAD_SECONDS), "ask", about)
+        self._after(one.left, "end", about)
 
     def _end(self, about: tuple[Machine, int]) -> int:
         machine, turn = about
@@ -342,13 +407,18 @@ class Simulation:
     def _free(self, machine: Machine) -> None:
         machine.turn += 1
         self._idle[machine.worker.candidate.name] = machine
-        self._at(self._now + LATENCY_SECONDS, "ask", (machine, machine.turn))
+        self._after(LATENCY_SECONDS, "ask", (machine, machine.turn))
 
     def _stop(self, machine: Machine, one: Submission) -> None:
         used = self._now - machine.since
         self._running[one.model] -= 1
         machine.current = None
-        self._policy.end(one.waiting, machine.worker, seconds=used, now=self._now)
+        self._policy.end(
+            one.waiting,
+            machine.worker,
+            seconds=used,
+            now=self._now,
+        )
 
     def _fail(self, machine: Machine) -> None:
         lost = [one for one in (machine.current, machine.ahead) if one is not None]
@@ -356,20 +426,20 @@ class Simulation:
             one = machine.current
             one.left = one.left - (self._now - machine.since) + LOST_SECONDS
             self._stop(machine, one)
-        ahead, machine.ahead = machine.ahead, None
-        if ahead is not None:
-            self._policy.end(ahead.waiting, machine.worker, seconds=0.0, now=self._now)
+        if machine.ahead is not None:
+            self._give_back(machine.ahead, machine)
+            machine.ahead = None
         for one in lost:
             one.waiting = replace(one.waiting, ready_at=self._now + LOST_SECONDS)
-            self._at(self._now + LOST_SECONDS, "queue", one)
+            self._after(LOST_SECONDS, "queue", one)
         machine.turn += 1
         self._serve(machine, up=False)
-        self._at(self._now + REPAIR_SECONDS, "repair", machine)
+        self._after(REPAIR_SECONDS, "repair", machine)
 
     def _repair(self, machine: Machine) -> None:
         self._serve(machine, up=True)
         self._free(machine)
-        self._at(self._now + self._rng.expovariate(1 / BETWEEN_FAILURES), "fail", machine)
+        self._after(self._rng.expovariate(1 / BETWEEN_FAILURES), "fail", machine)
 
     def _serve(self, machine: Machine, *, up: bool) -> None:
         machine.up = up
@@ -385,7 +455,8 @@ def fitting_kinds() -> list[int]:
     fleet = Fleet(machine.worker.candidate for machine in machines())
     found = []
     for billions, _, _ in MODELS:
-        able = fleet.able(fleet.number(Needs(3, frozenset(), model=facts(billions))))
+        shape = fleet.number(needs_of(billions))
+        able = fleet.able(shape)
         kinds = {int(name[1]) for name in able}
         if kinds != set(range(min(kinds), len(KINDS))):
             raise ValueError(f"kinds of {billions} are not nested")
@@ -409,7 +480,8 @@ def most(unfinished: Counter[int], up: Counter[int]) -> int:
             left += up[kind]
         placed = min(unfinished[model], left)
         left -= placed
-        total += placed * MODELS[model][1]
+        _, gpus, _ = MODELS[model]
+        total += placed * gpus
     return total
 
 
@@ -426,12 +498,17 @@ def worst_share(figures: Figures) -> float:
     return max(ratios)
 
 
-def alone(runs: Sequence[Submission], unfinished: Sequence[tuple[float, int]]) -> float:
+def alone(
+    runs: Sequence[Submission],
+    unfinished: Sequence[tuple[float, int]],
+) -> float:
     """Return the seconds from submission to result, of all runs, on a share of their own."""
     waiting = list(runs)
     left = {one.waiting.key: one.length for one in runs}
-    total, moment = 0.0, 0.0
-    sharing = iter([*unfinished, (float("inf"), 1)])
+    total = 0.0
+    moment = 0.0
+    end = (float("inf"), 1)
+    sharing = iter([*unfinished, end])
     _, number = next(sharing)
     following = next(sharing)
     while waiting:
@@ -469,13 +546,15 @@ def decisions(work: Sequence[Submission]) -> list[float]:
         found.append(1000 * (time.perf_counter() - begun))
         if chosen is not None:
             queue.begin(chosen, machine.worker, now=1.0)
-            queue.add(replace(chosen, key=("again", chosen.key)), now=1.0)
+            again = replace(chosen, key=("again", chosen.key))
+            queue.add(again, now=1.0)
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--submissions", type=int, default=10_000)
     options = parser.parse_args(arguments)
@@ -486,11 +565,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for name in ("fair share", "first come", "best fit"):
         fleet = Fleet(machine.worker.candidate for machine in machines())
-        policy: Queue | Plain = (
-            Queue(fleet, now=0.0)
-            if name == "fair share"
-            else Plain(fleet, largest=name == "best fit")
-        )
+        policy: Queue | Plain
+        if name == "fair share":
+            policy = Queue(fleet, now=0.0)
+        else:
+            policy = Plain(fleet, largest=name == "best fit")
         figures = Simulation(name, fleet, policy, work, options.seed).run()
         figures.unfair = worst_share(figures)
         results.append(figures)

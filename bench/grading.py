@@ -19,7 +19,6 @@ import csv
 import gzip
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data import data_folder
 from evaluator import grading
 from evaluator.contract import Outcome
 
@@ -48,7 +48,8 @@ class Answer:
     @property
     def key(self) -> tuple[str, int, str]:
         """Key of an adjudication: system, item and the SHA-256 of the answer."""
-        return self.system, self.item, hashlib.sha256(self.response.encode()).hexdigest()
+        digest = hashlib.sha256(self.response.encode())
+        return self.system, self.item, digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,17 @@ def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
         begin = time.perf_counter()
         rights = [is_right(grader, answer)[0] for answer in recorded]
         seconds = time.perf_counter() - begin
-        agrees = [right is answer.label for right, answer in zip(rights, recorded, strict=True)]
+        agrees = 0
+        for right, answer in zip(rights, recorded, strict=True):
+            agrees += right is answer.label
         record[grader] = {
             "right": sum(rights),
-            "agrees": sum(agrees),
+            "agrees": agrees,
             "answers_per_second": round(len(recorded) / seconds),
         }
     classes = Counter(found.verdict or "unread" for found in disagreements(recorded))
-    return record | {"disagreements": {name: classes[name] for name in (*CLASSES, "unread")}}
+    record["disagreements"] = {name: classes[name] for name in (*CLASSES, "unread")}
+    return record
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,9 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.grading", description=__doc__.partition("\n")[0]
     )
-    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     parser.add_argument(
-        "--data", type=Path, default=default, help="folder with outputs/ (HOLDFAST_DATA)"
+        "--data", type=Path, default=data_folder(), help="folder with outputs/ (HOLDFAST_DATA)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     args = parser.parse_args(argv)
@@ -184,7 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not recorded:
         parser.error(f"no recorded answers below {args.data}")
     records = [measure(system, given) for system, given in recorded.items()]
-    found = [one for given in recorded.values() for one in disagreements(given)]
+    found: list[Disagreement] = []
+    for given in recorded.values():
+        found += disagreements(given)
     _print_table(records)
     for one in found:
         print(one)
@@ -206,7 +211,8 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
             agrees = record[grader]["agrees"]
             speed = record[grader]["answers_per_second"]
             cells += f"{agrees:>10} {agrees / record['n']:6.1%} {speed:>7}/s  "
-        classes = "/".join(str(count) for count in record["disagreements"].values())
+        counts = record["disagreements"].values()
+        classes = "/".join(map(str, counts))
         print(f"{record['system']:30}{record['n']:>6}{cells}   {classes}")
 
 

@@ -46,13 +46,23 @@ class StoredAnswers:
 
 
 async def job(
-    model: Path, sets: Sequence[Path], *, engine: str, concurrency: int, read: bool
+    model: Path,
+    sets: Sequence[Path],
+    *,
+    engine: str,
+    concurrency: int,
+    read: bool,
 ) -> dict[str, Any]:
     """Do it all. Returns what is printed."""
-    sources = [
-        PublicSource(name=path.stem, items=load_items(path), shots=(), done=frozenset())
-        for path in sets
-    ]
+    sources = []
+    for path in sets:
+        source = PublicSource(
+            name=path.stem,
+            items=load_items(path),
+            shots=(),
+            done=frozenset(),
+        )
+        sources.append(source)
     inspect_checkpoint(model)
     sink = StoredAnswers()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
@@ -79,9 +89,9 @@ async def job(
                 found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=concurrency)
                 means[source.name] = mean_per_character(found)
             done = time.perf_counter()
-    answers = {
-        name: [texts[index] for index in sorted(texts)] for name, texts in sink.answers.items()
-    }
+    answers = {}
+    for name, texts in sink.answers.items():
+        answers[name] = [texts[index] for index in sorted(texts)]
     return {
         "engine": backend.engine,
         "generate": asked - begin,

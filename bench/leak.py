@@ -95,7 +95,11 @@ class Items:
 
     def ability(self, accuracy: float) -> float:
         """Return the ability that answers this share of the items."""
-        return float(brentq(lambda ability: self.chance(ability).mean() - accuracy, -9, 15))
+
+        def excess(ability: float) -> float:
+            return float(self.chance(ability).mean()) - accuracy
+
+        return float(brentq(excess, -9, 15))
 
 
 def answer(
@@ -130,11 +134,20 @@ def p_by_counts(outcomes: Floats, seen: NDArray[np.bool_]) -> float:
     asked = np.isfinite(outcomes)
     before = outcomes[asked & seen]
     fresh = outcomes[asked & ~seen]
-    counts = (int(before.sum()), len(before), int(fresh.sum()), len(fresh))
-    return score_test(*counts).p_greater
+    test = score_test(
+        int(before.sum()),
+        len(before),
+        int(fresh.sum()),
+        len(fresh),
+    )
+    return test.p_greater
 
 
-def found(endpoint: Endpoint, accuracy: float, rng: np.random.Generator) -> list[bool]:
+def found(
+    endpoint: Endpoint,
+    accuracy: float,
+    rng: np.random.Generator,
+) -> list[bool]:
     """Return the methods' findings in one draw, in the order of :data:`METHODS`."""
     items = Items.draw(rng)
     place = np.arange(sum(STAGES))
@@ -143,14 +156,27 @@ def found(endpoint: Endpoint, accuracy: float, rng: np.random.Generator) -> list
     p_values = [p_by_counts(outcomes[1], seen[1])]
     staged = np.stack([place < end for end in np.cumsum(STAGES)])
     outcomes, seen = answer(items, staged, endpoint, accuracy, rng)
-    p_values.append(2 * min(p_by_counts(outcomes[run], seen[run]) for run in (1, 2)))
+    second = p_by_counts(outcomes[1], seen[1])
+    third = p_by_counts(outcomes[2], seen[2])
+    p_values.append(2 * min(second, third))
     for easy in (None, statistics.easiness(items.others)):
-        test = statistics.staged_leak(outcomes, seen, easy, compared=(1, 2), comparisons=2)
+        test = statistics.staged_leak(
+            outcomes,
+            seen,
+            easy,
+            compared=(1, 2),
+            comparisons=2,
+        )
         p_values.append(test.p)
     return [p <= LEVEL for p in p_values]
 
 
-def measure(endpoint: Endpoint, accuracy: float, sims: int, seed: int) -> list[list[bool]]:
+def measure(
+    endpoint: Endpoint,
+    accuracy: float,
+    sims: int,
+    seed: int,
+) -> list[list[bool]]:
     """Return the findings of ``sims`` draws."""
     rng = np.random.default_rng([seed, round(100 * accuracy)])
     return [found(endpoint, accuracy, rng) for _ in range(sims)]
@@ -167,11 +193,12 @@ def row(accuracy: float, shares: Sequence[float], sims: int) -> str:
 
 def surely_above(shares: Sequence[float], sims: int) -> list[str]:
     """Return the staged methods whose false findings are surely more than the level."""
-    return [
-        f"{method}, {share:.3f} of {sims}"
-        for method, share in zip(METHODS, shares, strict=True)
-        if method.startswith("staged") and binom.sf(round(share * sims) - 1, sims, LEVEL) < SURELY
-    ]
+    surely = []
+    for method, share in zip(METHODS, shares, strict=True):
+        chance = binom.sf(round(share * sims) - 1, sims, LEVEL)
+        if method.startswith("staged") and chance < SURELY:
+            surely.append(f"{method}, {share:.3f} of {sims}")
+    return surely
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from bench.seal import machine
 from demo.problems import private_set, public_set
 from tests.evaluator.installed import write_rows
 
-GENERATE, WHOLE = 1.08, 0.6
+GENERATE = 1.08
+WHOLE = 0.6
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "demo" / "checkpoints" / "small"
 ASK = """\
@@ -74,10 +76,17 @@ ENVIRONMENT = {
 
 def timed(command: Sequence[str], home: Path) -> tuple[float, str]:
     """The wall seconds of a whole command, and what it printed. Ends the bench where it fails."""
-    environ = {**os.environ, **ENVIRONMENT, "HF_HOME": str(home / "hf"), "PYTHONPATH": str(ROOT)}
+    environ = os.environ | ENVIRONMENT
+    environ["HF_HOME"] = str(home / "hf")
+    environ["PYTHONPATH"] = str(ROOT)
     begin = time.perf_counter()
     done = subprocess.run(
-        command, env=environ, cwd=home, capture_output=True, text=True, check=False
+        command,
+        env=environ,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     seconds = time.perf_counter() - begin
     if done.returncode:
@@ -85,59 +94,58 @@ def timed(command: Sequence[str], home: Path) -> tuple[float, str]:
     return seconds, done.stdout
 
 
+def command(module: str, engine: str, sets: Sequence[Path]) -> list[str]:
+    """Return the command line of one of our modules."""
+    options = ["--model", str(MODEL), "--engine", engine]
+    return [sys.executable, "-m", module, *options, *map(str, sets)]
+
+
 def ours(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
     """One job of ours, with its wall time."""
-    options = ["--model", str(MODEL), "--engine", engine, *map(str, sets)]
-    seconds, printed = timed([sys.executable, "-m", "bench.job", *options], home)
-    return {**json.loads(printed.splitlines()[-1]), "whole": seconds}
+    seconds, printed = timed(command("bench.job", engine, sets), home)
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return found | {"whole": seconds}
 
 
 def bare(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
     """The library's ``generate``."""
-    options = ["--model", str(MODEL), "--engine", engine, *map(str, sets)]
-    _, printed = timed([sys.executable, "-m", "bench.bare", *options], home)
+    _, printed = timed(command("bench.bare", engine, sets), home)
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found
 
 
 def harness(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
     """lm-eval's whole job, with its wall time."""
-    tasks, out = home / "tasks", home / f"lm-eval-{time.monotonic_ns()}"
+    tasks = home / "tasks"
     tasks.mkdir(exist_ok=True)
+    names = []
     for path in sets:
         for kind, form in (("ask", ASK), ("read", READ)):
-            (tasks / f"{path.stem}_{kind}.yaml").write_text(form.format(name=path.stem, path=path))
-    names = ",".join(f"{path.stem}_{kind}" for path in sets for kind in ("ask", "read"))
-    model, more = (
-        ("vllm", ",enforce_eager=True,seed=0,max_model_len=512") if engine == "vllm" else ("hf", "")
-    )
-    size = "auto" if engine == "vllm" else "64"
-    seconds, _ = timed(
-        [
-            *(
-                sys.executable,
-                "-m",
-                "lm_eval",
-                "run",
-                "--model",
-                model,
-                "--tasks",
-                names,
-                "--include_path",
-                str(tasks),
-            ),
-            *(
-                "--model_args",
-                f"pretrained={MODEL},dtype=float32{more}",
-                "--batch_size",
-                size,
-                "--device",
-                "cpu",
-            ),
-            *("--output_path", str(out), "--log_samples"),
-        ],
-        home,
-    )
+            name = f"{path.stem}_{kind}"
+            file = tasks / f"{name}.yaml"
+            file.write_text(form.format(name=path.stem, path=path))
+            names.append(name)
+    model = "hf"
+    size = "64"
+    arguments = f"pretrained={MODEL},dtype=float32"
+    if engine == "vllm":
+        model = "vllm"
+        size = "auto"
+        arguments += ",enforce_eager=True,seed=0,max_model_len=512"
+    out = home / f"lm-eval-{time.monotonic_ns()}"
+    options = {
+        "--model": model,
+        "--tasks": ",".join(names),
+        "--include_path": str(tasks),
+        "--model_args": arguments,
+        "--batch_size": size,
+        "--device": "cpu",
+        "--output_path": str(out),
+    }
+    run = [sys.executable, "-m", "lm_eval", "run"]
+    for option, value in options.items():
+        run += [option, value]
+    seconds, _ = timed([*run, "--log_samples"], home)
     answers = {path.stem: samples(out, f"{path.stem}_ask") for path in sets}
     return {"whole": seconds, "answers": answers}
 
@@ -145,16 +153,25 @@ def harness(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
 def samples(out: Path, task: str) -> list[str]:
     """Return what lm-eval logged of a task, in the order of its set."""
     [path] = out.rglob(f"samples_{task}_*.jsonl")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        row["resps"][0][0].split("\n")[0] for row in sorted(rows, key=lambda row: row["doc_id"])
-    ]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    answers = []
+    for row in sorted(rows, key=itemgetter("doc_id")):
+        response: str = row["resps"][0][0]
+        answers.append(response.split("\n", maxsplit=1)[0])
+    return answers
 
 
-def differing(left: dict[str, list[str]], right: dict[str, list[str]]) -> int:
+def differing(
+    left: dict[str, list[str]],
+    right: dict[str, list[str]],
+) -> int:
     """Return the number of answers that differ, but for spaces at their ends."""
-    pairs = [pair for name in left for pair in zip(left[name], right[name], strict=True)]
-    return sum(one.strip() != other.strip() for one, other in pairs)
+    count = 0
+    for name, answers in left.items():
+        for answer, other in zip(answers, right[name], strict=True):
+            count += answer.strip() != other.strip()
+    return count
 
 
 def main() -> None:
@@ -172,24 +189,32 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         home = Path(folder)
-        sets = [home / "public.jsonl", home / "private.jsonl"]
-        for path, rows in zip(sets, (public_set(), private_set()), strict=True):
-            write_rows(path, rows[: options.items])
+        public = home / "public.jsonl"
+        private = home / "private.jsonl"
+        write_rows(public, public_set()[: options.items])
+        write_rows(private, private_set()[: options.items])
         print(
             f"{options.engine}, 2 x {options.items} items, {options.turns} turns, {machine()}",
             flush=True,
         )
         turns = []
         for turn in range(options.turns):
-            kinds = [ours, bare, harness] if turn % 2 == 0 else [harness, bare, ours]
-            turns.append({kind.__name__: kind(options.engine, sets, home) for kind in kinds})
-            print(f"  turn {turn + 1}: {line(turns[-1])}", flush=True)
+            ways = [ours, bare, harness]
+            if turn % 2 == 1:
+                ways.reverse()
+            found = {}
+            for way in ways:
+                found[way.__name__] = way(options.engine, [public, private], home)
+            turns.append(found)
+            print(f"  turn {turn + 1}: {line(found)}", flush=True)
     report(turns)
 
 
 def line(turn: dict[str, Any]) -> str:
     """One turn's seconds."""
-    mine, limit, theirs = turn["ours"], turn["bare"], turn["harness"]
+    mine = turn["ours"]
+    limit = turn["bare"]
+    theirs = turn["harness"]
     return (
         f"asking {mine['generate']:.2f} s, bare {limit['generate']:.2f} s; "
         f"reading {mine['read']:.2f} s; "
@@ -199,10 +224,14 @@ def line(turn: dict[str, Any]) -> str:
 
 def report(turns: Sequence[dict[str, Any]]) -> None:
     """The medians of the turns' ratios, and what differs."""
-    generate = statistics.median(
-        turn["ours"]["generate"] / turn["bare"]["generate"] for turn in turns
-    )
-    whole = statistics.median(turn["ours"]["whole"] / turn["harness"]["whole"] for turn in turns)
+    over_bare = []
+    over_harness = []
+    for turn in turns:
+        mine = turn["ours"]
+        over_bare.append(mine["generate"] / turn["bare"]["generate"])
+        over_harness.append(mine["whole"] / turn["harness"]["whole"])
+    generate = statistics.median(over_bare)
+    whole = statistics.median(over_harness)
     print(
         f"asking / bare generate   {generate:.2f}  "
         f"(target at most {GENERATE})  {verdict(generate, GENERATE)}"
@@ -210,9 +239,10 @@ def report(turns: Sequence[dict[str, Any]]) -> None:
     print(
         f"whole job / lm-eval      {whole:.2f}  (target at most {WHOLE})  {verdict(whole, WHOLE)}"
     )
-    mine = turns[-1]["ours"]["answers"]
+    last = turns[-1]
     for peer in ("bare", "harness"):
-        print(f"answers that differ from {peer}: {differing(mine, turns[-1][peer]['answers'])}")
+        count = differing(last["ours"]["answers"], last[peer]["answers"])
+        print(f"answers that differ from {peer}: {count}")
 
 
 def verdict(ratio: float, target: float) -> str:

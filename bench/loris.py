@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlencode
 
+from bench.visits import is_live
 from demo.programs import Installation, Process, free_port
 from demo.services import EmbeddedPostgres, start, stop, wait_until
 
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[1]
 DRIPS = (6, 60, 300)
 LOOPS = 8
 TIME_OUT = 5.0
-ATTACKER, VISITOR = "127.0.0.66", "127.0.0.1"
+ATTACKER = "127.0.0.66"
+VISITOR = "127.0.0.1"
 
 
 @dataclass
@@ -49,16 +51,24 @@ class Probes:
 
         A probe that was lost took the time-out.
         """
-        return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+        count = len(self.seconds)
+        place = min(count - 1, int(share * count))
+        return sorted(self.seconds)[place]
 
 
 def request(
-    port: int, path: str, source: str, *, body: bytes = b"", headers: dict[str, str] | None = None
+    port: int,
+    path: str,
+    source: str,
+    *,
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
 ) -> int:
     """Send one request from an address of the loopback network and return its status."""
     visit = HTTPConnection("127.0.0.1", port, timeout=TIME_OUT, source_address=(source, 0))
     with contextlib.closing(visit):
-        visit.request("POST" if body else "GET", path, body or None, headers or {})
+        method = "POST" if body else "GET"
+        visit.request(method, path, body or None, headers or {})
         answer = visit.getresponse()
         answer.read()
         return answer.status
@@ -66,7 +76,8 @@ def request(
 
 def probe(port: int, path: str, seconds: float) -> Probes:
     """Ask for a page again and again, four times a second at most."""
-    found, end = Probes(), time.monotonic() + seconds
+    found = Probes()
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         begun = time.monotonic()
         try:
@@ -85,20 +96,27 @@ def dripping(port: int, connections: int) -> Iterator[None]:
     """Hold connections whose header comes byte by byte, one a second; one that is closed is made
     again."""
     held: list[socket.socket | None] = [None] * connections
-    full, leave = Event(), Event()
+    full = Event()
+    leave = Event()
 
     def drop(number: int) -> None:
-        if (one := held[number]) is not None:
-            one.close()
+        connection = held[number]
+        if connection is not None:
+            connection.close()
         held[number] = None
 
     def drip(number: int) -> None:
         try:
-            one = held[number]
-            if one is None:
-                one = held[number] = socket.create_connection(("127.0.0.1", port), 1, (ATTACKER, 0))
-                one.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ")
-            one.sendall(b"x")
+            connection = held[number]
+            if connection is None:
+                connection = socket.create_connection(
+                    ("127.0.0.1", port),
+                    timeout=1,
+                    source_address=(ATTACKER, 0),
+                )
+                held[number] = connection
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ")
+            connection.sendall(b"x")
         except OSError:
             drop(number)
 
@@ -144,15 +162,17 @@ def guessing(port: int, loops: int) -> Iterator[list[int]]:
                     request(port, "/accounts/sign-in/", ATTACKER, body=body, headers=headers)
                 )
 
-    threads = [Thread(target=loop, args=(number,)) for number in range(loops)]
-    for one in threads:
-        one.start()
+    threads = []
+    for number in range(loops):
+        thread = Thread(target=loop, args=(number,))
+        threads.append(thread)
+        thread.start()
     try:
         yield statuses
     finally:
         leave.set()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -183,16 +203,24 @@ def proxied(place: Installation) -> Iterator[int]:
     ]
     environment = place.site_environment() | {"HOLDFAST_PROXIES": "unix"}
     try:
-        bound = [*command, "--bind", f"unix:{site}"]
-        programs.append(start(bound, env=environment, log=folder / "site.log", folder=place.source))
-        wait_until(site.exists, seconds=60, what="the site", process=programs[0])
+        gunicorn = start(
+            [*command, "--bind", f"unix:{site}"],
+            env=environment,
+            log=folder / "site.log",
+            folder=place.source,
+        )
+        programs.append(gunicorn)
+        wait_until(site.exists, seconds=60, what="the site", process=gunicorn)
         port = free_port()
         config = folder / "nginx.conf"
         config.write_text(nginx_config(folder, site, port))
-        programs.append(
-            start(["nginx", "-c", str(config)], env=os.environ, log=folder / "nginx.log")
+        nginx = start(
+            ["nginx", "-c", str(config)],
+            env=os.environ,
+            log=folder / "nginx.log",
         )
-        wait_until(lambda: _answers(port), seconds=60, what="nginx", process=programs[1])
+        programs.append(nginx)
+        wait_until(lambda: is_live(port), seconds=60, what="nginx", process=nginx)
         yield port
     finally:
         stop(programs)
@@ -224,13 +252,6 @@ http {{
 """
 
 
-def _answers(port: int) -> bool:
-    try:
-        return request(port, "/livez", VISITOR) == 200
-    except (OSError, HTTPException):
-        return False
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Attack both starts and print the probes' times, also as ratios to the same start at rest."""
     parser = argparse.ArgumentParser(
@@ -246,7 +267,10 @@ def main(arguments: list[str] | None = None) -> int:
             for start_of in (plain, proxied):
                 folder = Path(name) / start_of.__name__
                 place = Installation(
-                    folder=folder, database_url=database, broker_url="memory://", port=free_port()
+                    folder=folder,
+                    database_url=database,
+                    broker_url="memory://",
+                    port=free_port(),
                 )
                 place.manage("migrate", "--verbosity", "0")
                 with start_of(place) as port:
@@ -257,7 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _attacked(name: str, port: int, seconds: float) -> int:
-    quiet = {path: probe(port, path, seconds) for path in ("/livez", "/sets/")}
+    quiet = {}
+    for path in ("/livez", "/sets/"):
+        quiet[path] = probe(port, path, seconds)
     for path, found in quiet.items():
         print(f"{name:8} at rest         {path:9} {found}")
     lost = 0
@@ -280,7 +306,9 @@ def _attacked(name: str, port: int, seconds: float) -> int:
 
 
 def _ratio(found: Probes, quiet: Probes) -> str:
-    return f"{found.at(0.5) / quiet.at(0.5):.1f} (p99 × {found.at(0.99) / quiet.at(0.99):.1f})"
+    median = found.at(0.5) / quiet.at(0.5)
+    p99 = found.at(0.99) / quiet.at(0.99)
+    return f"{median:.1f} (p99 × {p99:.1f})"
 
 
 if __name__ == "__main__":

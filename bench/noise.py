@@ -63,13 +63,15 @@ class Cell:
     def against(self, other: "Cell") -> dict[str, Any]:
         """Return the differences from another: texts, verdicts, score, log-likelihood per
         character."""
+        texts = zip(self.answers, other.answers, strict=True)
+        verdicts = zip(self.right, other.right, strict=True)
         return {
             "engine": self.engine,
             "batch": self.batch,
             "repeat": self.repeat,
             "score": self.score,
-            "texts_differ": sum(a != b for a, b in zip(self.answers, other.answers, strict=True)),
-            "verdicts_differ": sum(a != b for a, b in zip(self.right, other.right, strict=True)),
+            "texts_differ": sum(own != text for own, text in texts),
+            "verdicts_differ": sum(own != verdict for own, verdict in verdicts),
             "score_differs_by": self.score - other.score,
             "likelihood_differs_by": self.per_character - other.per_character,
         }
@@ -88,22 +90,39 @@ class Verdicts(StoredAnswers):
         self.outcomes |= {result.index: result.outcome for result in results}
 
 
-async def ask(source: PublicSource, backend: HttpBackend, batch: int, repeat: int) -> Cell:
+async def ask(
+    source: PublicSource,
+    backend: HttpBackend,
+    batch: int,
+    repeat: int,
+) -> Cell:
     """One cell."""
     sink = Verdicts()
     await ask_items(
-        [source], protocols.get(PROTOCOL), backend, sink, policy=Policy(concurrency=batch)
+        [source],
+        protocols.get(PROTOCOL),
+        backend,
+        sink,
+        policy=Policy(concurrency=batch),
     )
     found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=batch)
     texts = sink.answers[source.name]
     order = range(source.n)
-    right = tuple(sink.outcomes[index] is Outcome.RIGHT for index in order)
-    answers = tuple(texts[index] for index in order)
-    return Cell(backend.engine, batch, repeat, answers, right, mean_per_character(found))
+    return Cell(
+        engine=backend.engine,
+        batch=batch,
+        repeat=repeat,
+        answers=tuple(texts[index] for index in order),
+        right=tuple(sink.outcomes[index] is Outcome.RIGHT for index in order),
+        per_character=mean_per_character(found),
+    )
 
 
 async def cells(
-    model: Path, source: PublicSource, names: Sequence[str], repeats: int
+    model: Path,
+    source: PublicSource,
+    names: Sequence[str],
+    repeats: int,
 ) -> list[Cell]:
     """All cells, one load of the model for each engine."""
     found = []
@@ -120,8 +139,10 @@ async def cells(
             async with server as backend:
                 for batch in BATCHES:
                     for repeat in range(repeats):
-                        found.append(await ask(source, backend, batch, repeat))
-                        print(line(found[-1].against(found[0])), flush=True)
+                        cell = await ask(source, backend, batch, repeat)
+                        found.append(cell)
+                        differences = cell.against(found[0])
+                        print(line(differences), flush=True)
     return found
 
 
@@ -136,12 +157,19 @@ def line(cell: dict[str, Any]) -> str:
 
 
 def record(
-    model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime
+    model: Path,
+    source: PublicSource,
+    found: Sequence[Cell],
+    *,
+    moment: datetime,
 ) -> dict[str, Any]:
     """Record that is stored: what was asked of what, every cell against the first, and the floor
     that follows."""
     compared = [cell.against(found[0]) for cell in found]
     worst = max(cell["verdicts_differ"] for cell in compared)
+    floor = 1.0
+    if worst < source.n:
+        floor = float(beta.ppf(LEVEL, worst + 1, source.n - worst))
     return {
         "moment": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "model": model.name,
@@ -153,7 +181,7 @@ def record(
         "hardware": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, one thread",
         "cells": compared,
         "verdicts_differ": worst,
-        "floor": float(beta.ppf(LEVEL, worst + 1, source.n - worst)) if worst < source.n else 1.0,
+        "floor": floor,
         "likelihood_floor": max(abs(cell["likelihood_differs_by"]) for cell in compared),
     }
 
@@ -168,19 +196,31 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("noise.json"))
     parser.add_argument(
-        "--store", action="store_const", dest="out", const=STORED, help="where the site reads it"
+        "--store",
+        action="store_const",
+        dest="out",
+        const=STORED,
+        help="where the site reads it",
     )
     options = parser.parse_args()
-    names = ["transformers", *(["vllm"] if engines.vllm_architectures() is not None else [])]
+    names = ["transformers"]
+    if engines.vllm_architectures() is not None:
+        names.append("vllm")
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         path = Path(folder, "public.jsonl")
         write_rows(path, public_set()[: options.items])
         items = load_items(path)
-    source = PublicSource(name="public", items=items, shots=(), done=frozenset())
+    source = PublicSource(
+        name="public",
+        items=items,
+        shots=(),
+        done=frozenset(),
+    )
     print(f"{options.model.name}, {len(items)} items, {', '.join(names)}, {machine()}", flush=True)
     found = asyncio.run(cells(options.model, source, names, options.repeats))
     stored = record(options.model, source, found, moment=datetime.now(UTC))
-    options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(stored, indent=1)
+    options.out.write_text(text + "\n", encoding="utf-8")
     print(f"no difference of scores below {stored['floor']:.4f} is one; written to {options.out}")
 
 

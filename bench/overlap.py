@@ -26,6 +26,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.data import data_folder
 from evaluator.authoring.corpus import Document, find_corpus
 from evaluator.authoring.overlap import (
     GRAMS,
@@ -47,30 +48,35 @@ RATE = 1000 / 600
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables and the speed."""
-    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=default, help="folder (HOLDFAST_DATA)")
+    cores = os.sched_getaffinity(0)
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder (HOLDFAST_DATA)")
     parser.add_argument("--megabytes", type=int, default=100, help="of the speed's corpus")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=len(cores))
     options = parser.parse_args(arguments)
     rewritten = options.data / "contamination" / "llm_decontaminator"
     problems = load_subjects(options.data / "gsm8k" / "test.jsonl")
-    training = [subject.text for subject in load_subjects(options.data / "gsm8k" / "train.jsonl")]
+    training = []
+    for subject in load_subjects(options.data / "gsm8k" / "train.jsonl"):
+        training.append(subject.text)
     questions = dict.fromkeys(range(len(problems)), "")
     for row in _rows(rewritten / "gsm8k_test_rephrased.jsonl.gz"):
         questions[row["test_idx"]] = row["text"]
     programs = load_subjects(options.data / "code" / "humaneval" / "HumanEval.jsonl")
-    sources = [row["python"] for row in _rows(rewritten / "humaneval_rephrased.jsonl.gz")]
-    others = [
-        f'{row["code"]}\n"""{row["text"]}"""'
-        for row in _rows(options.data / "code" / "mbpp" / "mbpp.jsonl.gz")
-    ]
+    sources = []
+    for row in _rows(rewritten / "humaneval_rephrased.jsonl.gz"):
+        sources.append(row["python"])
+    others = []
+    for row in _rows(options.data / "code" / "mbpp" / "mbpp.jsonl.gz"):
+        others.append(f'{row["code"]}\n"""{row["text"]}"""')
     grams = [f"{n} words" for n in GRAMS]
+    of_problems = [*grams, LIKE]
+    of_programs = [*grams, SAME, TREE, PROGRAM]
     met = [
-        table("word problems", problems, list(questions.values()), training, [*grams, LIKE]),
-        table("programs", programs, sources, others, [*grams, SAME, TREE, PROGRAM]),
+        table("word problems", problems, list(questions.values()), training, of_problems),
+        table("programs", programs, sources, others, of_programs),
         speed(problems, training, options.megabytes, options.processes),
     ]
     return 0 if all(met) else 1
@@ -88,29 +94,37 @@ def table(
     own: dict[str, int] = defaultdict(int)
     pairs: dict[str, int] = defaultdict(int)
     for number, text in enumerate(rewritten, start=1):
-        for item, measure in scanner.compare([Document("rewritten", number, (text,))]):
+        document = Document("rewritten", number, (text,))
+        for item, measure in scanner.compare([document]):
             own[measure] += item == number
             pairs[measure] += item != number
-    flagged = [measure for _, measure in scanner.compare(
-        [Document("innocent", number, (text,)) for number, text in enumerate(innocent, start=1)]
-    )]  # fmt: skip
+    documents = []
+    for number, text in enumerate(innocent, start=1):
+        documents.append(Document("innocent", number, (text,)))
+    flagged = [measure for _, measure in scanner.compare(documents)]
     every = len(rewritten) * (len(subjects) - 1)
     print(f"{name:20} {'found':>14} {'pairs':>16} {'items':>14}")
     for measure in measures:
-        found, alarms = own[measure] / len(rewritten), pairs[measure] / every
+        found = own[measure] / len(rewritten)
+        alarms = pairs[measure] / every
         items = flagged.count(measure)
         print(
             f"  {measure:18} {own[measure]:6} {found:6.1%}  {pairs[measure]:7} {alarms:8.3%}"
             f" {items:6} {items / len(subjects):6.1%}"
         )
     goal = next(measure for measure in GOALS if measure in measures)
-    met = own[goal] / len(rewritten) >= GOALS[goal] and pairs[goal] / every <= PAIRS
+    enough_found = own[goal] / len(rewritten) >= GOALS[goal]
+    few_alarms = pairs[goal] / every <= PAIRS
+    met = enough_found and few_alarms
     print(f"  goal {GOALS[goal]:.0%} at {PAIRS:.0%} of pairs: {'met' if met else 'NOT MET'}")
     return met
 
 
 def speed(
-    subjects: Sequence[Subject], training: Sequence[str], megabytes: int, processes: int
+    subjects: Sequence[Subject],
+    training: Sequence[str],
+    megabytes: int,
+    processes: int,
 ) -> bool:
     """Print the megabytes a second, and the memory. Returns True where the limit is met."""
     memory = []
@@ -118,11 +132,14 @@ def speed(
     with tempfile.TemporaryDirectory() as folder:
         for part in (max(1, megabytes // 10), megabytes):
             corpus = Path(folder) / f"{part}.jsonl"
+            report = Path(folder) / str(part)
             size = _write_corpus(corpus, training, part * 1_000_000)
             started = time.monotonic()
-            scan(subjects, find_corpus(corpus), Path(folder) / str(part), processes=processes)
-            rate = size / 1e6 / (time.monotonic() - started)
-            memory.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+            scan(subjects, find_corpus(corpus), report, processes=processes)
+            seconds = time.monotonic() - started
+            rate = size / 1e6 / seconds
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            memory.append(used.ru_maxrss / 1024)
     print(
         f"speed: {rate:.1f} MB/s with {processes} processes, {rate / RATE:.1f} times the limit;"
         f" largest process {memory[0]:.0f} MB after {max(1, megabytes // 10)} MB,"

@@ -22,6 +22,8 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,17 @@ _STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """End of a sample, as CodeT cuts it off."""
 _LIMITS = Limits(seconds=30.0, cpu_seconds=3.0, memory=1 << 30)
 """The recorded limits, of computing time: on a busy machine no program is late for that."""
-_LIMITS_OF = {"pot": Limits(seconds=30.0, cpu_seconds=5.0, memory=1 << 30)}
+_LIMITS_OF = {
+    "pot": Limits(seconds=30.0, cpu_seconds=5.0, memory=1 << 30),
+}
 """Those of a part whose authors gave programs longer."""
 _TOLERANCE = 1e-3
-FIGURES = {"pass@1": 22.12, "pass@10": 50.38, "pass@100": 73.78, "selection": 37.24}
+FIGURES = {
+    "pass@1": 22.12,
+    "pass@10": 50.38,
+    "pass@100": 73.78,
+    "selection": 37.24,
+}
 
 
 class Check:
@@ -66,24 +75,25 @@ class Check:
         """Print the dispositions of the programs, and how long each took."""
         seconds = time.perf_counter() - self._begin
         count = self.dispositions.total()
-        shown = "  ".join(f"{kind} {number}" for kind, number in self.dispositions.items())
-        print(f"{self.name}: n {count}  {shown}  {seconds / count * 1e3:.1f} ms a program")
+        counts = [f"{kind} {number}" for kind, number in self.dispositions.items()]
+        each = 1000 * seconds / count
+        print(f"{self.name}: n {count}  {'  '.join(counts)}  {each:.1f} ms a program")
 
 
 def pass_at_k(n: int, right: int, k: int) -> float:
     """Return the probability that one of k samples drawn from n is right (unbiased)."""
-    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
+    all_wrong = math.comb(n - right, k) / math.comb(n, k)
+    return 1.0 - all_wrong
 
 
 def negated(tests: str) -> str:
     """Return the tests with their last assertion that tests anything turned round."""
     tree = _parsed(tests)
-    asserted = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)
-    ]
-    last = max(asserted, key=lambda node: node.lineno)
+    asserted = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant):
+            asserted.append(node)
+    last = max(asserted, key=attrgetter("lineno"))
     last.test = ast.UnaryOp(ast.Not(), last.test)
     return ast.unparse(ast.fix_missing_locations(tree))
 
@@ -95,7 +105,8 @@ def humaneval(data: Path, sandbox: Sandbox) -> Check:
         _humaneval_job(problem, problem["prompt"] + problem["canonical_solution"])
         for problem in problems
     ]
-    return _references("humaneval", [problem["task_id"] for problem in problems], jobs, sandbox)
+    tasks = [problem["task_id"] for problem in problems]
+    return _references("humaneval", tasks, jobs, sandbox)
 
 
 def mbpp(data: Path, sandbox: Sandbox) -> Check:
@@ -103,14 +114,21 @@ def mbpp(data: Path, sandbox: Sandbox) -> Check:
     problems = _lines(data / "code/mbpp/mbpp.jsonl.gz")
     jobs = []
     for problem in problems:
-        lists = (problem["test_list"], problem["challenge_test_list"])
-        tests = "\n".join([problem["test_setup_code"], *lists[0], *lists[1]])
+        lines = [
+            problem["test_setup_code"],
+            *problem["test_list"],
+            *problem["challenge_test_list"],
+        ]
+        tests = "\n".join(lines)
         # The program's function that the tests call: it may be named as one of Python's.
-        called = {node.id for node in ast.walk(_parsed(tests)) if isinstance(node, ast.Name)}
+        called = set()
+        for node in ast.walk(_parsed(tests)):
+            if isinstance(node, ast.Name):
+                called.add(node.id)
         entry = ""
-        for node in _parsed(problem["code"]).body:
-            if isinstance(node, ast.FunctionDef) and node.name in called:
-                entry = node.name
+        for statement in _parsed(problem["code"]).body:
+            if isinstance(statement, ast.FunctionDef) and statement.name in called:
+                entry = statement.name
                 break
         jobs.append(UnitTested(problem["code"], tests, entry))
     tasks = [f"MBPP/{problem['task_id']}" for problem in problems]
@@ -147,18 +165,21 @@ def pot(data: Path, sandbox: Sandbox) -> Check:
     rows = _lines(data / "outputs/pot/codex_fewshot__gsm8k.jsonl.gz")
     right = same = 0
     jobs = (Program(row["generated"][0], variable="ans") for row in rows)
-    for number, (row, done) in enumerate(zip(rows, sandbox.run(jobs), strict=True)):
+    executed = zip(rows, sandbox.run(jobs), strict=True)
+    for number, (row, done) in enumerate(executed):
         check.add(done)
-        # Its harness takes the first of several values.
-        value = done.value[0] if isinstance(done.value, tuple) else done.value
+        value = done.value
+        if isinstance(value, tuple):
+            value = value[0]  # as its harness takes the first of several values
         recorded = row["executed"]
         if isinstance(value, int | float):
             # The paper's verdict: equal at the fewer decimals of the two.
             gold = row["answer"]
-            decimals = [str(float(number)).partition(".")[2] for number in (value, gold)]
-            digits = min(map(len, decimals))
+            digits = min(_decimals(value), _decimals(gold))
             right += round(value, digits) == round(gold, digits)
-        agrees = value is recorded if None in (value, recorded) else _is_close(value, recorded)
+        agrees = value is recorded
+        if None not in (value, recorded):
+            agrees = _is_close(value, recorded)
         same += agrees
         if not agrees:
             check.differs(
@@ -173,57 +194,79 @@ def pot(data: Path, sandbox: Sandbox) -> Check:
 def codet(data: Path, sandbox: Sandbox) -> Check:
     """A hundred programs for each problem of HumanEval, and CodeT's choice of one."""
     check = Check("codet")
-    problems = {row["task_id"]: row for row in _lines(data / "code/humaneval/HumanEval.jsonl")}
+    problems = {}
+    for problem in _lines(data / "code/humaneval/HumanEval.jsonl"):
+        problems[problem["task_id"]] = problem
     rows = _lines(data / "outputs/codet/codegen16b_mono__humaneval_n100.jsonl.gz")
-    programs = [[row["prompt"] + cut(sample) for sample in row["samples"]] for row in rows]
-    asked = [
-        (row["task_id"], source)
-        for row, sources in zip(rows, programs, strict=True)
-        for source in dict.fromkeys(sources)
-    ]
+    programs = []
+    asked = []
+    for row in rows:
+        sources = [row["prompt"] + cut(sample) for sample in row["samples"]]
+        programs.append(sources)
+        for source in dict.fromkeys(sources):
+            asked.append((row["task_id"], source))
     check.figure("distinct programs", len(asked), 12_408)
     passed: dict[tuple[str, str], bool] = {}
     jobs = (_humaneval_job(problems[task], source) for task, source in asked)
     for place, done in zip(asked, sandbox.run(jobs), strict=True):
         check.add(done)
         passed[place] = done.disposition is Disposition.PASSED
-    outcomes = [
-        [passed[row["task_id"], source] for source in sources]
-        for row, sources in zip(rows, programs, strict=True)
-    ]
+    outcomes = []
+    for row, sources in zip(rows, programs, strict=True):
+        outcomes.append([passed[row["task_id"], source] for source in sources])
     _compare_with_labels(check, rows, outcomes)
     return check
 
 
 def _compare_with_labels(
-    check: Check, rows: Sequence[dict[str, Any]], outcomes: Sequence[Sequence[bool]]
+    check: Check,
+    rows: Sequence[dict[str, Any]],
+    outcomes: Sequence[Sequence[bool]],
 ) -> None:
-    for row, one in zip(rows, outcomes, strict=True):
-        for sample, (here, label) in enumerate(zip(one, row["passed"], strict=True)):
+    for row, passed in zip(rows, outcomes, strict=True):
+        labelled = zip(passed, row["passed"], strict=True)
+        for sample, (here, label) in enumerate(labelled):
             if here != (label == "1"):
                 check.differs(f"{row['task_id']} sample {sample}: recorded {label}, here {here}")
     for k in (1, 10, 100):
-        rates = [pass_at_k(len(one), sum(one), k) for one in outcomes]
-        value = round(100 * sum(rates) / len(rates), 2)
-        check.figure(f"pass@{k}", value, FIGURES[f"pass@{k}"])
+        name = f"pass@{k}"
+        rates = []
+        for passed in outcomes:
+            right = sum(passed)
+            rates.append(pass_at_k(len(passed), right, k))
+        rate = 100 * sum(rates) / len(rates)
+        check.figure(name, round(rate, 2), FIGURES[name])
     chances = []
-    for row, one in zip(rows, outcomes, strict=True):
+    for row, passed in zip(rows, outcomes, strict=True):
         # Programs with the best score are drawn by lot.
         scores = row["codet_score"]
         best = max(scores)
-        tied = [right for score, right in zip(scores, one, strict=True) if score == best]
+        tied = []
+        for score, right in zip(scores, passed, strict=True):
+            if score == best:
+                tied.append(right)
         chances.append(sum(tied) / len(tied))
-    selection = round(100 * sum(chances) / len(chances), 2)
-    check.figure("selection", selection, FIGURES["selection"])
+    chance = 100 * sum(chances) / len(chances)
+    check.figure("selection", round(chance, 2), FIGURES["selection"])
 
 
 def cut(sample: str) -> str:
     """Return a sample up to where CodeT cuts it off."""
-    places = [sample.find(stop) for stop in _STOPS]
-    return sample[: min((place for place in places if place >= 0), default=None)]
+    end = len(sample)
+    for stop in _STOPS:
+        place = sample.find(stop)
+        if place >= 0:
+            end = min(end, place)
+    return sample[:end]
 
 
-PARTS = {"humaneval": humaneval, "mbpp": mbpp, "tinygsm": tinygsm, "pot": pot, "codet": codet}
+PARTS = {
+    "humaneval": humaneval,
+    "mbpp": mbpp,
+    "tinygsm": tinygsm,
+    "pot": pot,
+    "codet": codet,
+}
 
 
 def main() -> int:
@@ -237,7 +280,8 @@ def main() -> int:
         parser.error("give --data, or set HOLDFAST_DATA")
     missed = False
     for name in args.parts or PARTS:
-        with Sandbox(_LIMITS_OF.get(name, _LIMITS), workers=args.workers) as sandbox:
+        limits = _LIMITS_OF.get(name, _LIMITS)
+        with Sandbox(limits, workers=args.workers) as sandbox:
             check = PARTS[name](Path(args.data), sandbox)
             check.end()
             missed |= check.missed
@@ -245,20 +289,26 @@ def main() -> int:
 
 
 def _references(
-    name: str, tasks: Sequence[str], jobs: Sequence[UnitTested], sandbox: Sandbox
+    name: str,
+    tasks: Sequence[str],
+    jobs: Sequence[UnitTested],
+    sandbox: Sandbox,
 ) -> Check:
     check = Check(name)
-    broken = [UnitTested(job.source, negated(job.tests), job.entry, job.prelude) for job in jobs]
-    counts = []
-    for expected, asked in ((Disposition.PASSED, jobs), (Disposition.FAILED, broken)):
-        counts.append(0)
+    broken = [replace(job, tests=negated(job.tests)) for job in jobs]
+    asked_for = {Disposition.PASSED: jobs, Disposition.FAILED: broken}
+    counts: Counter[Disposition] = Counter()
+    for expected, asked in asked_for.items():
         for task, done in zip(tasks, sandbox.run(asked), strict=True):
             check.add(done)
-            counts[-1] += done.disposition is expected
-            if done.disposition is not expected:
+            if done.disposition is expected:
+                counts[expected] += 1
+            else:
                 check.differs(f"{task}: {done.disposition} {done.error}, not {expected}")
-    check.figure("reference solutions that pass", counts[0], len(jobs))
-    check.figure("that fail once a test is negated", counts[1], len(jobs))
+    passed = counts[Disposition.PASSED]
+    failed = counts[Disposition.FAILED]
+    check.figure("reference solutions that pass", passed, len(jobs))
+    check.figure("that fail once a test is negated", failed, len(jobs))
     return check
 
 
@@ -266,6 +316,10 @@ def _humaneval_job(problem: dict[str, Any], source: str) -> UnitTested:
     entry = problem["entry_point"]
     tests = f"{problem['test']}\ncheck({entry})\n"
     return UnitTested(source, tests, entry, problem["prompt"])
+
+
+def _decimals(number: float) -> int:
+    return len(str(float(number)).partition(".")[2])
 
 
 def _is_close(value: object, gold: float) -> bool:

@@ -47,7 +47,11 @@ class Judgement(NamedTuple):
 
     def flagged(self, level: float) -> set[str]:
         """Return the models with p at most ``level``."""
-        return {model for model, p in zip(self.models, self.p, strict=True) if p <= level}
+        flagged = set()
+        for model, p in zip(self.models, self.p, strict=True):
+            if p <= level:
+                flagged.add(model)
+        return flagged
 
     @property
     def tested(self) -> int:
@@ -69,11 +73,14 @@ def known_contamination(data: Path, *, blind: bool) -> Known:
     clean = [place for place, contaminated in enumerate(bad) if not contaminated]
     models = [row["model"] for row in rows]
     found = _judged(models, _sides(rows), () if blind else clean)
-    p = np.array(found.p)
     is_bad = np.array(bad)
-    contaminated = tuple(int((p[is_bad] <= level).sum()) for level in LEVELS)
-    others = tuple(int((p[~is_bad] <= level).sum()) for level in LEVELS)
-    return Known(contaminated, others)
+    contaminated = []
+    others = []
+    for level in LEVELS:
+        flagged = np.array(found.p) <= level
+        contaminated.append(int(flagged[is_bad].sum()))
+        others.append(int(flagged[~is_bad].sum()))
+    return Known(tuple(contaminated), tuple(others))
 
 
 def live_code_bench(data: Path) -> Judgement:
@@ -85,10 +92,14 @@ def live_code_bench(data: Path) -> Judgement:
         "private_samples_right",
         "private_samples",
     )
-    sides = [Sides(*(int(row[name]) for name in columns)) for row in rows]
-    models = [row["model"] for row in rows]
-    organisations = [model.split("/")[0].split("-")[0] for model in models]
-    return _with_p(models, peers(sides, organisations))
+    models = []
+    organisations = []
+    for row in rows:
+        model = row["model"]
+        owner = model.split("/")[0]
+        models.append(model)
+        organisations.append(owner.split("-")[0])
+    return _with_p(models, peers(_sides(rows, columns), organisations))
 
 
 def eval_plus(data: Path) -> Iterator[tuple[str, Judgement]]:
@@ -100,16 +111,27 @@ def eval_plus(data: Path) -> Iterator[tuple[str, Judgement]]:
 
 
 def _read(data: Path, name: str) -> list[dict[str, str]]:
-    with (data / "published" / name).open(newline="", encoding="utf-8") as file:
+    path = data / "published" / name
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _sides(rows: Sequence[dict[str, str]]) -> list[Sides]:
-    columns = ("public_correct", "public_n", "private_correct", "private_n")
-    return [Sides(*(int(row[name]) for name in columns)) for row in rows]
+def _sides(
+    rows: Sequence[dict[str, str]],
+    columns: Sequence[str] = ("public_correct", "public_n", "private_correct", "private_n"),
+) -> list[Sides]:
+    sides = []
+    for row in rows:
+        counts = [int(row[column]) for column in columns]
+        sides.append(Sides(*counts))
+    return sides
 
 
-def _judged(models: Sequence[str], sides: Sequence[Sides], known: Sequence[int] = ()) -> Judgement:
+def _judged(
+    models: Sequence[str],
+    sides: Sequence[Sides],
+    known: Sequence[int] = (),
+) -> Judgement:
     """Judge each model as one of its own lineage."""
     lineages = [str(place) for place in range(len(sides))]
     return _with_p(models, peers(sides, lineages, known))

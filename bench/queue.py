@@ -35,8 +35,18 @@ class Filler:
 
         self.rng = rng
         self.number = 0
-        public = ItemSet.objects.create(name="public", sealed=False, n=1319, digest="a" * 64)
-        private = ItemSet.objects.create(name="private", sealed=True, n=1205, digest="b" * 64)
+        public = ItemSet.objects.create(
+            name="public",
+            sealed=False,
+            n=1319,
+            digest="a" * 64,
+        )
+        private = ItemSet.objects.create(
+            name="private",
+            sealed=True,
+            n=1205,
+            digest="b" * 64,
+        )
         self.pair = SetPair.objects.create(
             slug="pair",
             title="Pair",
@@ -50,7 +60,8 @@ class Filler:
         self.organisations = Organisation.objects.bulk_create(
             Organisation(name=name) for name in names
         )
-        self.weights = list(accumulate(1 / (rank + 1) for rank in range(ORGANISATIONS)))
+        zipf = (1 / rank for rank in range(1, ORGANISATIONS + 1))
+        self.weights = list(accumulate(zipf))
 
     def evaluators(self) -> None:
         """Register the evaluators, which announced lately that they serve."""
@@ -97,7 +108,11 @@ class Filler:
         }
         while self.number < length:
             count = min(BATCH, length - self.number)
-            owners = self.rng.choices(self.organisations, cum_weights=self.weights, k=count)
+            owners = self.rng.choices(
+                self.organisations,
+                cum_weights=self.weights,
+                k=count,
+            )
             now = datetime.now(UTC)
             models = Model.objects.bulk_create(
                 Model(name=f"model-{self.number + place}", organisation=owner)
@@ -127,9 +142,10 @@ class Filler:
                 )
                 for submission in submissions
             )
-            Outbox.objects.bulk_create(
-                Outbox(run=run, token=1, payload=payload, due=now) for run in runs
-            )
+            messages = []
+            for run in runs:
+                messages.append(Outbox(run=run, token=1, payload=payload, due=now))
+            Outbox.objects.bulk_create(messages)
             self.number += count
 
 
@@ -150,7 +166,8 @@ def decide() -> tuple[float, int, int]:
         begin = time.perf_counter()
         sent = actions.drain_outbox()
         seconds = time.perf_counter() - begin
-    Outbox.objects.filter(sent_at__isnull=False).update(sent_at=None, due=Now())
+    was_sent = Outbox.objects.filter(sent_at__isnull=False)
+    was_sent.update(sent_at=None, due=Now())
     return seconds, len(captured), sent
 
 

@@ -38,8 +38,10 @@ def sides(matrix: Floats, public: int) -> list[Sides]:
     on_public = matrix[:, :public].sum(axis=1)
     on_private = matrix[:, public:].sum(axis=1)
     n = matrix.shape[1] - public
-    counts = zip(on_public, on_private, strict=True)
-    return [Sides(int(first), public, int(second), n) for first, second in counts]
+    counts = []
+    for first, second in zip(on_public, on_private, strict=True):
+        counts.append(Sides(int(first), public, int(second), n))
+    return counts
 
 
 def associated(counts: list[Sides]) -> None:

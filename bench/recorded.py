@@ -28,7 +28,10 @@ def outcomes(data: Path) -> Floats:
 
 
 def halves(
-    marks: Floats, rng: np.random.Generator, *, harder: float = 0.0
+    marks: Floats,
+    rng: np.random.Generator,
+    *,
+    harder: float = 0.0,
 ) -> tuple[Floats, Floats]:
     """Return the outcomes on a public and a private half, drawn at random.
 
@@ -40,7 +43,10 @@ def halves(
     public = list(order[:half])
     private = list(order[half:])
     ease = marks.mean(axis=0)
-    while harder and ease[public].mean() - ease[private].mean() < harder:
+    while harder:
+        spread = ease[public].mean() - ease[private].mean()
+        if spread >= harder:
+            break
         out = rng.integers(len(public))
         into = rng.integers(len(private))
         if ease[private[into]] > ease[public[out]]:

@@ -16,7 +16,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,8 @@ class Evaluator:
         self.name = "evaluator-1"
         self.key = Ed25519PrivateKey.generate()
         self.host = X25519PrivateKey.generate()
-        self._index, self._previous = -1, GENESIS
+        self._index = -1
+        self._previous = GENESIS
 
     def identity(self) -> dict[str, str]:
         """Return what the site registers."""
@@ -79,7 +79,12 @@ class Evaluator:
         report_pub = signatures.public_hex(self.key)
         return {"name": self.name, "host_pub": host_pub, "report_pub": report_pub}
 
-    def expose(self, spec: dict[str, Any], ask: dict[str, Any], indices: range) -> Exposure:
+    def expose(
+        self,
+        spec: dict[str, Any],
+        ask: dict[str, Any],
+        indices: range,
+    ) -> Exposure:
         """Return the next line of its log."""
         line = sign_entry(
             self.key,
@@ -97,24 +102,37 @@ class Evaluator:
             items=pack_bits(indices, ask["n"]),
             count=len(indices),
         )
-        self._index, self._previous = line.index, entry_hash(line)
+        self._index = line.index
+        self._previous = entry_hash(line)
         return line
 
 
-def reports(evaluator: Evaluator, spec: dict[str, Any], group: int) -> Iterator[tuple[float, Body]]:
+def reports(
+    evaluator: Evaluator,
+    spec: dict[str, Any],
+    group: int,
+) -> Iterator[tuple[float, Body]]:
     """Yield the bodies of an undisturbed attempt with their seconds, outcomes in groups of a set.
 
     Both sets are asked at once; a block of sealed items is revealed before its first is asked.
     """
-    yield 0.0, Started(grant=spec["grant"], protocol_digest="c" * 64, grader="numeric-1")
-    total = sum(ask["n"] for ask in spec["sets"])
+    started = Started(
+        grant=spec["grant"],
+        protocol_digest="c" * 64,
+        grader="numeric-1",
+    )
+    yield 0.0, started
+    sizes = {ask["name"]: ask["n"] for ask in spec["sets"]}
+    total = sum(sizes.values())
     done = 0
     beat = ITEMS_A_SECOND * LEASE_SECONDS / 3
     revealed = 0
-    for start in range(0, max(ask["n"] for ask in spec["sets"]), group):
-        asked = {ask["name"]: range(start, min(start + group, ask["n"])) for ask in spec["sets"]}
-        for ask in filter(itemgetter("sealed"), spec["sets"]):
-            if revealed < asked[ask["name"]].stop:
+    for start in range(0, max(sizes.values()), group):
+        asked = {}
+        for name, n in sizes.items():
+            asked[name] = range(start, min(start + group, n))
+        for ask in spec["sets"]:
+            if ask["sealed"] and revealed < asked[ask["name"]].stop:
                 revealed = min(start + Policy().batch, ask["n"])
                 line = evaluator.expose(spec, ask, range(start, revealed))
                 yield LOADING_SECONDS + done / ITEMS_A_SECOND, Exposed(entries=(line,))
@@ -127,29 +145,40 @@ def reports(evaluator: Evaluator, spec: dict[str, Any], group: int) -> Iterator[
                 yield moment, Graded(set=name, outcomes=outcomes)
         if before // beat != done // beat:
             yield moment, Progress(phase="asking", done=done, total=total)
-    yield moment, Finished(sets=tuple(_counts(ask) for ask in spec["sets"]), seconds=1.0)
+    sets = [_counts(name, n) for name, n in sizes.items()]
+    yield moment, Finished(sets=tuple(sets), seconds=1.0)
 
 
 def _outcome(index: int) -> Outcome:
     return (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER)[index % 3]
 
 
-def _counts(ask: dict[str, Any]) -> SetCounts:
-    counts = Counter(_outcome(index).name.lower() for index in range(ask["n"]))
-    fields = {outcome.name.lower(): counts[outcome.name.lower()] for outcome in Outcome}
-    return SetCounts(name=ask["name"], n=ask["n"], **fields)
+def _counts(name: str, n: int) -> SetCounts:
+    counts = Counter(_outcome(index) for index in range(n))
+    fields = {outcome.name.lower(): counts[outcome] for outcome in Outcome}
+    return SetCounts(name=name, n=n, **fields)
 
 
-def sent(evaluator: Evaluator, spec: dict[str, Any], group: int) -> list[list[dict[str, Any]]]:
+Envelopes = list[dict[str, Any]]
+"""Signed reports of one message."""
+
+
+def sent(
+    evaluator: Evaluator,
+    spec: dict[str, Any],
+    group: int,
+) -> list[Envelopes]:
     """Return the signed reports of an attempt in the messages in which its spool sends them."""
     worker = uuid.uuid4().hex
-    made: list[list[dict[str, Any]]] = []
+    made: list[Envelopes] = []
     waiting: list[Spooled] = []
     due = float("inf")
-    for sequence, (moment, body) in enumerate(reports(evaluator, spec, group), start=1):
+    timed = reports(evaluator, spec, group)
+    for sequence, (moment, body) in enumerate(timed, start=1):
         if moment > due:
-            made += [[one.envelope for one in message] for message in messages(waiting)]
-            waiting, due = [], float("inf")
+            made += _envelopes(waiting)
+            waiting = []
+            due = float("inf")
         report = Report(
             evaluator=evaluator.name,
             run=spec["run"],
@@ -160,9 +189,17 @@ def sent(evaluator: Evaluator, spec: dict[str, Any], group: int) -> list[list[di
             body=body,
         )
         envelope = seal_report(report, evaluator.key).to_dict()
-        waiting.append(Spooled(Path(), envelope, len(json.dumps(envelope))))
+        size = len(json.dumps(envelope))
+        waiting.append(Spooled(Path(), envelope, size))
         due = min(due, moment + patience(body, LEASE_SECONDS))
-    return made + [[one.envelope for one in message] for message in messages(waiting)]
+    return made + _envelopes(waiting)
+
+
+def _envelopes(waiting: list[Spooled]) -> list[Envelopes]:
+    sent_together = []
+    for message in messages(waiting):
+        sent_together.append([report.envelope for report in message])
+    return sent_together
 
 
 def reports_a_second(flush_seconds: float) -> float:
@@ -178,7 +215,10 @@ def make_pair(slug: str, public_n: int, private_n: int) -> None:
     """Create a benchmark of two sets of these sizes."""
     from leaderboard.benchmarks.models import ItemSet, SetPair  # noqa: PLC0415
 
-    leaves = [leaf_hash(number.to_bytes(4, "big")) for number in range(private_n)]
+    leaves = []
+    for number in range(private_n):
+        leaves.append(leaf_hash(number.to_bytes(4, "big")))
+    block = Block(id=0, stratum="exposed", start=0, n=private_n)
     manifest = Manifest(
         name=f"{slug}-sealed",
         n=private_n,
@@ -187,7 +227,7 @@ def make_pair(slug: str, public_n: int, private_n: int) -> None:
         created="2026-01-02T03:04:05Z",
         seed_hash="5e" * 32,
         key_check="c4" * 32,
-        blocks=(Block(id=0, stratum="exposed", start=0, n=private_n),),
+        blocks=(block,),
         seasons=(0,),
         cap=3,
         cell=1,
@@ -196,7 +236,10 @@ def make_pair(slug: str, public_n: int, private_n: int) -> None:
         slug=slug,
         title=slug,
         public=ItemSet.objects.create(
-            name=f"{slug}-public", sealed=False, n=public_n, digest="a" * 64
+            name=f"{slug}-public",
+            sealed=False,
+            n=public_n,
+            digest="a" * 64,
         ),
         private=ItemSet.objects.create(
             name=manifest.name,
@@ -234,18 +277,25 @@ def submit(user: Any, slug: str, number: int) -> Any:
     from leaderboard.submissions import actions  # noqa: PLC0415
     from leaderboard.submissions.admission import Ask  # noqa: PLC0415
 
-    ask = Ask(pair=slug, model=f"{slug}-{number}", kind="checkpoint", checkpoint=f"c{number}")
-    return actions.submit(user=user, key=uuid.uuid4().hex, ask=ask)
+    ask = Ask(
+        pair=slug,
+        model=f"{slug}-{number}",
+        kind="checkpoint",
+        checkpoint=f"c{number}",
+    )
+    key = uuid.uuid4().hex
+    return actions.submit(user=user, key=key, ask=ask)
 
 
-def record(messages_of_runs: list[list[list[dict[str, Any]]]]) -> tuple[float, float]:
+def record(messages_of_runs: list[list[Envelopes]]) -> tuple[float, float]:
     """Record the messages of runs that are under way at the same time.
 
     Returns seconds, and those of the recorder's own core.
     """
     from leaderboard.submissions import actions  # noqa: PLC0415
 
-    begin, core = time.perf_counter(), time.process_time()
+    begin = time.perf_counter()
+    core = time.process_time()
     longest = max(map(len, messages_of_runs))
     for turn in range(longest):
         for of_run in messages_of_runs:
@@ -286,19 +336,20 @@ def measure(runs: int, flush_seconds: float) -> int:
         f" {submitted.count} for its submission (limit {MOST_TO_SUBMIT})"
     )
     group = max(1, round(ITEMS_A_SECOND / 2 * flush_seconds))
-    live = [
-        sent(evaluator, specification(submit(user, "live", number).runs.get()), group)
-        for number in range(runs)
-    ]
+    live = []
+    for number in range(runs):
+        run = submit(user, "live", number).runs.get()
+        live.append(sent(evaluator, specification(run), group))
     counted_live = Queries()
     with counted_live.counted():
         seconds, core = record(live)
-    number = sum(len(message) for of_run in live for message in of_run)
-    rate, busy = number / seconds, reports_a_second(flush_seconds)
+    count = sum(len(message) for of_run in live for message in of_run)
+    rate = count / seconds
+    busy = reports_a_second(flush_seconds)
     print(
-        f"{runs} live runs, outcomes every {flush_seconds:g} s: {number} reports"
+        f"{runs} live runs, outcomes every {flush_seconds:g} s: {count} reports"
         f" in {sum(map(len, live))} messages,"
-        f" {counted_live.count / number:.1f} queries and {1000 * core / number:.1f} ms of a core"
+        f" {counted_live.count / count:.1f} queries and {1000 * core / count:.1f} ms of a core"
         f" each,"
         f" {rate:.0f} reports/s recorded;"
         f" a run sends {busy:.2f}/s, so a recorder carries {rate / busy:.0f} busy evaluators"

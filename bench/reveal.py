@@ -62,10 +62,16 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.vault, name)
 
-    def reveal(self, set_name: str, indices: Sequence[int], **about: Any) -> Revealed:
+    def reveal(
+        self,
+        set_name: str,
+        indices: Sequence[int],
+        **about: Any,
+    ) -> Revealed:
         """As the vault does, or what was opened before."""
-        if tuple(indices) in self.ready:
-            return self.ready[tuple(indices)]
+        opened = self.ready.get(tuple(indices))
+        if opened is not None:
+            return opened
         begin = time.perf_counter()
         revealed: Revealed = self.vault.reveal(set_name, indices, **about)
         self.opening += time.perf_counter() - begin
@@ -76,12 +82,21 @@ class Watched:
 def install(folder: Path, items: Path) -> Installed:
     """An evaluator that holds the items as one exposed block of the set ``closed``."""
     identity = generate_keys(folder / "keys", name=NAME)
-    shares = Shares(local=Fraction(0), spare=Fraction(0), blocks=1)
+    nothing = Fraction(0)
     sealed = seal_set(
-        load_items(items), name="closed", hosts=[identity], created=datetime.now(UTC), shares=shares
+        load_items(items),
+        name="closed",
+        hosts=[identity],
+        created=datetime.now(UTC),
+        shares=Shares(local=nothing, spare=nothing, blocks=1),
     )
     write_set(sealed, folder / "sets" / "closed")
-    facts = {"n": ITEMS, "digest": sealed.manifest.root, "sealed": True, "rows": []}
+    facts = {
+        "n": ITEMS,
+        "digest": sealed.manifest.root,
+        "sealed": True,
+        "rows": [],
+    }
     (folder / "checkpoints").symlink_to(CHECKPOINTS)
     return Installed(folder, identity, {"closed": facts})
 
@@ -93,42 +108,55 @@ def open_before(
     other."""
     keys = load_keys(place.folder / "keys")
     path = place.folder / "home" / "journal.jsonl"
+    sets = {"closed": place.folder / "sets" / "closed"}
+    ready = {}
     with closing(Journal(path, keys.name, keys.report)) as journal:
-        vault = Vault(keys, {"closed": place.folder / "sets" / "closed"}.get, journal, recipient)
-        cuts = [tuple(range(start, min(start + size, ITEMS))) for start in range(0, ITEMS, size)]
-        about: dict[str, Any] = {
-            "to": to,
-            "run": "00000000-0000-0000-0000-000000000001",
-            "token": 1,
-        }
-        return {cut: vault.reveal("closed", cut, **about) for cut in cuts}
+        vault = Vault(keys, sets.get, journal, recipient)
+        for start in range(0, ITEMS, size):
+            indices = tuple(range(start, min(start + size, ITEMS)))
+            ready[indices] = vault.reveal(
+                "closed",
+                indices,
+                to=to,
+                run="00000000-0000-0000-0000-000000000001",
+                token=1,
+            )
+    return ready
 
 
 def attempt(
-    place: Installed, system: dict[str, Any], concurrency: int, *, policy: Policy, before: str = ""
+    place: Installed,
+    system: dict[str, Any],
+    concurrency: int,
+    *,
+    policy: Policy,
+    before: str = "",
 ) -> Watched:
     """One attempt at a new run; ``before`` names the recipient for whom all is opened before the
     time begins."""
+    digests = ""
+    for folder in CHECKPOINTS.iterdir():
+        if folder.is_dir():
+            digests += f"{inspect_checkpoint(folder).digest}\n"
+    trusted = place.folder / "trusted"
+    trusted.write_text(digests)
     environ = place.environ("memory://")
-    (place.folder / "trusted").write_text(
-        "".join(
-            f"{inspect_checkpoint(folder).digest}\n"
-            for folder in CHECKPOINTS.iterdir()
-            if folder.is_dir()
-        )
-    )
-    config = Config.from_env(environ | {"HOLDFAST_TRUSTED": str(place.folder / "trusted")})
-    size = max(policy.batch, concurrency)
-    ready = (
-        open_before(place, Recipients.from_dict(config.recipients), before, size) if before else {}
-    )
+    config = Config.from_env(environ | {"HOLDFAST_TRUSTED": str(trusted)})
+    ready = {}
+    if before:
+        recipients = Recipients.from_dict(config.recipients)
+        ready = open_before(place, recipients, before, max(policy.batch, concurrency))
     sent: list[dict[str, Any]] = []
     context, spool = open_context(
-        config, sent.extend, leases=GrantedLeases(), stopping=lambda: False
+        config,
+        sent.extend,
+        leases=GrantedLeases(),
+        stopping=lambda: False,
     )
     spool.start()
     watched = Watched(context.vault, ready)
-    job = place.job(system, limits={"seconds": 3600.0, "concurrency": concurrency})
+    limits = {"seconds": 3600.0, "concurrency": concurrency}
+    job = place.job(system, limits=limits)
     begin = time.perf_counter()
     run_job(job, replace(context, vault=watched, policy=policy))
     watched.wall = time.perf_counter() - begin
@@ -140,19 +168,26 @@ def attempt(
 
 
 def measure(
-    label: str, place: Installed, system: dict[str, Any], *, policy: Policy, pairs: int
+    label: str,
+    place: Installed,
+    system: dict[str, Any],
+    *,
+    policy: Policy,
+    pairs: int,
 ) -> None:
     """Print both readings for one system; the second only where there are pairs."""
     concurrency = policy.concurrency
-    to = "jail" if system["kind"] == "checkpoint" else system["url"].split("/")[2]
-    found, lost = [], []
+    to = "jail"
+    if system["kind"] != "checkpoint":
+        to = system["url"].split("/")[2]
+    found = []
+    lost = []
     for _ in range(max(pairs, 1)):
-        found.append(attempt(place, system, concurrency, policy=policy))
+        opening_on_the_way = attempt(place, system, concurrency, policy=policy)
+        found.append(opening_on_the_way)
         if pairs:
-            lost.append(
-                found[-1].wall / attempt(place, system, concurrency, policy=policy, before=to).wall
-                - 1
-            )
+            opened = attempt(place, system, concurrency, policy=policy, before=to)
+            lost.append(opening_on_the_way.wall / opened.wall - 1)
     opening = statistics.median(one.opening for one in found)
     wall = statistics.median(one.wall for one in found)
     line = (

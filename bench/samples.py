@@ -54,8 +54,12 @@ class Visible(NamedTuple):
 
 def recorded(data: Path) -> Floats:
     """Return the recorded samples (items, 100): 1 is right."""
-    with gzip.open(data / RECORDED, "rt", encoding="utf-8") as lines:
-        return np.array([[float(mark) for mark in json.loads(line)["passed"]] for line in lines])
+    rows = []
+    with gzip.open(data / RECORDED, "rt", encoding="utf-8") as file:
+        for line in file:
+            passed = json.loads(line)["passed"]
+            rows.append([float(mark) for mark in passed])
+    return np.array(rows)
 
 
 def raw_of_many(marks: Floats) -> Visible:
@@ -66,10 +70,15 @@ def raw_of_many(marks: Floats) -> Visible:
     """
     items, many = marks.shape
     chances = marks.mean(axis=1)
-    within = float((chances * (1 - chances)).mean()) * many / (many - 1)
+    biased = float((chances * (1 - chances)).mean())
+    within = biased * many / (many - 1)
     between = float(chances.var(ddof=1)) - within / many
-    errors = [np.sqrt(2 * (between + within / k) / items) for k in (1, SAMPLES)]
-    return Visible(*(visible(float(error), LEVELS.watch) for error in errors))
+    one = np.sqrt(2 * (between + within) / items)
+    four = np.sqrt(2 * (between + within / SAMPLES) / items)
+    return Visible(
+        one=visible(float(one), LEVELS.watch),
+        four=visible(float(four), LEVELS.watch),
+    )
 
 
 def raw(public: Floats, private: Floats) -> Visible:
@@ -79,21 +88,31 @@ def raw(public: Floats, private: Floats) -> Visible:
     """
     squares = []
     for sample in range(SAMPLES):
-        error = _raw_error(public[:, [sample]], private[:, [sample]])
+        only = slice(sample, sample + 1)
+        error = _raw_error(public[:, only], private[:, only])
         squares.append(error**2)
     one = float(np.sqrt(np.mean(squares)))
     four = _raw_error(public, private)
-    return Visible(visible(one, LEVELS.watch), visible(four, LEVELS.watch))
+    return Visible(
+        one=visible(one, LEVELS.watch),
+        four=visible(four, LEVELS.watch),
+    )
 
 
 def _raw_error(public: Floats, private: Floats) -> float:
-    variances = [side.mean(axis=1).var(ddof=1) / len(side) for side in (public, private)]
-    return float(np.sqrt(sum(variances)))
+    variance = 0.0
+    for side in (public, private):
+        variance += side.mean(axis=1).var(ddof=1) / len(side)
+    return float(np.sqrt(variance))
 
 
 def adjusted(panel: statistics.ItemPanel, public: Floats, private: Floats) -> Visible:
     """Return the visible adjusted gap against a panel, as :func:`raw`."""
-    one = [_visible(panel, public[:, sample], private[:, sample]) for sample in range(SAMPLES)]
+    one = []
+    for sample in range(SAMPLES):
+        on_public = public[:, sample]
+        on_private = private[:, sample]
+        one.append(_visible(panel, on_public, on_private))
     four = _visible(panel, public.mean(axis=1), private.mean(axis=1))
     return Visible(float(np.mean(one)), four)
 
@@ -106,9 +125,10 @@ def _visible(panel: statistics.ItemPanel, public: Floats, private: Floats) -> fl
 def panel_without(name: str) -> statistics.ItemPanel:
     """Return the panel of the zoo's honest models of other families."""
     own_family = family(name)
-    models = [
-        model for model in load().models if model.kind is Kind.HONEST and model.family != own_family
-    ]
+    models = []
+    for model in load().models:
+        if model.kind is Kind.HONEST and model.family != own_family:
+            models.append(model)
     public = np.array([model.public.marks for model in models])
     private = np.array([model.private.marks for model in models])
     return statistics.item_panel(public, private, [model.family for model in models])
@@ -118,20 +138,29 @@ def asked(checkpoint: Path, name: str, work: Path) -> Floats:
     """Ask a checkpoint one of the zoo's sets; return its samples (items, 4)."""
     rows = sets.public_set() if name == "public" else sets.private_set()
     items = work / f"{name}.jsonl"
-    items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [json.dumps(row) + "\n" for row in rows]
+    items.write_text("".join(lines), encoding="utf-8")
     out = work / f"{name}-{checkpoint.name}"
-    command = [sys.executable, "-m", "evaluator", "run", "--protocol", PROTOCOL, "--json"]
-    command += ["--model", str(checkpoint), "--set", str(items), "--out", str(out)]
+    command = [sys.executable, "-m", "evaluator", "run"]
+    command += ["--protocol", PROTOCOL, "--json"]
+    command += ["--model", str(checkpoint)]
+    command += ["--set", str(items), "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     marks = np.full((len(rows), SAMPLES), np.nan)
-    for line in (out / "outcomes.jsonl").read_text(encoding="utf-8").splitlines():
+    outcomes = (out / "outcomes.jsonl").read_text(encoding="utf-8")
+    for line in outcomes.splitlines():
         answer = json.loads(line)
         if answer["sample"] is not None:
-            marks[answer["index"], answer["sample"]] = answer["outcome"] == "right"
+            is_right = answer["outcome"] == "right"
+            marks[answer["index"], answer["sample"]] = is_right
     return marks
 
 
-def lines(data: Path | None, *, demo: bool) -> Iterator[tuple[str, Visible]]:
+def measured(
+    data: Path | None,
+    *,
+    demo: bool,
+) -> Iterator[tuple[str, Visible]]:
     """Yield what is measured, by name."""
     if data:
         yield "CodeGen-16B on HumanEval, raw", raw_of_many(recorded(data))
@@ -155,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print(f"{'visible gap, pp':36}{'1 sample':>10}{f'{SAMPLES} samples':>12}{'ratio':>8}")
     worst = 0.0
-    for name, found in lines(options.data, demo=not options.no_demo):
+    for name, found in measured(options.data, demo=not options.no_demo):
         print(f"{name:36}{100 * found.one:10.2f}{100 * found.four:12.2f}{found.ratio:8.2f}")
         worst = max(worst, found.ratio)
     return int(worst >= 1)

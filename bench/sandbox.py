@@ -42,7 +42,11 @@ def sources() -> list[str]:
     return [row["extracted_code"] for row in rows if row["status"] == "CORRECT"]
 
 
-def measured(name: str, count: int, work: Callable[[], float]) -> float:
+def measured(
+    name: str,
+    count: int,
+    work: Callable[[], float],
+) -> float:
     """Print what some programs took. Returns milliseconds a program of what ``work`` returns."""
     begin = time.perf_counter()
     each = work() / count * 1e3
@@ -55,14 +59,20 @@ def in_sandbox(jobs: Iterable[Job], count: int, workers: int) -> float:
     """Execute programs in the sandbox. Returns seconds of computing, of all its processes."""
     before = _computing()
     with Sandbox(_LIMITS, workers=workers) as sandbox:
-        for number, _ in enumerate(sandbox.run(itertools.islice(jobs, count)), start=1):
+        done = sandbox.run(itertools.islice(jobs, count))
+        for number, _ in enumerate(done, start=1):
             if number in (count // 10, count):
                 memory = sum(map(_memory_of, _family(os.getpid())))
                 print(f"  memory after {number}: {memory / 1e6:.1f} MB in all its processes")
         return _computing() - before
 
 
-def in_processes(programs: Sequence[str], count: int, *, jailed: bool) -> float:
+def in_processes(
+    programs: Sequence[str],
+    count: int,
+    *,
+    jailed: bool,
+) -> float:
     """Execute programs in a Python process each, one after the other. Returns seconds.
 
     They are seconds of computing, but wall time with jails: bubblewrap does not count its child's.
@@ -81,9 +91,11 @@ def in_inspect(programs: Sequence[str], count: int, python: str) -> float:
     """Execute programs by Inspect's local sandbox, which shuts nothing in. Returns seconds."""
     script = Path(__file__).parent / "peers" / "inspect_local.py"
     chosen = list(itertools.islice(itertools.cycle(programs), count))
-    command = [python, script]
     done = subprocess.run(
-        command, input=json.dumps(chosen).encode(), capture_output=True, check=True
+        [python, script],
+        input=json.dumps(chosen).encode(),
+        capture_output=True,
+        check=True,
     )
     return float(done.stdout)
 
@@ -101,7 +113,8 @@ def main() -> int:
     workers = args.workers
     jobs = map(Program, itertools.cycle(programs))
     tests = itertools.repeat(_TESTED)
-    own = measured("sandbox", args.programs, lambda: in_sandbox(jobs, args.programs, workers))
+    count = args.programs
+    own = measured("sandbox", count, lambda: in_sandbox(jobs, count, workers))
     tested = measured(
         "sandbox, with unit tests", others, lambda: in_sandbox(tests, others, workers)
     )
@@ -123,7 +136,8 @@ def _computing() -> float:
     ticks = 0
     for process in _family(os.getpid()):
         with contextlib.suppress(OSError):  # it has ended: its parent has its ticks
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            stat = Path(f"/proc/{process}/stat").read_text()
+            fields = stat.rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -145,8 +159,11 @@ def _memory_of(process: int) -> int:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
         return 0
-    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("Pss:")]
-    return sum(kilobytes) * 1024
+    kilobytes = 0
+    for line in lines:
+        if line.startswith("Pss:"):
+            kilobytes += int(line.split()[1])
+    return kilobytes * 1024
 
 
 if __name__ == "__main__":

@@ -21,20 +21,24 @@ PUBLIC_ITEMS = 1319
 
 def problem(number: int, draw: random.Random) -> dict[str, str]:
     """A word problem about as long as one of GSM8K's, that shares no run of words with another."""
-    said = " ".join("".join(draw.choices("abdeghiklmnorstu", k=5)) for _ in range(38))
+    words = ["".join(draw.choices("abdeghiklmnorstu", k=5)) for _ in range(38)]
     steps = " ".join(
         f"Then {number} + {k} = <<{number}+{k}={number + k}>>{number + k} of them."
         for k in range(5)
     )
-    return {"question": f"Of {number} {said}, how many?", "answer": f"{steps}\n#### {number + 4}"}
+    return {
+        "question": f"Of {number} {' '.join(words)}, how many?",
+        "answer": f"{steps}\n#### {number + 4}",
+    }
 
 
 def write_problems(path: Path, count: int, seed: int) -> int:
     """So many problems as JSON lines; returns the bytes."""
     draw = random.Random(seed)  # noqa: S311 - the same items each time
-    return path.write_text(
-        "".join(json.dumps(problem(number, draw)) + "\n" for number in range(count))
-    )
+    lines = []
+    for number in range(count):
+        lines.append(json.dumps(problem(number, draw)) + "\n")
+    return path.write_text("".join(lines))
 
 
 def machine() -> str:
@@ -45,9 +49,8 @@ def machine() -> str:
 def timed(*arguments: object) -> float:
     """Seconds that a command of the engine takes. Ends the bench where it is refused."""
     begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "evaluator", *map(str, arguments)], capture_output=True, check=False
-    )
+    command = [sys.executable, "-m", "evaluator", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False)
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise SystemExit(done.stderr.decode())

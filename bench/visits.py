@@ -23,7 +23,8 @@ class Answer:
     def text(self) -> str:
         """The body, unpacked."""
         packed = self.headers.get("content-encoding") == "gzip"
-        return (gzip.decompress(self.body) if packed else self.body).decode()
+        body = gzip.decompress(self.body) if packed else self.body
+        return body.decode()
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,39 @@ class Visits:
 
 def ask(port: int, path: str, *, tag: str = "") -> Answer:
     """One GET request."""
-    head, _, body = _exchange(port, _request(path, tag)).partition(b"\r\n\r\n")
+    answer = _exchange(port, _request(path, tag))
+    head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    pairs = (line.split(": ", 1) for line in lines)
-    headers = {name.lower(): value for name, value in pairs}
-    return Answer(int(first.split()[1]), headers, body)
+    headers = {}
+    for line in lines:
+        name, value = line.split(": ", 1)
+        headers[name.lower()] = value
+    status = int(first.split()[1])
+    return Answer(status, headers, body)
+
+
+def is_live(port: int) -> bool:
+    """Return True if the site on this port answers."""
+    try:
+        answer = ask(port, "/livez")
+    except (OSError, IndexError):  # nothing listens yet, or the answer broke off
+        return False
+    return answer.status == 200
 
 
 def drive(
-    port: int, paths: Sequence[str], *, seconds: float, tag: str = "", once: bool = False
+    port: int,
+    paths: Sequence[str],
+    *,
+    seconds: float,
+    tag: str = "",
+    once: bool = False,
 ) -> Visits:
     """Ask for these paths in turn for so long, or until each was asked ``once``."""
     requests = [_request(path, tag) for path in paths]
     waiting: Iterator[bytes] = iter(requests) if once else cycle(requests)
-    lock, found = Lock(), []
+    lock = Lock()
+    found: list[tuple[float, int, int]] = []
     begin = perf_counter()
 
     def visitor() -> None:
@@ -66,7 +86,8 @@ def drive(
             answer = _exchange(port, request)
             took = perf_counter() - start
             head, _, body = answer.partition(b"\r\n\r\n")
-            found.append((took, int(head[9:12]), len(body)))
+            status = int(head[9:12])
+            found.append((took, status, len(body)))
 
     threads = [Thread(target=visitor) for _ in range(VISITORS)]
     for thread in threads:
@@ -74,17 +95,17 @@ def drive(
     for thread in threads:
         thread.join()
     took = perf_counter() - begin
-    times = sorted(one[0] for one in found)
-    sizes = sorted(one[2] for one in found)
+    times = sorted(taken for taken, _, _ in found)
+    sizes = sorted(size for _, _, size in found)
     middle = len(times) // 2
     last = min(len(times) - 1, int(0.99 * len(times)))
     return Visits(
-        frozenset(one[1] for one in found),
-        len(found),
-        len(found) / took,
-        times[middle],
-        times[last],
-        sizes[middle],
+        statuses=frozenset(status for _, status, _ in found),
+        requests=len(found),
+        per_second=len(found) / took,
+        median=times[middle],
+        p99=times[last],
+        bytes=sizes[middle],
     )
 
 

@@ -11,13 +11,13 @@ reads them and as our headline grader does. Exit code 1 where the first two are 
 import argparse
 import gzip
 import json
-import os
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.data import data_folder
 from bench.recorded import FILE, ITEMS
 from evaluator import grading
 from evaluator.grading import voting
@@ -42,14 +42,17 @@ def voters(data: Path) -> list[Voter]:
         for row in map(json.loads, lines):
             if row["n"] == ITEMS:
                 texts = ["" if answer is None else str(answer) for answer in row["answers"]]
-                found.append(Voter(row["model"], texts, [mark == "1" for mark in row["correct"]]))
+                right = [mark == "1" for mark in row["correct"]]
+                found.append(Voter(row["model"], texts, right))
     return sorted(found, key=lambda voter: sum(voter.right))[:VOTERS]
 
 
 def first_number(text: str) -> str:
     """Return the first number of an answer as ZeroEval reads it, without commas; "" for none."""
     number = _FIRST_NUMBER.search(text)
-    return number[0].replace(",", "").rstrip(".") if number else voting.NONE
+    if number is None:
+        return voting.NONE
+    return number[0].replace(",", "").rstrip(".")
 
 
 def headline(text: str) -> str:
@@ -59,27 +62,36 @@ def headline(text: str) -> str:
 
 def mean(found: Sequence[Voter]) -> Fraction:
     """Return the mean share of right answers."""
-    return Fraction(sum(sum(voter.right) for voter in found), len(found) * ITEMS)
+    right = sum(sum(voter.right) for voter in found)
+    return Fraction(right, len(found) * ITEMS)
 
 
 def vote(found: Sequence[Voter], read: Callable[[str], str]) -> Fraction:
     """Return the share of items on which the vote is right, ties shared."""
     total = Fraction(0)
     for item in range(ITEMS):
-        answers = [read(voter.answers[item]) for voter in found]
-        labels = [voter.right[item] for voter in found]
-        right = {answer for answer, is_right in zip(answers, labels, strict=True) if is_right}
+        answers = []
+        right = set()
+        for voter in found:
+            answer = read(voter.answers[item])
+            answers.append(answer)
+            if voter.right[item]:
+                right.add(answer)
         total += voting.majority_at(answers, right, len(answers))
     return total / ITEMS
 
 
 def main() -> int:
     """Print the figures. Returns 1 where a published one is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder (HOLDFAST_DATA)")
-    found = voters(parser.parse_args().data)
-    measured = {"mean of the models": mean(found), "their vote": vote(found, first_number)}
+    summary = __doc__.splitlines()[0] if __doc__ else None
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder (HOLDFAST_DATA)")
+    options = parser.parse_args()
+    found = voters(options.data)
+    measured = {
+        "mean of the models": mean(found),
+        "their vote": vote(found, first_number),
+    }
     missed = False
     for name, value in measured.items():
         percent = round(100 * float(value), 2)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.visits import Visits, ask, drive
+from bench.visits import Visits, ask, drive, is_live
 from demo.services import EmbeddedPostgres, start, stop, wait_until
 
 FIRST_RATE = 100.0
@@ -38,11 +38,15 @@ SORTS = (
 )  # fmt: skip
 
 
-def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
+Query = Callable[[random.Random], str]
+"""Draws the query of one page."""
+
+
+def kinds(models: int, pages: int) -> dict[str, Query]:
     """Return the kinds of queries by name: each gives the query of one page, another one each time
     as far as there are more."""
 
-    def paged(query: str) -> Callable[[random.Random], str]:
+    def paged(query: str) -> Query:
         return lambda rng: f"{query}&page={rng.randint(1, min(pages, 40))}"
 
     sorts = {f"sort={name}": paged(f"sort={name}") for name in SORTS}
@@ -72,7 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each line")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    return max([one(models, options.seconds, options.seed) for models in options.models])
+    codes = []
+    for models in options.models:
+        codes.append(one(models, options.seconds, options.seed))
+    return max(codes)
 
 
 def one(models: int, seconds: float, seed: int) -> int:
@@ -80,7 +87,8 @@ def one(models: int, seconds: float, seed: int) -> int:
     child = os.fork()
     if child == 0:
         os._exit(_measured(models, seconds, seed))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _measured(models: int, seconds: float, seed: int) -> int:
@@ -108,14 +116,20 @@ def _measured(models: int, seconds: float, seed: int) -> int:
             os.sched_setaffinity(0, site_core)
             command = [sys.executable, "-m", "gunicorn", "leaderboard.wsgi"]
             command += ["--bind", f"127.0.0.1:{port}", "--threads", "4", "--no-control-socket"]
-            site = start(command, env=os.environ, log=Path(folder) / "site", folder=ROOT)
+            site = start(
+                command,
+                env=os.environ,
+                log=Path(folder) / "site",
+                folder=ROOT,
+            )
             os.sched_setaffinity(0, other)
-            wait_until(lambda: _answers(port), seconds=60, what="the site", process=site)
+            wait_until(lambda: is_live(port), seconds=60, what="the site", process=site)
             try:
                 (database,) = (Path(folder) / "postgres").rglob("postmaster.pid")
                 first_word = database.read_text().split()[0]
+                programs = (site.pid, int(first_word))
                 rng = random.Random(seed)  # noqa: S311
-                good = _report(port, (site.pid, int(first_word)), models, seconds, rng)
+                good = _report(port, programs, models, seconds, rng)
                 return 0 if good else 1
             finally:
                 stop([site])
@@ -141,22 +155,26 @@ def _fill(models: int, seed: int) -> None:
     connection.close()
 
 
-def _answers(port: int) -> bool:
-    try:
-        return ask(port, "/livez").status == 200
-    except OSError:
-        return False
-
-
 def _report(
-    port: int, programs: tuple[int, int], models: int, seconds: float, rng: random.Random
+    port: int,
+    programs: tuple[int, int],
+    models: int,
+    seconds: float,
+    rng: random.Random,
 ) -> bool:
     """Print the lines of one board; return True if all limits hold.
 
     ``programs`` are the process ids of the site and of PostgreSQL.
     """
 
-    def line(way: str, name: str, paths: list[str], *, tag: str = "", once: bool = False) -> bool:
+    def line(
+        way: str,
+        name: str,
+        paths: list[str],
+        *,
+        tag: str = "",
+        once: bool = False,
+    ) -> bool:
         before = [_processor_seconds(pid) for pid in programs]
         visits = drive(port, paths, seconds=seconds, tag=tag, once=once)
         used = []
@@ -181,8 +199,10 @@ def _report(
     good &= line("again", "first page", [BOARD])
     good &= line("304", "first page", [BOARD], tag=tag)
     asked: set[str] = set()
-    for name, query in kinds(models, -(-models // ROWS)).items():
-        drawn = dict.fromkeys(query(rng) for _ in range(int(seconds * 400)))
+    pages = -(-models // ROWS)
+    draws = int(seconds * 400)
+    for name, query in kinds(models, pages).items():
+        drawn = dict.fromkeys(query(rng) for _ in range(draws))
         queries = [one for one in drawn if one not in asked]
         asked.update(queries)
         paths = [f"{BOARD}?{one}" for one in queries]
@@ -203,7 +223,12 @@ def _processor_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def print_line(way: str, name: str, found: Visits, used: Sequence[float]) -> bool:
+def print_line(
+    way: str,
+    name: str,
+    found: Visits,
+    used: Sequence[float],
+) -> bool:
     """Print one line with its ratios to the limits; return True if they hold.
 
     ``used`` are the processor seconds of one request in the site and in PostgreSQL.

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,23 +58,23 @@ class Programs:
 
     def core_seconds(self) -> dict[str, float]:
         """Return the seconds of a core that each program and its children have used."""
-        return {name: _core_seconds(one.pid) for name, one in self.running.items()}
+        # Each program was started by setsid, so that it leads all of its children.
+        ticks: Counter[int] = Counter()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                fields = stat.read_text().rpartition(")")[2].split()
+                leader = int(fields[3])
+                ticks[leader] += sum(map(int, fields[11:15]))
+        a_second = os.sysconf("SC_CLK_TCK")
+        used = {}
+        for name, process in self.running.items():
+            used[name] = ticks[process.pid] / a_second
+        return used
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query to the site's database."""
         with psycopg.connect(self.place.database_url) as connection:
             return connection.execute(sql).fetchall()
-
-
-def _core_seconds(session: int) -> float:
-    """Return the seconds that the programs of a session have used; each program begins its own."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                ticks += sum(int(field) for field in fields[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -96,27 +97,28 @@ def fleet(evaluators: int) -> Iterator[Programs]:
             settings=NO_LIMITS | {"HOLDFAST_PRIVATE_ENDPOINTS": "1"},
             evaluators=evaluators,
         )
-        _prepare(place)
+        # Sets and keys, then what the site registers: the pair and the endpoint.
+        prepare.make_keys(place)
+        prepare.make_public_set(place, "open", public_set()[:ITEMS])
+        one_block = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
+        prepare.make_sealed_set(place, "twin", private_set()[:ITEMS], options=one_block)
+        prepare.migrate(place)
+        prepare.register_evaluator(place)
+        prepare.register_benchmark(
+            place,
+            slug=PAIR,
+            title="Load",
+            public="open",
+            private="twin",
+            protocol="demo-0shot",
+        )
+        prepare.enrol_evaluators(place, "twin", name="load")
+        place.allow_endpoints([(_address(place), provider.MODEL)], api="chat")
         running: dict[str, Process] = {}
         for name in ("provider", "site", "recorder", *place.evaluator_names):
             running[name] = place.starts[name]()
             stack.callback(stop, [running[name]])
         yield Programs(place, running)
-
-
-def _prepare(place: Installation) -> None:
-    """Make the sets and keys, and register the pair and the endpoint."""
-    prepare.make_keys(place)
-    prepare.make_public_set(place, "open", public_set()[:ITEMS])
-    one_block = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
-    prepare.make_sealed_set(place, "twin", private_set()[:ITEMS], options=one_block)
-    prepare.migrate(place)
-    prepare.register_evaluator(place)
-    prepare.register_benchmark(
-        place, slug=PAIR, title="Load", public="open", private="twin", protocol="demo-0shot"
-    )
-    prepare.enrol_evaluators(place, "twin", name="load")
-    place.allow_endpoints([(_address(place), provider.MODEL)], api="chat")
 
 
 def _address(place: Installation) -> str:
@@ -142,7 +144,9 @@ def wait(programs: Programs, runs: int, limit: float) -> None:
     end = time.monotonic() + limit
     while time.monotonic() < end:
         states = dict(programs.query("SELECT state, count(*) FROM submissions_run GROUP BY state"))
-        under_way = sum(states.get(name, 0) for name in ("queued", "leased", "running"))
+        under_way = 0
+        for state in ("queued", "leased", "running"):
+            under_way += states.get(state, 0)
         print(f"\r{runs - under_way:6,} of {runs:,} have ended", end="", file=sys.stderr)
         if not under_way:
             break
@@ -163,28 +167,36 @@ def revealed_twice(programs: Programs) -> int:
     return again
 
 
-def report(programs: Programs, wall: float, cores: dict[str, float]) -> tuple[int, int]:
+def report(
+    programs: Programs,
+    wall: float,
+    cores: dict[str, float],
+) -> tuple[int, int]:
     """Print the figures; return how many runs ended at once, and how many reveals came again."""
     rows = programs.query(
         "SELECT state, attempts, evaluator_id,"
         " extract(epoch FROM ended_at - queued_at) FROM submissions_run"
     )
-    first = [row for row in rows if row[0] in ("graded", "ranked") and row[1] == 1]
-    waits = sorted(float(row[3]) for row in first)
+    runs_of: Counter[str] = Counter()
+    waits = []
+    for state, attempts, evaluator, seconds in rows:
+        runs_of[evaluator] += 1
+        if state in ("graded", "ranked") and attempts == 1:
+            waits.append(float(seconds))
     again = revealed_twice(programs)
     print(f"{len(rows):,} runs in {wall:.0f} s: {len(rows) / wall:.1f} a second")
-    print(f"  ended with a result in their first attempt: {len(first):,}")
+    print(f"  ended with a result in their first attempt: {len(waits):,}")
     if len(waits) > 1:
         last = quantiles(waits, n=100)[98]
         print(f"  from submission to the end: median {median(waits):.0f} s, 99% {last:.0f} s")
-    shares = [sum(row[2] == one for row in rows) for one in {row[2] for row in rows}]
+    shares = runs_of.values()
     print(f"  evaluators that took a part: {len(shares)}; runs each {min(shares)} to {max(shares)}")
     print(f"  sealed items revealed again in one attempt: {again}")
     used = dict(cores)
     of_evaluators = sum(used.pop(name) for name in programs.place.evaluator_names)
     for name, seconds in {**used, "evaluators": of_evaluators}.items():
         print(f"  {name}: {1000 * seconds / len(rows):.0f} ms of a core a run")
-    return len(first), again
+    return len(waits), again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -202,11 +214,14 @@ def main(arguments: list[str] | None = None) -> int:
         before = programs.core_seconds()
         began = time.monotonic()
         with ThreadPoolExecutor(SUBMITTERS) as pool:
-            list(pool.map(partial(submit, programs, token), range(options.runs)))
+            submissions = pool.map(partial(submit, programs, token), range(options.runs))
+            list(submissions)
         print(f"submitted in {time.monotonic() - began:.0f} s", flush=True)
         wait(programs, options.runs, options.limit)
         wall = time.monotonic() - began
-        cores = {name: used - before[name] for name, used in programs.core_seconds().items()}
+        cores = {}
+        for name, used in programs.core_seconds().items():
+            cores[name] = used - before[name]
         first, again = report(programs, wall, cores)
     return 0 if first == options.runs and not again else 1
 

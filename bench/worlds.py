@@ -94,26 +94,29 @@ class Sample:
         """Return (public right, public n, private right, private n) of each model."""
         public = self.public.sum(axis=1).astype(int)
         private = self.private.sum(axis=1).astype(int)
-        return [
-            (int(right), self.public.shape[1], int(private_right), self.private.shape[1])
-            for right, private_right in zip(public, private, strict=True)
-        ]
+        public_n = self.public.shape[1]
+        private_n = self.private.shape[1]
+        counts = []
+        for right, private_right in zip(public, private, strict=True):
+            counts.append((int(right), public_n, int(private_right), private_n))
+        return counts
 
 
 def draw(world: World, rng: np.random.Generator) -> Sample:
     """Return one panel and one target."""
     m = world.references
-    ability = np.append(
-        rng.uniform(REFERENCES_FROM, world.strongest, m), rng.uniform(TARGET_FROM, TARGET_TO)
-    )
+    references = rng.uniform(REFERENCES_FROM, world.strongest, m)
+    target = rng.uniform(TARGET_FROM, TARGET_TO)
+    ability = np.append(references, target)
     if world.ability is not None:
         ability[m] = world.ability
     sharpness = np.exp(world.slope * rng.standard_normal(m + 1))
     ahead = world.quirk * rng.standard_normal(m + 1)
     ahead[rng.choice(m, world.dirty, replace=False)] += world.dirty_by
     ahead[m] += world.overfit
-    lineages = np.arange(m) % world.lineages if world.lineages else np.arange(m)
+    lineages = np.arange(m)
     if world.lineages:
+        lineages %= world.lineages
         # The target is of a lineage of its own.
         own_lineage = np.append(lineages, world.lineages)
         ahead += world.lineage_quirk * rng.standard_normal(world.lineages + 1)[own_lineage]
@@ -138,7 +141,8 @@ def draw(world: World, rng: np.random.Generator) -> Sample:
         if is_public and world.knows_all:
             right[m] = True
         sides.append(right.astype(float))
-    return Sample(sides[0], sides[1], tuple(lineages.tolist()))
+    public, private = sides
+    return Sample(public, private, tuple(lineages.tolist()))
 
 
 def _luck(world: World, n: int, rng: np.random.Generator) -> Floats:

@@ -18,11 +18,17 @@ async def ask(
 ) -> None:
     """Ask one after the other of what is left."""
     for row in rows:
-        question = {"model": "stub", "prompt": row["prompt"], "max_tokens": 1000, "temperature": 0}
+        question = {
+            "model": "stub",
+            "prompt": row["prompt"],
+            "max_tokens": 1000,
+            "temperature": 0,
+        }
         async with session.post(f"{url}/completions", json=question) as response:
             text = (await response.json())["choices"][0]["text"]
-        found = NUMBER.findall(text)
-        right.append(bool(found) and found[-1].replace(",", "") == row["target"])
+        numbers = NUMBER.findall(text)
+        answer = numbers[-1].replace(",", "") if numbers else None
+        right.append(answer == row["target"])
 
 
 async def main(url: str, prompts: str, concurrency: str) -> None:

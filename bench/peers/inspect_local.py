@@ -14,15 +14,17 @@ from inspect_ai.util._sandbox.local import LocalSandboxEnvironment
 
 def computing() -> float:
     """Return the seconds of this process and of all that it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 async def execute(programs: list[str]) -> None:
     """Execute each program in a process of its own, as Inspect does."""
     sandbox = LocalSandboxEnvironment()
     for source in programs:
-        await sandbox.exec([sys.executable, "-I", "-S", "-c", source], timeout=60)
+        command = [sys.executable, "-I", "-S", "-c", source]
+        await sandbox.exec(command, timeout=60)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import yaml
 
+from bench.data import data_folder
 from evaluator import protocols
 from evaluator.items import load_items
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("HOLDFAST_DATA", ROOT.parent / "shared" / "data")) / "gsm8k"
+DATA = data_folder() / "gsm8k"
 N = 1319
 CONCURRENCY = 64
 _HERE = Path(__file__).parent
@@ -67,8 +68,9 @@ def _install(name: str) -> None:
     done = folder / "installed"
     if done.exists():
         return
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    uv = shutil.which("uv", path=os.pathsep.join(folders))
+    own = Path(sys.executable).parent
+    others = os.environ.get("PATH", "")
+    uv = shutil.which("uv", path=f"{own}{os.pathsep}{others}")
     if uv is None:
         raise SystemExit("uv is not installed: make test installs it")
     venv = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder]
@@ -85,9 +87,11 @@ def write_prompts(path: Path) -> None:
     items = load_items(DATA / "test.jsonl")
     shots = load_items(DATA / "train.jsonl")
     lines = []
-    for item, drawn in zip(items, protocol.draws(len(items), len(shots)), strict=True):
+    draws = protocol.draws(len(items), len(shots))
+    for item, drawn in zip(items, draws, strict=True):
         prompt = protocol.prompt(item, [shots[shot] for shot in drawn])
-        lines.append(json.dumps({"prompt": prompt, "target": item.gold}) + "\n")
+        line = json.dumps({"prompt": prompt, "target": item.gold})
+        lines.append(line + "\n")
     path.write_text("".join(lines))
 
 
@@ -108,13 +112,16 @@ def _ours(url: str, folder: Path) -> Start:
 
 
 def _bare(url: str, folder: Path) -> Start:
-    prompts = str(bench_folder() / "prompts.jsonl")
-    return [sys.executable, str(_HERE / "bare.py"), url, prompts, str(CONCURRENCY)], {}
+    prompts = bench_folder() / "prompts.jsonl"
+    command = [sys.executable, str(_HERE / "bare.py"), url]
+    command += [str(prompts), str(CONCURRENCY)]
+    return command, {}
 
 
 def _inspect(url: str, folder: Path) -> Start:
+    prompts = bench_folder() / "prompts.jsonl"
     command = [str(_python("inspect")), str(_HERE / "inspect_gsm8k.py"), url]
-    command += [str(bench_folder() / "prompts.jsonl"), str(CONCURRENCY), str(folder / "logs")]
+    command += [str(prompts), str(CONCURRENCY), str(folder / "logs")]
     return command, {}
 
 
