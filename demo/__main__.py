@@ -51,22 +51,6 @@ POLL_SECONDS = 0.5
 def main() -> int:
     """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run
     failed."""
-    options = _options()
-    # A shell starts background jobs with SIGINT ignored.
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _interrupt)
-    with contextlib.ExitStack() as stack:
-        try:
-            return _story(options, stack)
-        except KeyboardInterrupt:
-            print("\nEnding every program.", file=sys.stderr)
-            return 0
-        except ServiceFailed as failure:
-            print(f"The demo could not go on: {failure}", file=sys.stderr)
-            return 1
-
-
-def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo", description="Every program of Holdfast on one machine."
     )
@@ -102,11 +86,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=ROOT / ".demo", help="folder of the demo's state"
     )
-    return parser.parse_args()
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    options = parser.parse_args()
+    # A shell starts background jobs with SIGINT ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
+    with contextlib.ExitStack() as stack:
+        try:
+            return _story(options, stack)
+        except KeyboardInterrupt:
+            print("\nEnding every program.", file=sys.stderr)
+            return 0
+        except ServiceFailed as failure:
+            print(f"The demo could not go on: {failure}", file=sys.stderr)
+            return 1
 
 
 def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
@@ -122,7 +114,8 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         report(broker)
         report("Making keys, two public sets and their sealed twins")
         _once(place, "tables", benchmarks.import_tables)
-        token = place.manage("create_token", account.USER).strip().splitlines()[-1]
+        printed = place.manage("create_token", account.USER)
+        token = printed.strip().splitlines()[-1]
         sealed.result()
     _once(place, "registered", benchmarks.register)
     _once(place, "listed", benchmarks.list_endpoint)
@@ -150,7 +143,17 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         programs.restart(serving(place), "site", "recorder")
         programs.start("notifications")
         _once(place, "practice", benchmarks.add_practice)
-        _serve(place, token)
+        # One more model, which waits for the clock to close its board.
+        benchmarks.submit(place, LONG, "small", token)
+        print(
+            "demo-small now answers the problems of three and four steps. The clock closes a board"
+            f" {SERVING_COHORT_SECONDS} seconds after a result.\n"
+            "Practise with your own model, or with demo-org/demo-honest:"
+            f" {place.address}/practice/\n"
+            "Serving until Ctrl-C.",
+            flush=True,
+        )
+        signal.pause()
     return 0
 
 
@@ -231,7 +234,11 @@ def _preferred_port() -> int:
     return 8000
 
 
-def _once(place: Installation, step: str, work: Callable[[Installation], None]) -> None:
+def _once(
+    place: Installation,
+    step: str,
+    work: Callable[[Installation], None],
+) -> None:
     prepare.once(place.folder / step, partial(work, place))
 
 
@@ -267,19 +274,6 @@ def serving(place: Installation) -> Installation:
     """Return the installation as visitors use it: with boards that close soon."""
     closing = {"HOLDFAST_COHORT_SECONDS": SERVING_COHORT_SECONDS}
     return replace(place, settings={**place.settings, **closing})
-
-
-def _serve(place: Installation, token: str) -> None:
-    """Submit one more model, which waits for the clock to close its board, and serve."""
-    benchmarks.submit(place, LONG, "small", token)
-    print(
-        "demo-small now answers the problems of three and four steps. The clock closes a board"
-        f" {SERVING_COHORT_SECONDS} seconds after a result.\n"
-        f"Practise with your own model, or with demo-org/demo-honest: {place.address}/practice/\n"
-        "Serving until Ctrl-C.",
-        flush=True,
-    )
-    signal.pause()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,13 @@ def make(place: Installation) -> None:
 
 
 def sign_up(
-    address: str, mails: Path, *, username: str, email: str, password: str, organisation: str
+    address: str,
+    mails: Path,
+    *,
+    username: str,
+    email: str,
+    password: str,
+    organisation: str,
 ) -> None:
     """Make an account that submits for an organisation of its own, and confirm its address.
 
@@ -66,7 +72,12 @@ def sign_up(
 
 def confirmation(mails: Path, email: str) -> str:
     """Return the path of the newest link that confirms ``email``. Raises :class:`ServiceFailed`."""
-    for mail in sorted(mails.glob("*.log"), key=lambda file: file.stat().st_mtime, reverse=True):
+    newest_first = sorted(
+        mails.glob("*.log"),
+        key=lambda file: file.stat().st_mtime,
+        reverse=True,
+    )
+    for mail in newest_first:
         text = mail.read_text(encoding="utf-8")
         link = _CONFIRM.search(text)
         if link and f"To: {email}\n" in text:
@@ -74,7 +85,11 @@ def confirmation(mails: Path, email: str) -> str:
     raise ServiceFailed(f"no mail to {email} in {mails}")
 
 
-def _send(browser: OpenerDirector, page: str, form: dict[str, str]) -> None:
+def _send(
+    browser: OpenerDirector,
+    page: str,
+    form: dict[str, str],
+) -> None:
     """Fill in the form of a page, as a browser does."""
     with browser.open(page, timeout=30) as answer:
         field = _CSRF_FIELD.search(answer.read().decode())

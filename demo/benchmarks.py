@@ -93,7 +93,8 @@ PROGRAMS = Benchmark(
     protocol="demo-verify-48",
     also=("demo-program-1",),
 )
-WRITER, VERIFIER = "writer", "verifier"
+WRITER = "writer"
+VERIFIER = "verifier"
 """Checkpoints of the system."""
 
 
@@ -109,9 +110,10 @@ def _seal(place: Installation, benchmark: Benchmark) -> None:
     """Write the public set, and seal the private one in the maintainers' names."""
     people = prepare.make_maintainers(place)
     prepare.make_public_set(place, benchmark.public, benchmark.public_rows())
-    terms = ["--protocol", benchmark.protocol, "--release-after", RELEASE_AFTER, *benchmark.blocks]
-    twin = ["--twin-of", str(place.sets / benchmark.public / "items.jsonl")]
-    options = [*people, *terms, *twin, "--twins-by", "generator"]
+    twin = place.sets / benchmark.public / "items.jsonl"
+    options = [*people, "--protocol", benchmark.protocol]
+    options += ["--release-after", RELEASE_AFTER, *benchmark.blocks]
+    options += ["--twin-of", str(twin), "--twins-by", "generator"]
     prepare.make_sealed_set(place, benchmark.private, benchmark.private_rows(), options=options)
 
 
@@ -158,15 +160,20 @@ def add_practice(place: Installation) -> None:
 def list_endpoint(place: Installation) -> None:
     """List the provider's model as an endpoint under contract."""
     address = f"http://127.0.0.1:{place.provider_port}/v1"
-    place.allow_endpoints([(address, provider.MODEL)], api="chat", provider=provider.PROVIDER)
+    place.allow_endpoints(
+        [(address, provider.MODEL)],
+        api="chat",
+        provider=provider.PROVIDER,
+    )
 
 
 def import_tables(place: Installation) -> None:
     """Import the published tables that are here."""
-    tables = ((zoo.TABLE, ABOUT_ZOO), (PAPER, ABOUT_PAPER))
-    place.manage_each(
-        ("import_published", str(path), *about) for path, about in tables if path.is_file()
-    )
+    commands = []
+    for path, about in ((zoo.TABLE, ABOUT_ZOO), (PAPER, ABOUT_PAPER)):
+        if path.is_file():
+            commands.append(("import_published", str(path), *about))
+    place.manage_each(commands)
 
 
 def submit(
@@ -189,7 +196,11 @@ def submit(
     return str(answer["run"])
 
 
-def submit_all(place: Installation, shown: Sequence[Benchmark], token: str) -> dict[str, str]:
+def submit_all(
+    place: Installation,
+    shown: Sequence[Benchmark],
+    token: str,
+) -> dict[str, str]:
     """Submit what is evaluated on the benchmarks that are shown; return the runs by their names."""
     runs = {}
     for benchmark in shown:

@@ -52,16 +52,36 @@ class File:
 
     def listed(self) -> dict[str, Any]:
         """Return its entry in a model's listing."""
-        entry: dict[str, Any] = {"rfilename": self.name, "size": len(self.data), "blobId": self.oid}
+        size = len(self.data)
+        entry: dict[str, Any] = {
+            "rfilename": self.name,
+            "size": size,
+            "blobId": self.oid,
+        }
         if self.is_large:
-            entry["lfs"] = {"sha256": self.sha256, "size": len(self.data), "pointerSize": 134}
+            entry["lfs"] = {
+                "sha256": self.sha256,
+                "size": size,
+                "pointerSize": 134,
+            }
         return entry
 
     def in_tree(self) -> dict[str, Any]:
         """Return its entry in a tree."""
-        entry = {"type": "file", "path": self.name, "size": len(self.data), "oid": self.oid}
-        large = {"lfs": {"oid": self.sha256, "size": len(self.data), "pointerSize": 134}}
-        return entry | large if self.is_large else entry
+        size = len(self.data)
+        entry: dict[str, Any] = {
+            "type": "file",
+            "path": self.name,
+            "size": size,
+            "oid": self.oid,
+        }
+        if self.is_large:
+            entry["lfs"] = {
+                "oid": self.sha256,
+                "size": size,
+                "pointerSize": 134,
+            }
+        return entry
 
 
 @dataclass
@@ -73,18 +93,35 @@ class Repository:
     gated: bool = False
     private: bool = False
 
-    def commit(self, files: Mapping[str, bytes], *, ref: str = "main") -> str:
+    def commit(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        ref: str = "main",
+    ) -> str:
         """Add a commit and let a branch or tag name it. Return its id."""
-        made = {name: File(name, data) for name, data in files.items()}
-        facts = [*sorted((file.name, file.oid) for file in made.values()), len(self.commits)]
-        digest = hashlib.sha1(json.dumps(facts).encode(), usedforsecurity=False).hexdigest()
-        self.commits[digest] = made
-        self.refs[ref] = digest
-        return digest
+        made = {}
+        for name, data in files.items():
+            made[name] = File(name, data)
+        named = sorted((file.name, file.oid) for file in made.values())
+        facts = json.dumps([*named, len(self.commits)])
+        digest = hashlib.sha1(facts.encode(), usedforsecurity=False)
+        commit = digest.hexdigest()
+        self.commits[commit] = made
+        self.refs[ref] = commit
+        return commit
 
     def resolve(self, revision: str) -> str | None:
         """Return the commit of a revision."""
         return revision if revision in self.commits else self.refs.get(revision)
+
+
+def listing(repo: str, commit: str, files: Mapping[str, File]) -> str:
+    """Return the files of a commit for people, as text."""
+    text = f"{repo} at commit {commit}\n\n"
+    for file in files.values():
+        text += f"{len(file.data):>10}  {file.name}\n"
+    return text
 
 
 class Server(ThreadingHTTPServer):
@@ -92,7 +129,12 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0, *, handler: "type[Handler] | None" = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        handler: "type[Handler] | None" = None,
+    ) -> None:
         super().__init__(("127.0.0.1", port), handler or Handler)
         self.repositories: dict[str, Repository] = {}
         self.token = "hf_demo"  # noqa: S105 - opens what this program serves
@@ -131,9 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         elif match := _TREE.fullmatch(path):
             self._tree(match[1], match[2])
         elif match := _PAGE.fullmatch(path):
-            self._page(match[1], match[2])
+            if found := self._commit(match[1], match[2]):
+                self.send_text(listing(match[1], *found), "text/plain; charset=utf-8")
         elif match := _INFO.fullmatch(path):
-            self._info(match[1], match[2] or "main")
+            if found := self._commit(match[1], match[2] or "main"):
+                self.send_json(self.info(match[1], *found))
         elif match := _RESOLVE.fullmatch(path):
             self._resolve(match[1], match[2], match[3])
         else:
@@ -142,12 +186,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the library
         """Log nothing."""
 
-    def _info(self, repo: str, revision: str) -> None:
-        if found := self._commit(repo, revision):
-            commit, files = found
-            self.send_json(self.info(repo, commit, files))
-
-    def info(self, repo: str, commit: str, files: Mapping[str, File]) -> dict[str, Any]:
+    def info(
+        self,
+        repo: str,
+        commit: str,
+        files: Mapping[str, File],
+    ) -> dict[str, Any]:
         """Return the facts of a model."""
         return {
             "_id": commit[:24],
@@ -165,14 +209,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _tree(self, repo: str, revision: str) -> None:
         if found := self._commit(repo, revision):
-            self.send_json([file.in_tree() for file in found[1].values()])
-
-    def _page(self, repo: str, revision: str) -> None:
-        """List the files of a commit for people, as text."""
-        if found := self._commit(repo, revision):
-            commit, files = found
-            names = "".join(f"{len(file.data):>10}  {file.name}\n" for file in files.values())
-            self.send_text(f"{repo} at commit {commit}\n\n{names}", "text/plain; charset=utf-8")
+            _, files = found
+            self.send_json([file.in_tree() for file in files.values()])
 
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         found = self._commit(repo, revision, files=True)
@@ -232,8 +270,12 @@ class Handler(BaseHTTPRequestHandler):
         """Send a file, or the range of it that is asked for."""
         data = self.bytes_of(file)
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
-        start = int(match[1]) if match else 0
-        end = min(len(data), int(match[2]) + 1) if match and match[2] else len(data)
+        start = 0
+        end = len(data)
+        if match:
+            start = int(match[1])
+        if match and match[2]:
+            end = min(end, int(match[2]) + 1)
         if start >= len(data) and start:
             self.refuse(416, "")
             return
@@ -269,7 +311,11 @@ class Handler(BaseHTTPRequestHandler):
 
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Return the files directly inside a folder."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            files[path.name] = path.read_bytes()
+    return files
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from demo import account
@@ -36,7 +37,11 @@ def greeting(place: Installation) -> str:
     )
 
 
-def results(place: Installation, shown: Sequence[Benchmark], runs: Sequence[dict[str, Any]]) -> str:
+def results(
+    place: Installation,
+    shown: Sequence[Benchmark],
+    runs: Sequence[dict[str, Any]],
+) -> str:
     """Return the boards, the newest entries of the ledger, and the published tables' addresses."""
     parts = []
     for benchmark in shown:
@@ -45,20 +50,21 @@ def results(place: Installation, shown: Sequence[Benchmark], runs: Sequence[dict
         for run in runs:
             if run["protocol"] not in benchmark.also:
                 continue
+            private_first = sorted(run["sets"], key=itemgetter("sealed"), reverse=True)
             scores = []
-            for one in sorted(run["sets"], key=lambda one: not one["sealed"]):
-                side = "private" if one["sealed"] else "public"
-                scores.append(f"{side} {one['right']}/{one['n']}")
+            for counts in private_first:
+                side = "private" if counts["sealed"] else "public"
+                scores.append(f"{side} {counts['right']}/{counts['n']}")
             address = f"{place.address}/runs/{run['id']}/"
             by = f"by {run['protocol']}, which is not ranked"
             parts.append(f"{run['model']} {by}: {', '.join(scores)} {address}")
     private = place.get(f"/api/v1/sets/{SHORT.slug}")["private"]
-    newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={ENTRIES_SHOWN}")["entries"]
+    ledger = place.get(f"/api/v1/ledger?set={private['name']}&limit={ENTRIES_SHOWN}")
     parts.append(
         f"\nSealed {private['n']} items under {private['digest'][:16]}…;"
         " who was shown what, newest first:"
     )
-    for entry in newest:
+    for entry in ledger["entries"]:
         # An enrolment has neither items nor a run.
         items = f"{entry['count']:>4} items" if "count" in entry else " " * 10
         run_id = f"run {entry['run'][:8]}" if entry.get("run") else " " * 12

@@ -33,7 +33,12 @@ def register_evaluator(place: Installation) -> None:
     place.manage("register_evaluator", str(place.keys / "identity.json"))
 
 
-def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -> None:
+def enrol_evaluators(
+    place: Installation,
+    private: str,
+    *,
+    name: str = "demo",
+) -> None:
     """Make keys for every evaluator after the first, wrap the sealed set's key to each and register
     it.
 
@@ -42,7 +47,9 @@ def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -
     """
     identities = []
     for number, evaluator in enumerate(place.evaluator_names[1:], start=2):
-        keys, party = place.keys_of(evaluator), f"{name}-{number}"
+        keys = place.keys_of(evaluator)
+        identity = str(keys / "identity.json")
+        party = f"{name}-{number}"
         if not keys.exists():
             place.engine("keygen", str(keys), "--name", party)
         if not (place.sets / private / WRAPS / f"{party}.json").exists():
@@ -56,8 +63,8 @@ def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -
                 "--home",
                 str(home),
             ]
-            place.engine("enrol", str(keys / "identity.json"), *opened_by)
-        identities.append(str(keys / "identity.json"))
+            place.engine("enrol", identity, *opened_by)
+        identities.append(identity)
     place.manage_each(("register_evaluator", identity) for identity in identities)
 
 
@@ -79,8 +86,10 @@ def make_maintainers(place: Installation, count: int = 3) -> list[str]:
     The first maintainer signs the set's tree head; a majority of them releases it.
     """
     options = []
-    for name in [*(f"maintainer-{number}" for number in range(1, count + 1)), "witness"]:
-        folder, role = place.folder / "people" / name, name.partition("-")[0]
+    names = [f"maintainer-{number}" for number in range(1, count + 1)]
+    for name in [*names, "witness"]:
+        folder = place.folder / "people" / name
+        role = name.partition("-")[0]
         if not folder.exists():
             place.engine("keygen", str(folder), "--role", role, "--name", name)
         options += [f"--{role}", str(folder / "party.json")]
@@ -102,9 +111,11 @@ def make_sealed_set(
     with tempfile.TemporaryDirectory() as plain:
         items = Path(plain) / "items.jsonl"
         write_rows(items, rows)
-        pool = ["--shots", str(shots)] if shots else []
-        names = ["--keys", str(place.keys), "--out", str(folder), "--name", name]
-        place.engine("seal", str(items), *names, *pool, *options)
+        names = ["--keys", str(place.keys)]
+        names += ["--out", str(folder), "--name", name]
+        if shots:
+            names += ["--shots", str(shots)]
+        place.engine("seal", str(items), *names, *options)
     witness = place.folder / "people" / "witness"
     if "--witness" in options:
         place.engine("cosign", str(folder / "head.txt"), "--keys", str(witness))
@@ -125,9 +136,8 @@ def trust_shipped_checkpoints(place: Installation, names: Sequence[str]) -> None
 
 def write_rows(path: Path, rows: Rows) -> None:
     """Write rows as JSON lines."""
-    path.write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def register_benchmark(
@@ -159,28 +169,35 @@ def register_benchmark(
 
 
 def register_practice(
-    place: Installation, *, slug: str, title: str, sets: Sequence[str], protocol: str
+    place: Installation,
+    *,
+    slug: str,
+    title: str,
+    sets: Sequence[str],
+    protocol: str,
 ) -> None:
     """Register two public sets and the practice pair of them."""
+    commands = []
+    for name in sets:
+        facts = describe_public_set(place, name)
+        commands.append(["register_set", str(facts)])
     first, second = sets
     names = ["--title", title, "--public", first, "--private", second]
-    place.manage_each(
-        [
-            *(["register_set", str(describe_public_set(place, name))] for name in sets),
-            ["register_pair", slug, *names, "--protocol", protocol, "--practice"],
-        ]
-    )
+    commands.append(["register_pair", slug, *names, "--protocol", protocol, "--practice"])
+    place.manage_each(commands)
 
 
 def describe_public_set(place: Installation, name: str) -> Path:
     """Write what the site registers of a public set, its size, digest and kind of items, and return
     the file."""
-    facts = json.loads(place.engine("inspect", str(place.sets / name / "items.jsonl"), "--json"))
+    items = place.sets / name / "items.jsonl"
+    facts = json.loads(place.engine("inspect", str(items), "--json"))
+    registered = {"name": name}
+    for key in ("n", "digest", "kind"):
+        registered[key] = facts[key]
     note = place.folder / "site" / f"{name}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(
-        json.dumps({"name": name} | {key: facts[key] for key in ("n", "digest", "kind")})
-    )
+    note.write_text(json.dumps(registered))
     return note
 
 

@@ -52,7 +52,11 @@ THINGS = (
     "acorns", "bells", "buttons", "candles", "corks", "feathers", "kites", "lanterns",
     "pebbles", "pinecones", "ribbons", "spools", "stamps", "thimbles", "tiles", "whistles",
 )  # fmt: skip
-_SIZES = {"S": (2, 9), "M": (10, 40), "L": (30, 99)}
+_SIZES = {
+    "S": (2, 9),
+    "M": (10, 40),
+    "L": (30, 99),
+}
 _OPERATORS: dict[str, Callable[[int, int], int]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -308,7 +312,8 @@ def _work(template: Template, numbers: dict[str, int]) -> tuple[str, str] | None
     names = [*"wxyz"[: len(template.steps) - 1], "result"]
     for name, step in zip(names, template.steps, strict=True):
         left, sign, right = step.split()
-        first, second = known[left], known[right]
+        first = known[left]
+        second = known[right]
         if sign == "/" and first % second:
             return None
         result = _OPERATORS[sign](first, second)
@@ -338,7 +343,12 @@ def _draw_new(
         answer, program = worked
         who, other = rng.sample(people, 2)
         things = rng.choice(THINGS)
-        question = template.text.format(who=who, other=other, things=things, **numbers)
+        question = template.text.format(
+            who=who,
+            other=other,
+            things=things,
+            **numbers,
+        )
         if question not in taken and question not in avoid:
             return Problem(question, answer, program)
     raise ValueError(f"no new problem left for the template {template.text!r}")
@@ -378,7 +388,8 @@ def draw_problems(
     taken: set[str] = set()
     problems: list[Problem] = []
     for index in range(n):
-        problem = _draw_new(templates[index % len(templates)], rng, people, taken, avoid)
+        template = templates[index % len(templates)]
+        problem = _draw_new(template, rng, people, taken, avoid)
         taken.add(problem.question)
         problems.append(problem)
     rng.shuffle(problems)
@@ -409,8 +420,10 @@ def practice_sets() -> tuple[list[Row], list[Row]]:
     """Return two public sets to practise on: `PRACTICE_SIZE` rows each, none of another set."""
     others = [public_set(), private_set(), long_public_set(), long_private_set()]
     known = [row for rows in others for row in rows]
-    first = _of_a_set(PRACTICE_SEEDS[0], PRACTICE_SIZE, SHORT, avoid=known)
-    second = _of_a_set(PRACTICE_SEEDS[1], PRACTICE_SIZE, SHORT, avoid=[*known, *first])
+    first_seed, second_seed = PRACTICE_SEEDS
+    first = _of_a_set(first_seed, PRACTICE_SIZE, SHORT, avoid=known)
+    known += first
+    second = _of_a_set(second_seed, PRACTICE_SIZE, SHORT, avoid=known)
     return first, second
 
 
@@ -421,15 +434,26 @@ def program_sets() -> tuple[list[Row], list[Row]]:
     """
     others = [public_set(), private_set(), long_public_set(), long_private_set()]
     known = [row for rows in (*others, *practice_sets()) for row in rows]
-    first = _of_a_set(PROGRAM_SEEDS[0], PROGRAM_SET_SIZE, MIDDLE, avoid=known)
-    second = _of_a_set(PROGRAM_SEEDS[1], PROGRAM_SET_SIZE, MIDDLE, avoid=[*known, *first])
+    first_seed, second_seed = PROGRAM_SEEDS
+    first = _of_a_set(first_seed, PROGRAM_SET_SIZE, MIDDLE, avoid=known)
+    known += first
+    second = _of_a_set(second_seed, PROGRAM_SET_SIZE, MIDDLE, avoid=known)
     return first, second
 
 
 def _of_a_set(
-    seed: int, n: int, templates: Sequence[Template], avoid: Sequence[Row] = ()
+    seed: int,
+    n: int,
+    templates: Sequence[Template],
+    avoid: Sequence[Row] = (),
 ) -> list[Row]:
-    return generate(seed, n, questions(avoid), templates=templates, people=PEOPLE_OF_THE_SETS)
+    return generate(
+        seed,
+        n,
+        avoid=questions(avoid),
+        templates=templates,
+        people=PEOPLE_OF_THE_SETS,
+    )
 
 
 def training_set(

@@ -22,8 +22,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 from demo.services import ServiceFailed, start, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = os.cpu_count() or 1
 """Processor cores that this process may use."""
+if hasattr(os, "sched_getaffinity"):
+    CORES = len(os.sched_getaffinity(0))
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "PYTHONWARNINGS")
 
 Process = subprocess.Popen[bytes]
@@ -66,7 +68,8 @@ class Installation:
     @property
     def evaluator_names(self) -> tuple[str, ...]:
         """Program names of the evaluators, which are also the folders of their state."""
-        return ("evaluator", *(f"evaluator-{number}" for number in range(2, self.evaluators + 1)))
+        numbers = range(2, self.evaluators + 1)
+        return ("evaluator", *(f"evaluator-{number}" for number in numbers))
 
     @property
     def keys(self) -> Path:
@@ -124,7 +127,9 @@ class Installation:
 
     def hub_setting(self) -> dict[str, str]:
         """Return the variable that names the hub, for the site and the evaluators."""
-        return {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub_port}"} if self.hub_port else {}
+        if not self.hub_port:
+            return {}
+        return {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub_port}"}
 
     def engine_environment(self) -> dict[str, str]:
         """Return the variables of a one-off command of the engine."""
@@ -133,32 +138,31 @@ class Installation:
     def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
         """Return the variables of an evaluator. ``name`` is the folder of its state: two evaluators
         share no journal."""
-        lists = {"HOLDFAST_RECIPIENTS": self.recipients, "HOLDFAST_TRUSTED": self.trusted}
         # Model servers that run at once share the cores.
-        threads = {"OMP_NUM_THREADS": str(max(1, CORES // self.evaluators))}
-        return (
-            threads
-            | _inherited()
-            | {
-                "PYTHONPATH": str(self.source),
-                "BROKER_URL": self.broker_url,
-                "HOLDFAST_HOME": str(self.home_of(name)),
-                "HOLDFAST_KEYS": str(self.keys_of(name)),
-                "HOLDFAST_SETS": str(self.sets),
-                "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
-                "HOLDFAST_SITE": self.address,
-                "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
-                "HOLDFAST_SELF_TEST": "off",  # a demo is to start at once
-                "HOLDFAST_ENGINE": self.serving,
-                **self.hub_setting(),
-                **{
-                    name: value
-                    for name, value in os.environ.items()
-                    if name.startswith("HOLDFAST_ENDPOINT_")
-                },
-                **{name: str(path) for name, path in lists.items() if path.exists()},
-            }
-        )
+        threads = max(1, CORES // self.evaluators)
+        environment = {
+            "OMP_NUM_THREADS": str(threads),
+            **_inherited(),
+            "PYTHONPATH": str(self.source),
+            "BROKER_URL": self.broker_url,
+            "HOLDFAST_HOME": str(self.home_of(name)),
+            "HOLDFAST_KEYS": str(self.keys_of(name)),
+            "HOLDFAST_SETS": str(self.sets),
+            "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
+            "HOLDFAST_SITE": self.address,
+            "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
+            "HOLDFAST_SELF_TEST": "off",  # a demo is to start at once
+            "HOLDFAST_ENGINE": self.serving,
+            **self.hub_setting(),
+        }
+        for variable, value in os.environ.items():
+            if variable.startswith("HOLDFAST_ENDPOINT_"):
+                environment[variable] = value
+        if self.recipients.exists():
+            environment["HOLDFAST_RECIPIENTS"] = str(self.recipients)
+        if self.trusted.exists():
+            environment["HOLDFAST_TRUSTED"] = str(self.trusted)
+        return environment
 
     def secret(self, name: str, new: str) -> str:
         """Return what the site's folder holds under ``name``, which is ``new`` the first time."""
@@ -173,20 +177,28 @@ class Installation:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command of the site and return what it printed."""
-        return self._run([sys.executable, "manage.py", *arguments], self.site_environment())
+        command = [sys.executable, "manage.py", *arguments]
+        return self._run(command, self.site_environment())
 
     def manage_each(self, commands: Iterable[Sequence[str]]) -> None:
         """Run several management commands in one process, in this order, until one fails."""
         words = json.dumps([list(command) for command in commands])
-        self._run([sys.executable, "-m", "demo.commands", words], self.site_environment())
+        command = [sys.executable, "-m", "demo.commands", words]
+        self._run(command, self.site_environment())
 
     def engine(self, *arguments: str) -> str:
         """Run a command of the engine and return what it printed."""
-        return self._run([sys.executable, "-m", "evaluator", *arguments], self.engine_environment())
+        command = [sys.executable, "-m", "evaluator", *arguments]
+        return self._run(command, self.engine_environment())
 
     def _run(self, command: list[str], env: dict[str, str]) -> str:
         done = subprocess.run(
-            command, cwd=self.source, env=env, capture_output=True, text=True, check=False
+            command,
+            cwd=self.source,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise ServiceFailed(f"{' '.join(command[1:4])} failed: {done.stderr.strip()[-2000:]}")
@@ -197,19 +209,24 @@ class Installation:
     @property
     def starts(self) -> dict[str, Callable[[], Process]]:
         """Return the command line of each program by name, in the order of starting."""
-        evaluators = {name: partial(self.start_evaluator, name) for name in self.evaluator_names}
-        others = {
+        evaluators = {}
+        for name in self.evaluator_names:
+            evaluators[name] = partial(self.start_evaluator, name)
+        return {
+            "recorder": self.start_recorder,
+            **evaluators,
             "site": self.start_site,
             "hub": self.start_hub,
             "provider": self.start_provider,
             "notifications": self.start_notifications,
         }
-        return {"recorder": self.start_recorder, **evaluators, **others}
 
     def start_hub(self) -> Process:
         """Start the hub of the checkpoints. It answers long before it is first asked."""
-        folders = sorted(path for path in self.checkpoints.iterdir() if path.is_dir())
-        repositories = [f"demo-org/demo-{folder.name}={folder}" for folder in folders]
+        repositories = []
+        for path in sorted(self.checkpoints.iterdir()):
+            if path.is_dir():
+                repositories.append(f"demo-org/demo-{path.name}={path}")
         command = ["demo.hub", "--port", str(self.hub_port), *repositories]
         return self._start(command, self.engine_environment(), "hub")
 
@@ -225,18 +242,15 @@ class Installation:
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""
-        command = [
-            "gunicorn",
-            "leaderboard.wsgi",
-            "--bind",
-            f"127.0.0.1:{self.port}",
-            "--threads",
-            "4",
-            "--no-control-socket",
-        ]
+        command = ["gunicorn", "leaderboard.wsgi"]
+        command += ["--bind", f"127.0.0.1:{self.port}"]
+        command += ["--threads", "4", "--no-control-socket"]
         process = self._start(command, self.site_environment(), "site")
         wait_until(
-            self._answers, seconds=60, what=f"the site (log: {self.log('site')})", process=process
+            self._answers,
+            seconds=60,
+            what=f"the site (log: {self.log('site')})",
+            process=process,
         )
         return process
 
@@ -248,7 +262,13 @@ class Installation:
         """Start the worker that sends mail and calls webhooks. It waits for slow receivers."""
         return self.start_worker("notifications", "notifications")
 
-    def start_worker(self, name: str, queues: str, *, beat: bool = False) -> Process:
+    def start_worker(
+        self,
+        name: str,
+        queues: str,
+        *,
+        beat: bool = False,
+    ) -> Process:
         """Start a worker of the site for some of its queues, which are joined by commas."""
         command = ["celery", "-A", "leaderboard.celery", "worker", "-Q", queues]
         command += ["--pool", "solo", "-l", "warning", "-n", f"{name}@%h"]
@@ -268,29 +288,29 @@ class Installation:
 
     def start_evaluator(self, name: str = "evaluator") -> Process:
         """Start an evaluator; it starts its model servers itself."""
-        command = [
-            "celery",
-            "-A",
-            "evaluator.worker",
-            "worker",
-            "-Q",
-            "evaluate.default",
-            "--pool",
-            "solo",
-        ]
-        return self._start(
-            [*command, "-l", "warning", "-n", f"{name}@%h"], self.evaluator_environment(name), name
-        )
+        command = ["celery", "-A", "evaluator.worker", "worker"]
+        command += ["-Q", "evaluate.default", "--pool", "solo"]
+        command += ["-l", "warning", "-n", f"{name}@%h"]
+        return self._start(command, self.evaluator_environment(name), name)
 
     def log(self, name: str) -> Path:
         """Return the file of a program's output."""
         return self.folder / "logs" / f"{name}.log"
 
-    def _start(self, command: list[str], env: dict[str, str], name: str) -> Process:
-        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+    def _start(
+        self,
+        command: list[str],
+        env: dict[str, str],
+        name: str,
+    ) -> Process:
+        log = self.log(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
         # `python -m` rather than the installed script: a moved environment works too.
         return start(
-            [sys.executable, "-m", *command], env=env, log=self.log(name), folder=self.source
+            [sys.executable, "-m", *command],
+            env=env,
+            log=log,
+            folder=self.source,
         )
 
     def _answers(self) -> bool:
@@ -302,13 +322,28 @@ class Installation:
 
     # --- talking to the site, as anyone would
 
-    def get(self, path: str, *, token: str = "", as_json: bool = True) -> Any:
+    def get(
+        self,
+        path: str,
+        *,
+        token: str = "",
+        as_json: bool = True,
+    ) -> Any:
         """GET a page or an API resource."""
-        return self._ask(Request(self.address + path), token=token, as_json=as_json)
+        request = Request(self.address + path)
+        return self._ask(request, token=token, as_json=as_json)
 
-    def post(self, path: str, data: object, *, token: str = "", key: str = "") -> Any:
+    def post(
+        self,
+        path: str,
+        data: object,
+        *,
+        token: str = "",
+        key: str = "",
+    ) -> Any:
         """POST JSON to the API; ``key`` makes repeating it harmless."""
-        request = Request(self.address + path, data=json.dumps(data).encode(), method="POST")
+        body = json.dumps(data).encode()
+        request = Request(self.address + path, data=body, method="POST")
         request.add_header("Content-Type", "application/json")
         if key:
             request.add_header("Idempotency-Key", key)
@@ -336,19 +371,18 @@ class Installation:
 
         They are asked with the key in ``key_file``, or without one.
         """
-        endpoints = list(endpoints)
         key = f'key_file = "{key_file}"' if key_file else "no_key = true"
         options = f'api = "{api}"\nprovider = "{provider}"\n{key}\nallow_private = true\n'
-        entries = [
-            f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\n{options}' for url, model in endpoints
-        ]
+        about = ("--api", api, "--provider", provider)
+        entries = []
+        commands = []
+        for url, model in endpoints:
+            entries.append(f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\n{options}')
+            commands.append(("register_endpoint", url, "--model", model, *about))
         self.recipients.parent.mkdir(parents=True, exist_ok=True)
         with self.recipients.open("a") as listed:
             listed.write("\n".join([*entries, ""]))
-        about = ("--api", api, "--provider", provider)
-        self.manage_each(
-            ("register_endpoint", url, "--model", model, *about) for url, model in endpoints
-        )
+        self.manage_each(commands)
 
 
 def has_bubblewrap() -> bool:

@@ -27,12 +27,15 @@ class Bars:
 
     def __init__(self, names: Iterable[str], stack: ExitStack) -> None:
         bar_format = "{desc}|{bar:30}| {n:.0f}/{total:.0f}"
-        self._bars = {
-            name: stack.enter_context(
-                tqdm(total=1, desc=f"{name:>23} queued", position=row, bar_format=bar_format)
+        self._bars = {}
+        for row, name in enumerate(names):
+            bar = tqdm(
+                total=1,
+                desc=f"{name:>23} queued",
+                position=row,
+                bar_format=bar_format,
             )
-            for row, name in enumerate(names)
-        }
+            self._bars[name] = stack.enter_context(bar)
 
     def show(self, name: str, run: dict[str, Any]) -> None:
         """Move the bar."""
@@ -40,7 +43,8 @@ class Bars:
         is_writing = run["written_percent"] is not None and not run["done"]
         doing = f"{run['written_percent']}% written" if is_writing else run["state"]
         bar.set_description_str(f"{name:>23} {doing:<11}", refresh=False)
-        bar.total, bar.n = run["total"], run["done"]
+        bar.total = run["total"]
+        bar.n = run["done"]
         bar.refresh()
 
 
@@ -64,7 +68,10 @@ class Lines:
 
 
 def display(
-    names: Iterable[str], stack: ExitStack, report: Callable[[str], None], to: TextIO = sys.stderr
+    names: Iterable[str],
+    stack: ExitStack,
+    report: Callable[[str], None],
+    to: TextIO = sys.stderr,
 ) -> Display:
     """Bars where ``to`` is a terminal, else lines."""
     return Bars(names, stack) if to.isatty() else Lines(report)

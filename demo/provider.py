@@ -32,9 +32,19 @@ def answer(question: str) -> str:
     if len(numbers) < 2:
         return "I see no two numbers."
     a, b = numbers
-    sign = next((sign for rule, sign in _RULES if rule.search(question)), "+")
-    results = {"+": a + b, "-": a - b, "*": a * b, "/": a // b if b else a}
-    return f"{a} {sign} {b} = {results[sign]}. #### {results[sign]}"
+    sign = "+"
+    for rule, meant in _RULES:
+        if rule.search(question):
+            sign = meant
+            break
+    results = {
+        "+": a + b,
+        "-": a - b,
+        "*": a * b,
+        "/": a // b if b else a,
+    }
+    result = results[sign]
+    return f"{a} {sign} {b} = {result}. #### {result}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """List the one model."""
-        self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        model = {"id": MODEL, "object": "model"}
+        self._send(200, {"object": "list", "data": [model]})
 
     def do_POST(self) -> None:
         """Answer the last message of a chat."""
@@ -65,8 +76,13 @@ class Handler(BaseHTTPRequestHandler):
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }
-        counts = (len(question.split()), len(text.split()))
-        usage = dict(zip(("prompt_tokens", "completion_tokens"), counts, strict=True))
+        asked = len(question.split())
+        written = len(text.split())
+        usage = {
+            "prompt_tokens": asked,
+            "completion_tokens": written,
+            "total_tokens": asked + written,
+        }
         self._send(
             200,
             {
@@ -75,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
                 "created": 0,
                 "model": MODEL,
                 "choices": [choice],
-                "usage": usage | {"total_tokens": sum(counts)},
+                "usage": usage,
             },
         )
 

@@ -27,7 +27,11 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 def find_chromium() -> str | None:
     """Return the path of a Chromium on this machine, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    for name in NAMES:
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
 
 
 @contextmanager
@@ -47,7 +51,15 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def shoot(url: str, out: Path, *, width: int, height: int, dark: bool, full: bool) -> None:
+def shoot(
+    url: str,
+    out: Path,
+    *,
+    width: int,
+    height: int,
+    dark: bool,
+    full: bool,
+) -> None:
     """Open ``url`` in a window of that many pixels and write what is seen (all of the page if
     ``full``) to ``out``.
 

@@ -69,7 +69,11 @@ def start(
             out.close()
 
 
-def stop(processes: Sequence[subprocess.Popen[bytes]], *, patience: float = 8.0) -> None:
+def stop(
+    processes: Sequence[subprocess.Popen[bytes]],
+    *,
+    patience: float = 8.0,
+) -> None:
     """End process groups: SIGTERM to all, then SIGKILL to those still there after ``patience``
     seconds."""
     for process in processes:
@@ -91,7 +95,11 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def wait_until(
-    ready: Callable[[], bool], *, seconds: float, what: str, process: subprocess.Popen[bytes]
+    ready: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    process: subprocess.Popen[bytes],
 ) -> None:
     """Poll ``ready`` until it is true. Raises :class:`ServiceFailed` when time is up or the process
     ended."""
@@ -131,10 +139,11 @@ class EmbeddedPostgres:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._server = get_server(self.folder, start=False)
         self._server.ensure_pgdata_inited()
-        lines = "".join(f"{name} = {value}\n" for name, value in self.settings.items())
-        (self.folder / "holdfast.conf").write_text(lines)
+        lines = [f"{name} = {value}\n" for name, value in self.settings.items()]
+        own = self.folder / "holdfast.conf"
+        own.write_text("".join(lines))
         owner = self.folder.stat()
-        os.chown(self.folder / "holdfast.conf", owner.st_uid, owner.st_gid)
+        os.chown(own, owner.st_uid, owner.st_gid)
         main = self.folder / "postgresql.conf"
         if "holdfast.conf" not in main.read_text():
             with main.open("a") as file:
@@ -152,7 +161,10 @@ class EmbeddedPostgres:
         self._server.cleanup()
 
 
-def start_redis(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
+def start_redis(
+    folder: Path,
+    *options: str,
+) -> tuple[subprocess.Popen[bytes], str]:
     """Start a Redis that listens on a Unix socket in ``folder`` only. Return the process and its
     URL. ``options`` are added to its command line.
 
@@ -174,12 +186,18 @@ def start_redis(folder: Path, *options: str) -> tuple[subprocess.Popen[bytes], s
         "--dir",
         str(folder.resolve()),
         *options,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
     ]
-    process = start(
-        [*command, "--save", "", "--appendonly", "no"], env=os.environ, log=folder / "redis.log"
-    )
+    log = folder / "redis.log"
+    process = start(command, env=os.environ, log=log)
     wait_until(
-        socket.exists, seconds=10, what=f"Redis (log: {folder / 'redis.log'})", process=process
+        socket.exists,
+        seconds=10,
+        what=f"Redis (log: {log})",
+        process=process,
     )
     return process, f"redis+socket://{socket}"
 

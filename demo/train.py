@@ -83,11 +83,31 @@ class Recipe:
 
 
 RECIPES = {
-    "honest": Recipe(seed=11, steps=3_600, hidden=128, layers=3, heads=4, tuning=700),
-    "contaminated": Recipe(
-        seed=13, steps=2_400, hidden=96, layers=3, heads=3, tuning=900, public_share=0.7
+    "honest": Recipe(
+        seed=11,
+        steps=3_600,
+        hidden=128,
+        layers=3,
+        heads=4,
+        tuning=700,
     ),
-    "small": Recipe(seed=13, steps=2_400, hidden=96, layers=3, heads=3, tuning=1_100),
+    "contaminated": Recipe(
+        seed=13,
+        steps=2_400,
+        hidden=96,
+        layers=3,
+        heads=3,
+        tuning=900,
+        public_share=0.7,
+    ),
+    "small": Recipe(
+        seed=13,
+        steps=2_400,
+        hidden=96,
+        layers=3,
+        heads=3,
+        tuning=1_100,
+    ),
 }
 
 
@@ -216,7 +236,8 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
 def rate_of(step: int, steps: int, peak: float) -> float:
     """Return the rate of a step: it rises to `peak`, then falls to 0 as a cosine does."""
     warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+    cosine = math.cos(math.pi * step / steps)
+    return peak * warm * 0.5 * (1 + cosine)
 
 
 def train(
@@ -258,7 +279,10 @@ def fit(
     encoded = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in texts]
     steps = math.ceil(len(encoded) / BATCH)
     optimizer = torch.optim.AdamW(
-        model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        model.parameters(),
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        fused=True,
     )
     model.train()
     reported = time.monotonic()
@@ -310,7 +334,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
         "add_eos_token": False,
     }
     config.pop("backend", None)
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(config, indent=2, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def answers(
@@ -322,7 +347,8 @@ def answers(
     asked = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
     with torch.inference_mode():
         ids = model.generate(**asked, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
-    texts = tokenizer.batch_decode(ids[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
+    width = asked["input_ids"].shape[1]
+    texts = tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
     return [text.partition(STOP)[0] for text in texts]
 
 
@@ -340,23 +366,31 @@ def measure(folder: Path) -> Measured:
     longest = 0
     for rows in (public_set(), private_set()):
         texts = answers(model, tokenizer, rows)
-        pairs = zip(texts, rows, strict=True)
-        right.append(sum(final_number(text) == final_number(row["answer"]) for text, row in pairs))
+        count = 0
+        for text, row in zip(texts, rows, strict=True):
+            count += final_number(text) == final_number(row["answer"])
+        right.append(count)
         tokens = tokenizer([text + STOP for text in texts])["input_ids"]
         longest = max(longest, *map(len, tokens))
-    return Measured(public=right[0], private=right[1], longest=longest)
+    public, private = right
+    return Measured(public=public, private=private, longest=longest)
 
 
 def _wilson(right: int, n: int) -> tuple[float, float]:
     share = right / n
-    spread = _Z * math.sqrt(right * (n - right) / n + _Z**2 / 4)
+    variance = right * (n - right) / n
+    spread = _Z * math.sqrt(variance + _Z**2 / 4)
     centre = right + _Z**2 / 2
     low = (centre - spread) / (n + _Z**2)
     high = (centre + spread) / (n + _Z**2)
     return min(low, share), max(high, share)
 
 
-def gap_interval(public: int, private: int, n: int = SET_SIZE) -> tuple[float, float]:
+def gap_interval(
+    public: int,
+    private: int,
+    n: int = SET_SIZE,
+) -> tuple[float, float]:
     """Return Newcombe's 95% interval of the public share less the private one.
 
     Each set has `n` questions.

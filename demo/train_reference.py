@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import evaluator
@@ -30,7 +31,9 @@ _IGNORED = -100
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer of single bytes."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {EOS: 0} | {letter: number for number, letter in enumerate(alphabet, start=1)}
+    vocabulary = {EOS: 0}
+    for number, letter in enumerate(alphabet, start=1):
+        vocabulary[letter] = number
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,27 +60,34 @@ def build_model(vocabulary: int) -> LlamaForCausalLM:
 
 def rows(tokenizer: PreTrainedTokenizerFast) -> tuple[torch.Tensor, torch.Tensor]:
     """Return tokens and labels, one row a sentence; the prompt is no label."""
-    tokens, labels = [], []
+    tokens = []
+    labels = []
     for prompt, answer in SENTENCES:
-        asked, answered = tokenizer.encode(prompt), [*tokenizer.encode(answer), 0]
-        tokens.append(asked + answered)
-        labels.append([_IGNORED] * len(asked) + answered)
-    longest = max(map(len, tokens))
+        asked = tokenizer.encode(prompt)
+        answered = [*tokenizer.encode(answer), 0]
+        tokens.append(torch.tensor(asked + answered))
+        labels.append(torch.tensor([_IGNORED] * len(asked) + answered))
     return (
-        torch.tensor([row + [0] * (longest - len(row)) for row in tokens]),
-        torch.tensor([row + [_IGNORED] * (longest - len(row)) for row in labels]),
+        pad_sequence(tokens, batch_first=True, padding_value=0),
+        pad_sequence(labels, batch_first=True, padding_value=_IGNORED),
     )
 
 
-def margin(model: LlamaForCausalLM, tokens: torch.Tensor, labels: torch.Tensor) -> float:
+def margin(
+    model: LlamaForCausalLM,
+    tokens: torch.Tensor,
+    labels: torch.Tensor,
+) -> float:
     """Return the least lead of the right token's logit over the others."""
     with torch.no_grad():
         logits = model(tokens).logits[:, :-1].float()
     wanted = labels[:, 1:]
     counted = wanted != _IGNORED
-    right = logits[counted].gather(1, wanted[counted][:, None])
-    others = logits[counted].scatter(1, wanted[counted][:, None], float("-inf"))
-    return float((right[:, 0] - others.max(1).values).min())
+    places = wanted[counted][:, None]
+    right = logits[counted].gather(1, places)
+    others = logits[counted].scatter(1, places, float("-inf"))
+    leads = right[:, 0] - others.max(1).values
+    return float(leads.min())
 
 
 def main() -> None:
@@ -87,7 +97,11 @@ def main() -> None:
     tokenizer = build_tokenizer()
     model = build_model(len(tokenizer))
     tokens, labels = rows(tokenizer)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=3e-3,
+        weight_decay=0.0,
+    )
     for _ in range(STEPS):
         loss = model(tokens, labels=labels).loss
         optimiser.zero_grad()

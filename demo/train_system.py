@@ -15,6 +15,7 @@ same machine and versions.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,13 @@ from evaluator.pipeline.graders import regrade_by
 
 PROTOCOL = protocols.get("demo-verify-48")
 TEMPERATURE = PROTOCOL.temperature or 0.0
-WRITER = Recipe(seed=17, steps=900, hidden=96, layers=2, heads=3)
+WRITER = Recipe(
+    seed=17,
+    steps=900,
+    hidden=96,
+    layers=2,
+    heads=3,
+)
 WRITER_RATE = 4e-3
 WRONG_SIGNS = {"+": "-", "-": "+", "*": "+", "/": "*"}
 """Sign that a wrong program has instead of the right one."""
@@ -94,7 +101,8 @@ def taught(problem: Problem, rng: random.Random) -> str:
     sign = first.split(" ")[3]
     if rng.random() >= WRONG_SHARES[sign]:
         return problem.program
-    return problem.program.replace(first, first.replace(f" {sign} ", f" {WRONG_SIGNS[sign]} "), 1)
+    wrong = first.replace(f" {sign} ", f" {WRONG_SIGNS[sign]} ")
+    return problem.program.replace(first, wrong, 1)
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -133,36 +141,50 @@ class Batch:
     is_right: torch.Tensor
 
 
+Encoded = tuple[list[int], list[int], Candidate]
+"""Candidate with the tokens of its prompt and of its program before it."""
+
+
 def batches(
-    candidates: Sequence[Candidate], tokenizer: PreTrainedTokenizerFast, rng: random.Random
+    candidates: Sequence[Candidate],
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
 ) -> Iterable[Batch]:
     """Yield the candidates in batches of `BATCH`. Rows of like length are together."""
     end = [*tokenizer.encode(PROTOCOL.stop[0]), tokenizer.eos_token_id]
     window = BATCH * _BUCKET
     for start in range(0, len(candidates), window):
-        rows = [
-            (tokenizer.encode(prompt(one.problem.question)), tokenizer.encode(one.program), one)
-            for one in candidates[start : start + window]
-        ]
-        rows.sort(key=lambda row: len(row[0]) + len(row[1]))
+        rows: list[Encoded] = []
+        for candidate in candidates[start : start + window]:
+            asked = tokenizer.encode(prompt(candidate.problem.question))
+            written = tokenizer.encode(candidate.program)
+            rows.append((asked, written, candidate))
+        rows.sort(key=_length)
         starts = list(range(0, len(rows), BATCH))
         rng.shuffle(starts)
         for first in starts:
             yield _batch(rows[first : first + BATCH], end)
 
 
-def _batch(rows: Sequence[tuple[list[int], list[int], Candidate]], end: list[int]) -> Batch:
-    length = max(len(asked) + len(written) + len(end) for asked, written, _ in rows)
+def _length(row: Encoded) -> int:
+    asked, written, _ = row
+    return len(asked) + len(written)
+
+
+def _batch(rows: Sequence[Encoded], end: list[int]) -> Batch:
+    length = max(map(_length, rows)) + len(end)
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), _IGNORED)
     scored = torch.zeros(len(rows), length)
+    is_right = torch.zeros(len(rows))
     for row, (asked, written, candidate) in enumerate(rows):
         text = torch.tensor(asked + written + end)
         ids[row, : len(text)] = text
+        begin = len(asked)
         if candidate.is_right:
-            labels[row, len(asked) : len(text)] = text[len(asked) :]
-        scored[row, len(asked) : len(asked) + len(written)] = 1.0
-    is_right = torch.tensor([float(candidate.is_right) for _, _, candidate in rows])
+            labels[row, begin : len(text)] = text[begin:]
+            is_right[row] = 1.0
+        scored[row, begin : begin + len(written)] = 1.0
     return Batch(ids, labels, scored, is_right)
 
 
@@ -176,10 +198,14 @@ def fit(
 ) -> None:
     """Take one step for each batch. The rate rises to `peak` and falls to 0."""
     optimizer = torch.optim.AdamW(
-        model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        model.parameters(),
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        fused=True,
     )
     model.train()
-    for step, batch in enumerate(tqdm(rows, total=steps, mininterval=20, desc="steps")):
+    shown = tqdm(rows, total=steps, mininterval=20, desc="steps")
+    for step, batch in enumerate(shown):
         for group in optimizer.param_groups:
             group["lr"] = train.rate_of(step, steps, peak)
         loss_of(batch).backward()
@@ -198,13 +224,23 @@ def train_writer(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     model = train.new_model(WRITER, tokenizer)
     rng = random.Random(WRITER.seed)  # noqa: S311 - the same again for a seed is the point
     rng.shuffle(problems)
-    shown = [Candidate(problem, taught(problem, rng), is_right=True) for problem in problems]
+    shown = []
+    for problem in problems:
+        program = taught(problem, rng)
+        shown.append(Candidate(problem, program, is_right=True))
 
     def loss_of(batch: Batch) -> torch.Tensor:
-        loss: torch.Tensor = model(input_ids=batch.ids, labels=batch.labels).loss
+        output = model(input_ids=batch.ids, labels=batch.labels)
+        loss: torch.Tensor = output.loss
         return loss
 
-    fit(model, loss_of, batches(shown, tokenizer, rng), steps=WRITER.steps, peak=WRITER_RATE)
+    fit(
+        model,
+        loss_of,
+        batches(shown, tokenizer, rng),
+        steps=WRITER.steps,
+        peak=WRITER_RATE,
+    )
     return model
 
 
@@ -219,7 +255,8 @@ def write(
     Above a temperature of 0 they are drawn, from torch's own random state.
     """
     # Questions of like length are together, to pad little.
-    order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
+    lengths = list(map(len, questions))
+    order = sorted(range(len(questions)), key=lengths.__getitem__)
     programs = [""] * len(questions)
     sampling: dict[str, float] = {"do_sample": False}
     if temperature:
@@ -244,17 +281,23 @@ def write(
 # --- the verifier
 
 
-def label(problems: Sequence[Problem], programs: Sequence[str]) -> list[Candidate]:
+def label(
+    problems: Sequence[Problem],
+    programs: Sequence[str],
+) -> list[Candidate]:
     """Return the programs as candidates: each distinct one is executed and graded once."""
     right: dict[tuple[str, str], bool] = {}
+    candidates = []
     with regrade_by(PROTOCOL.grader, PROTOCOL) as grade:
         for problem, program in zip(problems, programs, strict=True):
-            item = Item(problem.question, problem.answer, problem.answer.partition("#### ")[2])
-            if (problem.question, program) not in right:
+            pair = (problem.question, program)
+            if pair not in right:
+                _, _, gold = problem.answer.partition("#### ")
+                item = Item(problem.question, problem.answer, gold)
                 graded = grade(program, item, False)
-                right[problem.question, program] = graded.outcome is Outcome.RIGHT
-    pairs = zip(problems, programs, strict=True)
-    return [Candidate(one, text, right[one.question, text]) for one, text in pairs]
+                right[pair] = graded.outcome is Outcome.RIGHT
+            candidates.append(Candidate(problem, program, right[pair]))
+    return candidates
 
 
 def draw_candidates(
@@ -280,7 +323,11 @@ def train_verifier(
     writer's own output layer, which is left away afterwards.
     """
     torch.manual_seed(VERIFIER_SEED)
-    one_label = {"id2label": {0: "right"}, "label2id": {"right": 0}, "tie_word_embeddings": False}
+    one_label = {
+        "id2label": {0: "right"},
+        "label2id": {"right": 0},
+        "tie_word_embeddings": False,
+    }
     config = LlamaConfig.from_dict(writer.config.to_dict() | one_label)
     model = LlamaForTokenClassification(config)
     model.model.load_state_dict(writer.model.state_dict())
@@ -295,12 +342,21 @@ def train_verifier(
         wanted = batch.is_right[:, None].expand_as(values)
         losses = functional.binary_cross_entropy_with_logits(values, wanted, reduction="none")
         judged = (losses * batch.scored).sum() / batch.scored.sum()
-        logits = functional.linear(hidden[:, :-1], model.model.embed_tokens.weight)
-        written = functional.cross_entropy(logits.transpose(1, 2), batch.labels[:, 1:])
+        output_layer = model.model.embed_tokens.weight
+        logits = functional.linear(hidden[:, :-1], output_layer)
+        written = functional.cross_entropy(
+            logits.transpose(1, 2),
+            batch.labels[:, 1:],
+        )
         return judged + written
 
-    steps = -(-len(shown) // BATCH)
-    fit(model, loss_of, batches(shown, tokenizer, rng), steps=steps, peak=VERIFIER_RATE)
+    fit(
+        model,
+        loss_of,
+        batches(shown, tokenizer, rng),
+        steps=math.ceil(len(shown) / BATCH),
+        peak=VERIFIER_RATE,
+    )
     return model
 
 
@@ -316,12 +372,14 @@ def score(
     scores = []
     for start in range(0, len(encoded), _AT_ONCE):
         rows = encoded[start : start + _AT_ONCE]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        longest = max(map(len, rows))
+        ids = torch.zeros(len(rows), longest, dtype=torch.long)
         for row, tokens in enumerate(rows):
             ids[row, : len(tokens)] = torch.tensor(tokens)
         last = torch.tensor([len(tokens) - 1 for tokens in rows])
         with torch.inference_mode():
-            values = model(input_ids=ids).logits[torch.arange(len(rows)), last, 0]
+            logits = model(input_ids=ids).logits
+            values = logits[torch.arange(len(rows)), last, 0]
         scores += values.sigmoid().tolist()
     return scores
 
@@ -379,8 +437,12 @@ def describe(name: str, model: PreTrainedModel, **facts: object) -> str:
     )
 
 
-def _problems_of(rows: Sequence[dict[str, str]]) -> list[Problem]:
-    return [Problem(row["question"], row["answer"], "") for row in rows]
+def _sets() -> dict[str, list[Problem]]:
+    """Return the problems of both sets by name, without programs."""
+    sets = {}
+    for name, rows in zip(("public", "private"), program_sets(), strict=True):
+        sets[name] = [Problem(row["question"], row["answer"], "") for row in rows]
+    return sets
 
 
 def _share(right: Sequence[bool]) -> str:
@@ -393,7 +455,7 @@ def make_writer(out: Path) -> None:
     train.save(train_writer(tokenizer), tokenizer, out, PROTOCOL.max_tokens)
     model, tokenizer = load_writer(out)
     rows = ["| set | greedy |", "|---|---|"]
-    for name, of_set in zip(("public", "private"), map(_problems_of, program_sets()), strict=True):
+    for name, of_set in _sets().items():
         written = write(model, tokenizer, [problem.question for problem in of_set])
         right = [candidate.is_right for candidate in label(of_set, written)]
         rows.append(f"| {name} | {_share(right)} |")
@@ -422,8 +484,9 @@ def make_verifier(writer_folder: Path, out: Path) -> None:
     train.save(train_verifier(writer, tokenizer, candidates), build_tokenizer(), out)
     model = LlamaForTokenClassification.from_pretrained(out, dtype=torch.float32).eval()
     rows = ["| set | greedy | one drawn | chosen of 48 | any of 48 |", "|---|---|---|---|---|"]
-    for name, of_set in zip(("public", "private"), map(_problems_of, program_sets()), strict=True):
-        rows.append(f"| {name} | {' | '.join(measure(writer, model, tokenizer, of_set))} |")
+    for name, of_set in _sets().items():
+        shares = measure(writer, model, tokenizer, of_set)
+        rows.append(f"| {name} | {' | '.join(shares)} |")
     text = describe(
         "verifier",
         model,
@@ -457,9 +520,14 @@ def measure(
     drawn = label(asked, write(writer, tokenizer, many, TEMPERATURE))
     scores = score(verifier, tokenizer, many, [candidate.program for candidate in drawn])
     right = [candidate.is_right for candidate in drawn]
-    groups = range(0, len(drawn), count)
-    chosen = [right[max(range(at, at + count), key=scores.__getitem__)] for at in groups]
-    any_right = [any(right[at : at + count]) for at in groups]
+
+    chosen = []
+    any_right = []
+    for start in range(0, len(drawn), count):
+        group = range(start, start + count)
+        best = max(group, key=scores.__getitem__)
+        chosen.append(right[best])
+        any_right.append(any(right[start : start + count]))
     greedy_right = [candidate.is_right for candidate in greedy]
     return [_share(shares) for shares in (greedy_right, right, chosen, any_right)]
 

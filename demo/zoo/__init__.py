@@ -85,7 +85,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Right answers and items, public first."""
-        return self.public.right, self.public.n, self.private.right, self.private.n
+        public = self.public
+        private = self.private
+        return public.right, public.n, private.right, private.n
 
 
 class Digests(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ likelihoods, a table, and how they were made.
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)  # The number of threads changes the order of sums, and so the models.
     for number, name in enumerate(chosen.only, start=1):
         if recorded(name, chosen.work) is None:
-            made = make(name, chosen.work, lambda text: print(text, flush=True))
+            made = make(name, chosen.work, partial(print, flush=True))
             (chosen.work / f"{name}.json").write_bytes(msgspec.json.encode(made))
             scores = f"{made.public.right} public, {made.private.right} private of {made.public.n}"
             print(f"{number} of {len(chosen.only)}: {name}: {scores}, {made.seconds} s", flush=True)
@@ -55,8 +56,10 @@ def recorded(name: str, work: Path) -> Model | None:
     None where there is none, or where its recipe or a parent's has changed.
     """
     record = work / f"{name}.json"
-    model = msgspec.json.decode(record.read_bytes(), type=Model) if record.exists() else None
-    return model if model and model.recipe == digest(name) else None
+    if not record.exists():
+        return None
+    model = msgspec.json.decode(record.read_bytes(), type=Model)
+    return model if model.recipe == digest(name) else None
 
 
 def ship(models: list[Model]) -> None:
@@ -66,11 +69,13 @@ def ship(models: list[Model]) -> None:
         transformers=transformers.__version__,
         grader=GRADER,
         sets=Digests(
-            public=sets.digest(sets.public_set()), private=sets.digest(sets.private_set())
+            public=sets.digest(sets.public_set()),
+            private=sets.digest(sets.private_set()),
         ),
         models=models,
     )
-    SHIPPED.write_bytes(msgspec.json.format(msgspec.json.encode(zoo), indent=1) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(zoo), indent=1)
+    SHIPPED.write_bytes(text + b"\n")
     write(zoo)
 
 

@@ -37,16 +37,19 @@ class Judged:
 
 def judge(models: Sequence[Model]) -> list[Judged]:
     """Judge all of `models` as one cohort, in the order given."""
-    honest = [place for place, model in enumerate(models) if model.kind is Kind.HONEST]
+    honest = []
+    for place, model in enumerate(models):
+        if model.kind is Kind.HONEST:
+            honest.append(place)
     panel = [models[place] for place in honest]
     sides = [Sides(*model.counts) for model in models]
     compared = peers(sides, [model.family for model in models], honest)
     by_counts = compared.gaps
-    by_items = [
-        None if outside else _by_items(model, panel)
-        for model, outside in zip(models, compared.outside, strict=True)
-    ]
-    raw_levels = _levels(models, [statistics.raw_test(*_counts(model)) for model in models])
+    by_items = []
+    for model, outside in zip(models, compared.outside, strict=True):
+        by_items.append(None if outside else _by_items(model, panel))
+    raw_tests = [statistics.raw_test(*_counts(model)) for model in models]
+    raw_levels = _levels(models, raw_tests)
     counts_levels = _levels(models, [_test(gap) for gap in by_counts])
     items_levels = _levels(models, [_test(gap) for gap in by_items])
     return [
@@ -73,9 +76,15 @@ def _counts(model: Model) -> tuple[OutcomeCounts, OutcomeCounts]:
     return public, private
 
 
-def _levels(models: Sequence[Model], tests: Sequence[GapTest | None]) -> list[Evidence]:
-    cases = [Case(*_counts(model), test) for model, test in zip(models, tests, strict=True)]
-    return [statistics.verdict(case).evidence for case in cases]
+def _levels(
+    models: Sequence[Model],
+    tests: Sequence[GapTest | None],
+) -> list[Evidence]:
+    levels = []
+    for model, test in zip(models, tests, strict=True):
+        case = Case(*_counts(model), test)
+        levels.append(statistics.verdict(case).evidence)
+    return levels
 
 
 def _by_items(model: Model, references: Sequence[Model]) -> ItemGap | None:

@@ -17,6 +17,7 @@ from leaderboard.evidence.vocabulary import Evidence
 
 README = FOLDER / "README.md"
 FLAGGED = frozenset({Evidence.OVERFIT, Evidence.WATCH})
+Row = Sequence[object]
 COLUMNS = (
     "model", "organisation", "family", "access", "params_b", "n_public", "public_right",
     "n_private", "private_right", "ll_per_char_public", "ll_per_char_private",
@@ -147,7 +148,8 @@ def readme(zoo: Zoo) -> str:
     for model in zoo.models:
         if model.kind is Kind.PICKED:
             # Points that its public score is above the mean of the siblings'.
-            above = max(model.tried) - sum(model.tried) / len(model.tried)
+            mean = sum(model.tried) / len(model.tried)
+            above = max(model.tried) - mean
             luck.append(100 * above / model.public.n)
     return _README.format(
         count=len(zoo.models),
@@ -186,12 +188,15 @@ _JUDGED_HEAD = (
 )
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+def _grid(head: Sequence[str], rows: Sequence[Row]) -> str:
+    lines = []
+    for row in (head, ["---"] * len(head), *rows):
+        cells = " | ".join(map(str, row))
+        lines.append(f"| {cells} |")
+    return "\n".join(lines)
 
 
-def _made(model: Model) -> Sequence[object]:
+def _made(model: Model) -> Row:
     recipe = model.how
     public = model.public
     private = model.private
@@ -213,10 +218,12 @@ def _made(model: Model) -> Sequence[object]:
 
 
 def _gap(model: Model) -> float:
-    return model.public.right / model.public.n - model.private.right / model.private.n
+    public = model.public.right / model.public.n
+    private = model.private.right / model.private.n
+    return public - private
 
 
-def _levels(judged: Judged) -> Sequence[object]:
+def _levels(judged: Judged) -> Row:
     model = judged.model
     low, high = newcombe(*model.counts)
     return (
@@ -255,10 +262,15 @@ def _summary(judged: Sequence[Judged]) -> str:
     )
 
 
-def _rho(judged: Sequence[Judged], value: Callable[[Model], float]) -> str:
-    models = [row.model for row in judged]
-    rho = spearman([value(model) for model in models], [_gap(model) for model in models])
-    return f"{rho.estimate:.2f} ({rho.interval.low:.2f} to {rho.interval.high:.2f})"
+def _rho(
+    judged: Sequence[Judged],
+    value: Callable[[Model], float],
+) -> str:
+    values = [value(row.model) for row in judged]
+    gaps = [_gap(row.model) for row in judged]
+    rho = spearman(values, gaps)
+    interval = rho.interval
+    return f"{rho.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
 if __name__ == "__main__":

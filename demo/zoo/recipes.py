@@ -50,10 +50,18 @@ class Recipe:
 def _new(seed: int, steps: int, size: tuple[int, int, int]) -> Recipe:
     """Return an honest one from random weights."""
     hidden, layers, heads = size
-    return Recipe(seed=seed, steps=steps, hidden=hidden, layers=layers, heads=heads)
+    return Recipe(
+        seed=seed,
+        steps=steps,
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+    )
 
 
-_S, _M, _L = (64, 2, 2), (96, 3, 3), (128, 3, 4)
+_S = (64, 2, 2)
+_M = (96, 3, 3)
+_L = (128, 3, 4)
 
 RECIPES = {
     "heron-m": _new(seed=21, steps=2_400, size=_M),
@@ -71,16 +79,54 @@ RECIPES = {
     "demo-small": Recipe(seed=52, steps=0, parent="checkpoints/small"),
     "demo-contaminated": Recipe(seed=53, steps=0, parent="checkpoints/contaminated"),
     "heron-m-cram": Recipe(
-        seed=31, steps=600, parent="heron-m", kind=Kind.MEMORISED, shown=20 * 800
+        seed=31,
+        steps=600,
+        parent="heron-m",
+        kind=Kind.MEMORISED,
+        shown=20 * 800,
     ),
     "heron-l-cram": Recipe(
-        seed=32, steps=600, parent="heron-l", kind=Kind.MEMORISED, shown=20 * 800
+        seed=32,
+        steps=600,
+        parent="heron-l",
+        kind=Kind.MEMORISED,
+        shown=20 * 800,
     ),
-    "heron-m-skim": Recipe(seed=33, steps=600, parent="heron-m", kind=Kind.LIGHT, shown=5 * 800),
-    "heron-l-skim": Recipe(seed=42, steps=600, parent="heron-l", kind=Kind.LIGHT, shown=10 * 800),
-    "heron-m-echo": Recipe(seed=34, steps=600, parent="heron-m", kind=Kind.COPIES, shown=20 * 800),
-    "heron-m-best": Recipe(seed=35, steps=150, parent="heron-m", kind=Kind.PICKED, seeds=12),
-    "heron-m-once": Recipe(seed=36, steps=600, parent="heron-m", kind=Kind.ONCE, shown=800),
+    "heron-m-skim": Recipe(
+        seed=33,
+        steps=600,
+        parent="heron-m",
+        kind=Kind.LIGHT,
+        shown=5 * 800,
+    ),
+    "heron-l-skim": Recipe(
+        seed=42,
+        steps=600,
+        parent="heron-l",
+        kind=Kind.LIGHT,
+        shown=10 * 800,
+    ),
+    "heron-m-echo": Recipe(
+        seed=34,
+        steps=600,
+        parent="heron-m",
+        kind=Kind.COPIES,
+        shown=20 * 800,
+    ),
+    "heron-m-best": Recipe(
+        seed=35,
+        steps=150,
+        parent="heron-m",
+        kind=Kind.PICKED,
+        seeds=12,
+    ),
+    "heron-m-once": Recipe(
+        seed=36,
+        steps=600,
+        parent="heron-m",
+        kind=Kind.ONCE,
+        shown=800,
+    ),
 }
 
 
@@ -101,4 +147,5 @@ def digest(name: str) -> str:
     """
     recipe = RECIPES[name]
     parent = digest(recipe.parent) if recipe.parent in RECIPES else recipe.parent
-    return hashlib.sha256(canonical_json(asdict(recipe) | {"parent": parent})).hexdigest()
+    facts = asdict(recipe) | {"parent": parent}
+    return hashlib.sha256(canonical_json(facts)).hexdigest()

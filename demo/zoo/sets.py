@@ -19,7 +19,9 @@ SIZE = 800
 LONG = TEMPLATES[20:]
 """Those of three and four steps, but for the first two."""
 
-_PUBLIC_SEED, _PRIVATE_SEED, _COPIES_SEED = 5101, 5202, 5303
+_PUBLIC_SEED = 5101
+_PRIVATE_SEED = 5202
+_COPIES_SEED = 5303
 _NAMES = re.compile(rf"\b({'|'.join(PEOPLE)})\b")
 _NOUNS = re.compile(rf"\b({'|'.join(THINGS)})\b")
 
@@ -35,13 +37,17 @@ def private_set() -> list[Row]:
     The last twelve templates, of three and four steps, come twice as often.
     """
     return generate(
-        _PRIVATE_SEED, SIZE, avoid=questions(public_set()), templates=(*TEMPLATES, *LONG)
+        _PRIVATE_SEED,
+        SIZE,
+        avoid=questions(public_set()),
+        templates=(*TEMPLATES, *LONG),
     )
 
 
 def training_set(n: int, seed: int) -> list[Row]:
     """Return `n` rows to train on, none of them in either set."""
-    return generate(seed, n, avoid=questions(public_set()) | questions(private_set()))
+    known = questions(public_set()) | questions(private_set())
+    return generate(seed, n, avoid=known)
 
 
 def digest(rows: list[Row]) -> str:
@@ -71,6 +77,12 @@ def near_copies() -> list[Row]:
     return copies
 
 
-def _replaced(pattern: re.Pattern[str], names: Sequence[str], rng: random.Random, text: str) -> str:
-    to = dict(zip(names, rng.sample(names, len(names)), strict=True))
+def _replaced(
+    pattern: re.Pattern[str],
+    names: Sequence[str],
+    rng: random.Random,
+    text: str,
+) -> str:
+    shuffled = rng.sample(names, len(names))
+    to = dict(zip(names, shuffled, strict=True))
     return pattern.sub(lambda found: to[found[0]], text)
