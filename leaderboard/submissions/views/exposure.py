@@ -30,35 +30,44 @@ MOST_RECIPIENTS = 6
 @require_safe
 def exposure(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the items of a sealed set that were revealed, block by block, with the recipients."""
-    pair = get_object_or_404(SetPair.objects.select_related("private", "public"), slug=slug)
+    pairs = SetPair.objects.select_related("private", "public")
+    pair = get_object_or_404(pairs, slug=slug)
     manifest = pair.private.facts()
-    context: dict[str, Any] = {"pair": pair, "manifest": manifest, "section": "sets"}
+    context: dict[str, Any] = {
+        "pair": pair,
+        "manifest": manifest,
+        "section": "sets",
+    }
     if manifest:
         # Entries outside their evaluator's chain count as well: their items were shown.
         entries = Entry.objects.filter(kind="exposure", set_name=manifest.name)
         columns = ("moment", "recipient", "tier", "line__root", "line__items")
-        reveals = (Reveal(*row) for row in entries.values_list(*columns).iterator())
-        report = report_exposure(manifest, reveals)
+        rows = entries.values_list(*columns).iterator()
+        report = report_exposure(manifest, (Reveal(*row) for row in rows))
         context |= report_context(pair, manifest, report)
-        context["unchained"] = entries.exclude(status=Entry.Status.CHAINED).count()
+        unchained = entries.exclude(status=Entry.Status.CHAINED)
+        context["unchained"] = unchained.count()
     return render(request, "submissions/exposure.html", context)
 
 
 def report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -> dict[str, Any]:
     """Return the report as rows, one a block, with the figures of the whole set."""
     parts = charts.parts(manifest, pair.private.signed_notices())
-    rows = [block_row(manifest.name, part, report.blocks[part.id]) for part in parts]
+    rows = []
     shares = {}
-    for row in rows:
+    for part in parts:
+        row = block_row(manifest.name, part, report.blocks[part.id])
+        rows.append(row)
         is_wrong = bool(row["forbidden"])
-        shares[row["part"].id] = charts.BlockExposure(row["share"], row["times"], is_wrong)
+        shares[part.id] = charts.BlockExposure(row["share"], row["times"], is_wrong)
     declared = report.declared.bit_count()
+    share_of_cap = declared / manifest.cap if manifest.cap else 0
     return {
         "report": report,
         "rows": rows,
         "heat": charts.heat(parts, shares),
         "declared": declared,
-        "declared_bar": charts.bar(declared / manifest.cap if manifest.cap else 0),
+        "declared_bar": charts.bar(share_of_cap),
         "over_cap": declared > manifest.cap,
         "season": pair.season + 1,
         "ledger_query": urlencode({"set": manifest.name, "kind": "exposure"}),
@@ -68,12 +77,13 @@ def report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) ->
 def block_row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[str, Any]:
     """Return one block's row, with its recipients by falling number of reveals."""
     total = block.total
-    by_reveals = sorted(block.by.items(), key=lambda item: (-item[1].reveals, item[0]))
+    by_reveals = sorted(block.by, key=lambda party: (-block.by[party].reveals, party))
     recipients = []
-    for (recipient, tier), exposure in by_reveals[:MOST_RECIPIENTS]:
+    for party in by_reveals[:MOST_RECIPIENTS]:
+        recipient, tier = party
         about = {"recipient": recipient, "tier": tier}
         query = urlencode({"set": set_name, "kind": "exposure", **about})
-        recipients.append(about | {"exposure": exposure, "query": query})
+        recipients.append(about | {"exposure": block.by[party], "query": query})
     tiers = {tier for _, tier in block.by}
     share = total.items / part.n
     return {

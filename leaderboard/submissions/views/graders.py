@@ -78,12 +78,16 @@ def _page(
     orders = Rescoring.objects.filter(run__submission__pair=pair).order_by("-pk")
     orders = orders.select_related("run__submission__model", "evaluator", "asked_by")
     page = Paginator(orders, PAGE_LENGTH).get_page(request.GET.get("page"))
+    rows = []
+    for order in page:
+        problem = explain_code(order.code)
+        rows.append((order, order.changes(), problem))
     context = {
         "pair": pair,
         "form": form,
         "switch_form": switch_form,
         "page": page,
-        "orders": [(order, order.changes(), explain_code(order.code)) for order in page],
+        "orders": rows,
     }
     status = 422 if form.errors or switch_form.errors else 200
     return render(request, "submissions/pair_graders.html", context, status=status)

@@ -33,8 +33,9 @@ def _owned(name: str, user: User) -> Model:
     model = Model.objects.named(name)
     if model is None:
         raise Http404
-    owns = model.organisation.membership_set.filter(user=user, role=Role.OWNER).exists()
-    if not (owns or user.is_staff):
+    members = model.organisation.membership_set
+    owns = members.filter(user=user, role=Role.OWNER).exists()
+    if not owns and not user.is_staff:
         raise Http404
     return model
 
@@ -60,7 +61,8 @@ def offer_transfer(request: HttpRequest, name: str) -> HttpResponse:
     """Offer a model to another organisation."""
     user = signed_in_user(request)
     model = _owned(name, user)
-    to = request.POST.get("to", "").replace("\0", "").strip()
+    to = request.POST.get("to", "")
+    to = to.replace("\0", "").strip()
     carry_out(
         request,
         lambda: actions.offer_transfer(name=model.name, to=to, by=user),

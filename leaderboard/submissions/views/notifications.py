@@ -21,10 +21,12 @@ def notifications(request: HttpRequest) -> HttpResponse:
     """Show and store what the user wants mail about."""
     user = signed_in_user(request)
     chosen = MailChoice.objects.filter(user=user).first() or MailChoice()
-    form = MailForm(request.POST or None, initial={"ends": chosen.ends, "results": chosen.results})
+    initial = {"ends": chosen.ends, "results": chosen.results}
+    form = MailForm(request.POST or None, initial=initial)
     if request.method == "POST":
         # Boxes that are not ticked are not sent: an empty form is a choice too.
-        ends, results = "ends" in request.POST, "results" in request.POST
+        ends = "ends" in request.POST
+        results = "results" in request.POST
         actions.choose_mail(user=user, ends=ends, results=results)
         messages.success(request, "Your choice is stored.")
         return redirect("notifications")
@@ -41,7 +43,8 @@ def webhooks(request: HttpRequest, name: str) -> HttpResponse:
     user = signed_in_user(request)
     organisation = actions.owned_webhooks(organisation=name, by=user)
     form = WebhookForm(request.POST or None)
-    secret, status = "", 422
+    secret = ""
+    refused_status = 422
     if request.method == "POST" and form.is_valid():
         try:
             url = form.cleaned_data["url"]
@@ -49,16 +52,20 @@ def webhooks(request: HttpRequest, name: str) -> HttpResponse:
             form = WebhookForm()
         except SiteError as failure:
             form.add_error("url", failure.advised())
-            status = failure.status
-    rows = [
-        (one, list(one.deliveries.order_by("-moment", "-pk")[:SHOWN_DELIVERIES]))
-        for one in organisation.webhooks.order_by("pk")
-    ]
-    context = {"organisation": organisation, "form": form, "secret": secret, "webhooks": rows}
+            refused_status = failure.status
+    rows = []
+    for webhook in organisation.webhooks.order_by("pk"):
+        newest_first = webhook.deliveries.order_by("-moment", "-pk")
+        rows.append((webhook, list(newest_first[:SHOWN_DELIVERIES])))
+    context = {
+        "organisation": organisation,
+        "form": form,
+        "secret": secret,
+        "webhooks": rows,
+    }
     has_failed = form.is_bound and bool(form.errors)
-    return render(
-        request, "submissions/webhooks.html", context, status=status if has_failed else 200
-    )
+    status = refused_status if has_failed else 200
+    return render(request, "submissions/webhooks.html", context, status=status)
 
 
 @login_required

@@ -50,7 +50,9 @@ def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a pair's commitment, its retired blocks and items, and the release rule's progress."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
-    context = pair_context(pair) | {"manifest": manifest, "overlaps": overlaps_of(pair.public)}
+    context = pair_context(pair)
+    context["manifest"] = manifest
+    context["overlaps"] = overlaps_of(pair.public)
     if manifest:
         context |= evidence_context(pair, manifest)
         context |= commitment_context(pair.private, manifest)
@@ -68,13 +70,15 @@ def register_pair(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("private", "").replace("\0", "")
     sealed_set = ItemSet.objects.filter(sealed=True, name=name).first()
     if request.method != "POST":
-        return _pair_form_page(request, PairForm(initial=initial_facts(sealed_set)), sealed_set)
+        form = PairForm(initial=initial_facts(sealed_set))
+        return _pair_form_page(request, form, sealed_set)
     form = PairForm(request.POST)
     if not form.is_valid():
         return _pair_form_page(request, form, sealed_set, status=422)
     try:
         if request.POST.get("confirmed"):
-            return redirect("pair-registered", benchmarks.register_pair(**form.facts()).slug)
+            registered_pair = benchmarks.register_pair(**form.facts())
+            return redirect("pair-registered", registered_pair.slug)
         pair = benchmarks.check_pair(**form.facts())
     except SiteError as failure:
         form.add_error(None, failure.advised())
@@ -100,7 +104,8 @@ def _pair_form_page(
     context: dict[str, Any] = {"form": form, "known": sealed_set}
     manifest = sealed_set.facts() if sealed_set else None
     if sealed_set and manifest:
-        context |= {"manifest": manifest} | commitment_context(sealed_set, manifest)
+        context["manifest"] = manifest
+        context |= commitment_context(sealed_set, manifest)
     return render(request, "submissions/register_pair.html", context, status=status)
 
 
@@ -110,10 +115,9 @@ def registered(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a new pair's commitment, and a warning if known models would meet its rule at once."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
-    context = pair_context(pair) | {
-        "manifest": manifest,
-        "forecast": actions.forecast(pair).verdict,
-    }
+    context = pair_context(pair)
+    context["manifest"] = manifest
+    context["forecast"] = actions.forecast(pair).verdict
     if manifest:
         context |= commitment_context(pair.private, manifest)
     return render(request, "submissions/registered.html", context)
@@ -142,20 +146,22 @@ def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
 def commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
     """Return the signers and cosigners of the set's tree head; none where it is not valid."""
     cosigned: dict[str, int] = {}
-    signatures: set[str] = set()
+    names: set[str] = set()
     if item_set.head:
         try:
             cosigned = dict(manifest.verify_note(item_set.head))
-            signatures = {signature.name for signature in open_note(item_set.head).signatures}
+            note = open_note(item_set.head)
+            names = {signature.name for signature in note.signatures}
         except EvaluatorError:
             cosigned = {}
+    cosigners = []
+    for name, seen in sorted(cosigned.items()):
+        cosigners.append((name, datetime.fromtimestamp(seen, UTC)))
     return {
         "digest": manifest.digest(),
         "kind": KINDS[manifest.item_kind()],
-        "signers": [party.name for party in manifest.maintainers if party.name in signatures],
-        "cosigned": [
-            (name, datetime.fromtimestamp(seen, UTC)) for name, seen in sorted(cosigned.items())
-        ],
+        "signers": [party.name for party in manifest.maintainers if party.name in names],
+        "cosigned": cosigners,
         "created": moment_of(manifest.created),
     }
 
@@ -165,15 +171,16 @@ def blocks_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     signed = pair.private.signed_notices()
     parts = charts.parts(manifest, signed)
     still_counting = waiting(manifest, signed)
-    notices = [
-        {
-            "notice": notice,
-            "reason": REASONS[notice.reason],
-            "moment": moment_of(notice.moment),
-            "waits": bool(items & still_counting),
-        }
-        for notice, items in zip(signed, named(manifest, signed), strict=True)
-    ]
+    notices = []
+    for notice, items in zip(signed, named(manifest, signed), strict=True):
+        notices.append(
+            {
+                "notice": notice,
+                "reason": REASONS[notice.reason],
+                "moment": moment_of(notice.moment),
+                "waits": bool(items & still_counting),
+            }
+        )
     return {
         "strip": charts.strip(parts, season=pair.season + 1),
         "parts": parts,

@@ -23,11 +23,15 @@ MOST_ORGANISATIONS = 10
 def practice(request: HttpRequest) -> HttpResponse:
     """List the practice pairs, newest first, and what the user's organisations have left."""
     user = reader(request)
-    own = user.organisations()[:MOST_ORGANISATIONS] if user else ()
-    pairs = SetPair.with_practice.filter(practice=True).select_related("public", "private")
+    uses = []
+    if user:
+        for organisation in user.organisations()[:MOST_ORGANISATIONS]:
+            use = actions.practice_use(organisation, user)
+            uses.append((organisation, use))
+    pairs = SetPair.with_practice.filter(practice=True)
     context = {
-        "pairs": pairs.order_by("-pk"),
-        "uses": [(one, actions.practice_use(one, user)) for one in own if user],
+        "pairs": pairs.select_related("public", "private").order_by("-pk"),
+        "uses": uses,
         "per_day": settings.PRACTICE_PER_DAY,
         "most": MOST_TRANSCRIPTS,
         "days": settings.PRACTICE_DAYS,
@@ -38,16 +42,25 @@ def practice(request: HttpRequest) -> HttpResponse:
 def practice_context(run: Run, user: User | None) -> dict[str, Any]:
     """Return the result of a practice run, and its transcripts for members of the organisation."""
     result = PracticeResult.objects.filter(run=run).first()
-    stored = Transcript.objects.visible_to(user, run)
+    percentages = result.percentages() if result else None
+    official = run.submission.pair.official()
+    transcripts = []
+    for stored in Transcript.objects.visible_to(user, run):
+        items = with_outcomes(stored.facts())
+        transcripts.append((stored.item_set, items))
     return {
         "practice": True,
-        "result": result.percentages() if result else None,
-        "official": run.submission.pair.official(),
-        "transcripts": [(row.item_set, with_outcomes(row.facts())) for row in stored],
+        "result": percentages,
+        "official": official,
+        "transcripts": transcripts,
         "days": settings.PRACTICE_DAYS,
     }
 
 
 def with_outcomes(transcripts: Transcripts) -> list[tuple[ItemTranscript, str]]:
     """Return each item with its outcome in words."""
-    return [(item, item.outcome.name.lower().replace("_", " ")) for item in transcripts.items]
+    items = []
+    for item in transcripts.items:
+        outcome = item.outcome.name.lower()
+        items.append((item, outcome.replace("_", " ")))
+    return items

@@ -21,15 +21,17 @@ def quotas(request: HttpRequest) -> HttpResponse:
     """List what is left to one organisation of the user, and the ledger's entries about it."""
     user = signed_in_user(request)
     organisation = user.organisation(request.GET.get("organisation", ""))
-    entries = QuotaEntry.objects.seen_by(user, organisation).select_related(
-        "organisation", "pair", "run"
-    )
+    entries = QuotaEntry.objects.seen_by(user, organisation)
+    entries = entries.select_related("organisation", "pair", "run")
     paginator = Paginator(entries.order_by("-pk"), PAGE_LENGTH)
+    query = ""
+    if organisation:
+        query = urlencode({"organisation": organisation.name}) + "&"
     context = {
         "organisation": organisation,
         "quotas": actions.quotas_of(organisation, user),
         "own": list(user.organisations()),
-        "query": urlencode({"organisation": organisation.name}) + "&" if organisation else "",
+        "query": query,
         "page": paginator.get_page(request.GET.get("page")),
         "section": "mine",
     }

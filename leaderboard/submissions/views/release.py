@@ -111,14 +111,16 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the progress of a release, its signed statement, and the released files."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
-    context = pair_context(pair) | {"manifest": manifest, "path": path_steps(pair)}
+    context = pair_context(pair)
+    context["manifest"] = manifest
+    context["path"] = path_steps(pair)
     if manifest:
-        context |= evidence_context(pair, manifest) | {
-            "digest": manifest.digest(),
-            "rule_digest": rule_digest(manifest.rule) if manifest.rule else "",
-            # The season that can be opened next, from 1.
-            "next_season": pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None,
-        }
+        context |= evidence_context(pair, manifest)
+        context["digest"] = manifest.digest()
+        context["rule_digest"] = rule_digest(manifest.rule) if manifest.rule else ""
+        has_further = pair.season + 1 < len(manifest.seasons)
+        # The season that can be opened next, from 1.
+        context["next_season"] = pair.season + 2 if has_further else None
     context |= release_context(pair)
     user = reader(request)
     if user is not None and user.is_staff:
@@ -146,7 +148,9 @@ def propose(request: HttpRequest, slug: str) -> HttpResponse:
     pair = get_object_or_404(SetPair, slug=slug)
     by = signed_in_user(request)
     carry_out(
-        request, lambda: actions.propose(slug=pair.slug, by=by), done="The release is proposed."
+        request,
+        lambda: actions.propose(slug=pair.slug, by=by),
+        done="The release is proposed.",
     )
     return redirect("set-release", slug)
 
@@ -158,7 +162,9 @@ def withdraw(request: HttpRequest, slug: str) -> HttpResponse:
     pair = get_object_or_404(SetPair, slug=slug)
     by = signed_in_user(request)
     carry_out(
-        request, lambda: actions.withdraw(slug=pair.slug, by=by), done="The proposal is withdrawn."
+        request,
+        lambda: actions.withdraw(slug=pair.slug, by=by),
+        done="The proposal is withdrawn.",
     )
     return redirect("set-release", slug)
 
@@ -172,13 +178,18 @@ def pairs_with_release() -> QuerySet[SetPair]:
 
 def pair_context(pair: SetPair) -> dict[str, Any]:
     """Return the facts on every page of a pair: state, past steps, other pairs over the set."""
-    steps = [
-        {"step": step, "why": STEPS[SetState(step.old), SetState(step.new)].why}
-        for step in pair.private.steps.select_related("by").order_by("pk")
-    ]
-    others = SetPair.objects.filter(private=pair.private).exclude(pk=pair.pk).order_by("pk")
-    words = STATES[SetState(pair.state)]
-    return {"pair": pair, "words": words, "steps": steps, "others": others, "section": "sets"}
+    steps = []
+    for step in pair.private.steps.select_related("by").order_by("pk"):
+        known = STEPS[SetState(step.old), SetState(step.new)]
+        steps.append({"step": step, "why": known.why})
+    over_set = SetPair.objects.filter(private=pair.private)
+    return {
+        "pair": pair,
+        "words": STATES[SetState(pair.state)],
+        "steps": steps,
+        "others": over_set.exclude(pk=pair.pk).order_by("pk"),
+        "section": "sets",
+    }
 
 
 def evidence_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
@@ -201,13 +212,15 @@ def evidence_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
 def path_steps(pair: SetPair) -> Sequence[PathStep]:
     """Return the states in order. One that the set has left backwards counts as not reached."""
     moments = {"sealed": pair.private.registered_at}
-    moments |= {step.new: step.moment for step in pair.private.steps.order_by("pk")}
+    for step in pair.private.steps.order_by("pk"):
+        moments[step.new] = step.moment
     order = list(SetState)
     reached = order.index(SetState(pair.state))
-    return [
-        PathStep(state, moments.get(state) if place <= reached else None, place == reached)
-        for place, state in enumerate(order)
-    ]
+    path = []
+    for place, state in enumerate(order):
+        moment = moments.get(state) if place <= reached else None
+        path.append(PathStep(state, moment, is_current=place == reached))
+    return path
 
 
 def release_context(pair: SetPair) -> dict[str, Any]:

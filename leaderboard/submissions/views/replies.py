@@ -18,7 +18,9 @@ def write(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Write the reply to a run; an empty one withdraws it."""
     user = signed_in_user(request)
     form = ReplyForm(request.POST)
-    text = form.cleaned_data["text"] if form.is_valid() else request.POST.get("text", "")
+    text = request.POST.get("text", "")
+    if form.is_valid():
+        text = form.cleaned_data["text"]
     if text.strip():
         carry_out(
             request,
@@ -40,7 +42,9 @@ def hide(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Hide the reply to a run for a reason, or show it again without one."""
     user = signed_in_user(request)
     form = HideReplyForm(request.POST)
-    why = form.cleaned_data["why"] if form.is_valid() else request.POST.get("why", "")
+    why = request.POST.get("why", "")
+    if form.is_valid():
+        why = form.cleaned_data["why"]
     carry_out(
         request,
         lambda: actions.hide_reply(run=run_id, why=why, by=user),

@@ -115,7 +115,8 @@ def progress(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 def _visible_run(user: User | None, run_id: UUID) -> Run:
-    run = Run.objects.visible_to(user).with_facts().filter(pk=run_id).first()
+    visible = Run.objects.visible_to(user).with_facts()
+    run = visible.filter(pk=run_id).first()
     if run is None:
         raise Http404
     return run
@@ -176,9 +177,9 @@ def results_on(run: Run) -> str:
     close = actions.next_closes().get(run.submission.pair_id)
     if run.state == RunState.GRADED:
         return actions.results_on(close)
-    return (
-        f"{actions.results_on(close)} That of this run, if it is graded by then." if close else ""
-    )
+    if not close:
+        return ""
+    return f"{actions.results_on(close)} That of this run, if it is graded by then."
 
 
 def _is_on_board(run: Run) -> bool:
@@ -212,14 +213,14 @@ def first_of_weights(run: Run, user: User | None) -> Run | None:
 def counts_context(sets: Sequence[PublicCounts]) -> dict[str, Any]:
     """Return the public counts, set by set, with the aggregates that some have."""
     votes: list[tuple[PublicCounts, SafeString]] = []
+    candidates = []
     for counts in sets:
         if counts.votes:
-            votes.append((counts, charts.calibration(Votes.from_dict(counts.votes))))
-    candidates = [
-        charts.CandidatesFigure.of(Candidates.from_dict(counts.candidates), sealed=counts.sealed)
-        for counts in sets
-        if counts.candidates
-    ]
+            figure = charts.calibration(Votes.from_dict(counts.votes))
+            votes.append((counts, figure))
+        if counts.candidates:
+            of_set = Candidates.from_dict(counts.candidates)
+            candidates.append(charts.CandidatesFigure.of(of_set, sealed=counts.sealed))
     likelihoods = [counts.likelihood for counts in sets if counts.likelihood]
     return {
         "sets": sets,
@@ -234,8 +235,9 @@ def comparisons_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
     """Return each grader's counts of a ranked run, set by set; empty for a single grader."""
     if run.state != RunState.RANKED:
         return []
+    comparisons = compare_graders([run], headline=run.submission.pair.grader)
     rows: dict[str, list[GraderComparison]] = {}
-    for row in compare_graders([run], headline=run.submission.pair.grader)[run.pk]:
+    for row in comparisons[run.pk]:
         rows.setdefault(row.grader, []).append(row)
     return list(rows.items()) if len(rows) > 1 else []
 
@@ -251,7 +253,8 @@ def run_forms(run: Run, user: User | None) -> dict[str, Any]:
     is_own = Run.objects.owned_by(user).filter(pk=run.pk)
     if run.submission.pair.practice and not is_own.exists():
         return {}
-    forms: dict[str, Any] = {"may_cancel": run.is_cancellable, **_reply_forms(run, user)}
+    forms: dict[str, Any] = {"may_cancel": run.is_cancellable}
+    forms |= _reply_forms(run, user)
     forms["may_lift"] = shown_from(run) is not None and actions.may_lift(run, user)
     if goes_on and run.continued < settings.MAX_CONTINUES:
         forms["continue_form"] = ContinueForm()
@@ -271,8 +274,10 @@ def _reply_forms(run: Run, user: User) -> dict[str, Any]:
     """Return the forms by which a reply is written and hidden."""
     reply: Reply | None = getattr(run, "reply", None)
     forms: dict[str, Any] = {}
-    if actions.may_reply(run, user) and not (reply and reply.is_hidden):
-        forms["reply_form"] = ReplyForm(initial={"text": reply.text if reply else ""})
+    is_hidden = reply is not None and reply.is_hidden
+    if actions.may_reply(run, user) and not is_hidden:
+        text = reply.text if reply else ""
+        forms["reply_form"] = ReplyForm(initial={"text": text})
     if reply and user.is_staff:
         forms["hide_reply_form"] = HideReplyForm(initial={"why": reply.hidden_why})
     return forms
@@ -321,10 +326,15 @@ def retract(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 def _change(
-    request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, done: str
+    request: HttpRequest,
+    run_id: UUID,
+    action: Callable[..., Run],
+    *,
+    done: str,
 ) -> HttpResponse:
     """Call an action on a run that the user may change, and show the run with the result."""
-    if not Run.objects.owned_by(signed_in_user(request)).filter(pk=run_id).exists():
+    owned = Run.objects.owned_by(signed_in_user(request))
+    if not owned.filter(pk=run_id).exists():
         raise Http404
     try:
         action(run=run_id)

@@ -14,7 +14,9 @@ def status(request: HttpRequest) -> HttpResponse:
     """Show the pools, and to maintainers every check result and every evaluator."""
     user = reader(request)
     is_maintainer = user is not None and user.is_staff
-    rows = actions.with_condition(Evaluator.objects.order_by("pk")) if is_maintainer else ()
-    evaluators = [(row, actions.condition(row)) for row in rows]
+    evaluators = []
+    if is_maintainer:
+        for row in actions.with_condition(Evaluator.objects.order_by("pk")):
+            evaluators.append((row, actions.condition(row)))
     context = {"status": actions.status(), "evaluators": evaluators}
     return render(request, "submissions/status.html", context)

@@ -48,18 +48,22 @@ def submit(request: HttpRequest) -> HttpResponse:
     form = SubmissionForm(request.POST.dict())
     if not form.is_valid():
         return _form_page(request, form, status=422)
-    ask, user = Ask(**form.facts()), signed_in_user(request)
+    ask = Ask(**form.facts())
+    user = signed_in_user(request)
     try:
         if "check" in request.POST:
             throttle.charge_submission(user)
             if ask.kind == "endpoint":
-                checked = actions.preflight_of_endpoint(ask, user=user)
-                shown = probe_context(checked.probe) | {"public_only": checked.public_only}
-                return _form_page(request, form, preflight=checked, **shown)
-            return _form_page(request, form, preflight=actions.preflight_of(ask, user=user))
+                of_endpoint = actions.preflight_of_endpoint(ask, user=user)
+                shown = probe_context(of_endpoint.probe)
+                shown["public_only"] = of_endpoint.public_only
+                return _form_page(request, form, preflight=of_endpoint, **shown)
+            checked = actions.preflight_of(ask, user=user)
+            return _form_page(request, form, preflight=checked)
         if "public_only" in request.POST:
             ask = actions.public_only(ask)
-        submission = actions.submit(user=user, key=form.cleaned_data["key"], ask=ask)
+        key = form.cleaned_data["key"]
+        submission = actions.submit(user=user, key=key, ask=ask)
     except SiteError as failure:
         field = failure.detail if failure.detail in form.fields else None
         form.add_error(field, failure.advised())
@@ -67,7 +71,11 @@ def submit(request: HttpRequest) -> HttpResponse:
         pair: SetPair = form.cleaned_data["pair"]
         offered = pair.public_only() if failure.code is Refusal.PUBLIC_ONLY else None
         return _form_page(
-            request, form, status=failure.status, retry_after=wait, public_only=offered
+            request,
+            form,
+            status=failure.status,
+            retry_after=wait,
+            public_only=offered,
         )
     return redirect(submission.runs.get())
 
@@ -78,20 +86,24 @@ def _blank(request: HttpRequest) -> SubmissionForm:
     That of a practice run is filled in for the official run of the same model.
     """
     user = signed_in_user(request)
-    named = {name: str(value) for name, value in request.GET.items() if fits(value, RunId)}
-    if "run" in named:
+    ids = {}
+    for name, value in request.GET.items():
+        if fits(value, RunId):
+            ids[name] = str(value)
+    if "run" in ids:
         runs = Run.objects.visible_to(user).with_facts()
-        run = runs.filter(pk=named["run"], submission__pair__practice=True).first()
+        run = runs.filter(pk=ids["run"], submission__pair__practice=True).first()
         if run is not None:
             return SubmissionForm.official(run.submission)
-    if "probe" in named:
-        probe = Probe.objects.visible_to(user).filter(pk=named["probe"]).first()
+    if "probe" in ids:
+        probes = Probe.objects.visible_to(user)
+        probe = probes.filter(pk=ids["probe"]).first()
         if probe is not None:
             return SubmissionForm.probed(probe)
     upload = None
-    if "upload" in named:
+    if "upload" in ids:
         own = actions.uploads_of(user).select_related("organisation")
-        upload = own.filter(pk=named["upload"]).first()
+        upload = own.filter(pk=ids["upload"]).first()
     return SubmissionForm.blank(
         upload=request.GET.get("upload", ""),
         pair=request.GET.get("pair", ""),
@@ -114,8 +126,12 @@ def _form_page(
     own = list(user.organisations())
     form.offer([one.name for one in own])
     named = str(form["organisation"].value() or "").casefold()
-    first = own[0] if own else None
-    chosen = next((one for one in own if one.name.casefold() == named), first)
+    chosen = own[0] if own else None
+    for organisation in own:
+        if organisation.name.casefold() == named:
+            chosen = organisation
+            break
+    uploaded_names = {*selection.OTHERS, *selection.OF_ADAPTERS}
     context = {
         **shown,
         "organisation": chosen,
@@ -123,7 +139,7 @@ def _form_page(
         "preflight": preflight,
         "form": form,
         "listed": ListedEndpoint.objects.all(),
-        "uploaded_names": " ".join({*selection.OTHERS, *selection.OF_ADAPTERS}),
+        "uploaded_names": " ".join(uploaded_names),
         "site": request.build_absolute_uri("/").rstrip("/"),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
@@ -139,14 +155,18 @@ def _form_page(
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
     """List the user's own runs, newest first, with what there is to do about each."""
-    own = Run.objects.of_authors().filter(submission__submitted_by=signed_in_user(request))
+    user = signed_in_user(request)
+    own = Run.objects.of_authors().filter(submission__submitted_by=user)
     states = request.GET.get("show", "")
     chosen = own.filter(state__in=SHOWN[states]) if states in SHOWN else own
-    paginator = Paginator(chosen.with_facts().order_by("-queued_at"), PAGE_LENGTH)
+    newest_first = chosen.with_facts().order_by("-queued_at")
+    paginator = Paginator(newest_first, PAGE_LENGTH)
     page = paginator.get_page(request.GET.get("page"))
-    counts = dict(own.order_by().values_list("state").annotate(runs=Count("pk")))
+    by_state = own.order_by().values_list("state")
+    counts = dict(by_state.annotate(runs=Count("pk")))
+    total = sum(counts.values())
     # Of each filter with runs: its name, label, number of runs, and True for the chosen one.
-    filters = [("", "All", sum(counts.values()), states not in SHOWN)]
+    filters = [("", "All", total, states not in SHOWN)]
     for name, shown in SHOWN.items():
         runs = sum(counts.get(state, 0) for state in shown)
         if runs:
@@ -154,9 +174,13 @@ def mine(request: HttpRequest) -> HttpResponse:
             filters.append((name, label, runs, name == states))
     closes = actions.next_closes()
     forecasts = actions.foresee_of(page)
+    rows = []
+    for run in page:
+        next_step = actions.next_step(run, closes, forecasts)
+        rows.append((run, next_step))
     context = {
         "page": page,
-        "rows": [(run, actions.next_step(run, closes, forecasts)) for run in page],
+        "rows": rows,
         "filters": filters,
         "query": f"show={states}&" if states in SHOWN else "",
         "section": "mine",
