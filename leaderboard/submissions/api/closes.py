@@ -30,7 +30,10 @@ class PlannedCloseOut(Schema):
 
 
 @router.get(
-    "/closes", auth=None, response={200: list[PlannedCloseOut]}, summary="Planned closes of boards"
+    "/closes",
+    auth=None,
+    response={200: list[PlannedCloseOut]},
+    summary="Planned closes of boards",
 )
 def planned_closes(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the planned closes, the earliest first. A board without one is closed by the clock:
@@ -41,12 +44,16 @@ def planned_closes(request: HttpRequest) -> list[dict[str, Any]]:
 @router.post(
     "/closes",
     auth=Bearer(Scope.MANAGE),
-    response={201: PlannedCloseOut, (400, 401, 403, 404, 409, 422): Problem},
+    response={
+        201: PlannedCloseOut,
+        (400, 401, 403, 404, 409, 422): Problem,
+    },
     summary="Plan a close",
 )
 def plan_close(request: HttpRequest, order: PlannedCloseIn) -> Any:
     """Plan a close of a board; for maintainers. Planning it twice changes nothing."""
-    plan = actions.plan_close(pair=order.pair, at=order.at, by=token_user(request))
+    by = token_user(request)
+    plan = actions.plan_close(pair=order.pair, at=order.at, by=by)
     return Status(201, _plan(plan))
 
 
@@ -63,4 +70,8 @@ def withdraw_close(request: HttpRequest, plan: int) -> Any:
 
 
 def _plan(plan: PlannedClose) -> dict[str, Any]:
-    return {"id": plan.pk, "pair": plan.pair.slug, "at": plan.at}
+    return {
+        "id": plan.pk,
+        "pair": plan.pair.slug,
+        "at": plan.at,
+    }

@@ -47,26 +47,34 @@ class TransferOut(Schema):
 @router.post(
     "/models/{name}/name",
     auth=Bearer(Scope.MANAGE),
-    response={200: ModelOut, (400, 401, 403, 404, 409, 422): Problem},
+    response={
+        200: ModelOut,
+        (400, 401, 403, 404, 409, 422): Problem,
+    },
     summary="Rename a model",
 )
 def rename_model(request: HttpRequest, name: str, order: NameIn) -> dict[str, Any]:
     """Rename a model; for owners of its organisation. The former name leads to it."""
     user = token_user(request)
     name = name.replace("\0", "")
-    return _facts(actions.rename_model(name=name, new=order.name, by=user))
+    renamed = actions.rename_model(name=name, new=order.name, by=user)
+    return _facts(renamed)
 
 
 @router.post(
     "/models/{name}/transfer",
     auth=Bearer(Scope.MANAGE),
-    response={201: TransferOut, (400, 401, 403, 404, 409, 422): Problem},
+    response={
+        201: TransferOut,
+        (400, 401, 403, 404, 409, 422): Problem,
+    },
     summary="Offer a model to another organisation",
 )
 def offer_transfer(request: HttpRequest, name: str, order: TransferIn) -> Any:
     """Offer a model; for owners of its organisation. An owner of the other one has to accept it."""
     user = token_user(request)
-    offer = actions.offer_transfer(name=name.replace("\0", ""), to=order.to, by=user)
+    name = name.replace("\0", "")
+    offer = actions.offer_transfer(name=name, to=order.to, by=user)
     return Status(201, _offer(offer))
 
 
@@ -78,9 +86,11 @@ def offer_transfer(request: HttpRequest, name: str, order: TransferIn) -> Any:
 )
 def transfers(request: HttpRequest) -> list[dict[str, Any]]:
     """List the offers to organisations that the token's holder owns."""
-    owned = token_user(request).membership_set.filter(role=Role.OWNER).values("organisation")
+    memberships = token_user(request).membership_set.filter(role=Role.OWNER)
+    owned = memberships.values("organisation")
     offers = Transfer.objects.filter(to__in=owned).order_by("pk")
-    return [_offer(one) for one in offers.select_related("model__organisation", "to")]
+    offers = offers.select_related("model__organisation", "to")
+    return [_offer(offer) for offer in offers]
 
 
 @router.post(
@@ -91,7 +101,8 @@ def transfers(request: HttpRequest) -> list[dict[str, Any]]:
 )
 def accept_transfer(request: HttpRequest, transfer: int) -> dict[str, Any]:
     """Take over a model; for owners of the organisation that it was offered to."""
-    return _facts(actions.accept_transfer(transfer=transfer, by=token_user(request)))
+    accepted = actions.accept_transfer(transfer=transfer, by=token_user(request))
+    return _facts(accepted)
 
 
 @router.delete(

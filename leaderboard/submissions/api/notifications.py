@@ -68,7 +68,8 @@ class WebhookOut(Schema):
 )
 def mail(request: HttpRequest) -> MailChoice:
     """Return what the token's holder wants mail about; at first nothing."""
-    return MailChoice.objects.filter(user=token_user(request)).first() or MailChoice()
+    stored = MailChoice.objects.filter(user=token_user(request)).first()
+    return stored or MailChoice()
 
 
 @router.put(
@@ -79,7 +80,8 @@ def mail(request: HttpRequest) -> MailChoice:
 )
 def choose_mail(request: HttpRequest, order: MailBody) -> MailChoice:
     """Store what the token's holder wants mail about."""
-    return actions.choose_mail(user=token_user(request), ends=order.ends, results=order.results)
+    user = token_user(request)
+    return actions.choose_mail(user=user, ends=order.ends, results=order.results)
 
 
 @router.get(
@@ -97,7 +99,10 @@ def webhooks(request: HttpRequest, name: str) -> list[dict[str, Any]]:
 @router.post(
     "/organisations/{name}/webhooks",
     auth=Bearer(Scope.MANAGE),
-    response={201: WebhookOut, (400, 401, 403, 404, 409, 422): Problem},
+    response={
+        201: WebhookOut,
+        (400, 401, 403, 404, 409, 422): Problem,
+    },
     summary="Create a webhook",
 )
 def add_webhook(request: HttpRequest, name: str, order: WebhookIn) -> Any:
@@ -148,5 +153,13 @@ def _webhook(one: Webhook) -> dict[str, Any]:
 
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:
-    names = ("id", "event", "moment", "tries", "result", "delivered_at", "due")
-    return {name: getattr(delivery, name) for name in names} | {"run": delivery.run_id}
+    return {
+        "id": delivery.id,
+        "event": delivery.event,
+        "run": delivery.run_id,
+        "moment": delivery.moment,
+        "tries": delivery.tries,
+        "result": delivery.result,
+        "delivered_at": delivery.delivered_at,
+        "due": delivery.due,
+    }

@@ -40,7 +40,8 @@ def withdraw_pair(request: HttpRequest, slug: str, order: Withdrawal) -> Any:
     Refused once a run on it has a result.
     """
     user = token_user(request)
-    pair = actions.withdraw_pair(slug=slug.replace("\0", ""), reason=order.reason, by=user)
+    slug = slug.replace("\0", "")
+    pair = actions.withdraw_pair(slug=slug, reason=order.reason, by=user)
     body = {
         "pair": pair.slug,
         "state": pair.published_state,

@@ -93,8 +93,9 @@ def practice(request: HttpRequest, query: Query[PracticeQuery]) -> dict[str, Any
     if user is not None and (organisation := user.organisation(query.organisation)):
         use = actions.practice_use(organisation, user)
     pairs = SetPair.with_practice.filter(practice=True, withdrawn_at=None)
+    pairs = pairs.select_related("public", "private")
     listed = []
-    for pair in pairs.select_related("public", "private").order_by("-pk"):
+    for pair in pairs.order_by("-pk"):
         official = pair.official()
         listed.append(
             {
@@ -131,6 +132,8 @@ def transcripts(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     for stored in Transcript.objects.visible_to(user, run):
         items = []
         for item in stored.facts().items:
-            items.append(item.to_dict() | {"outcome": item.outcome.name.lower()})
+            facts = item.to_dict()
+            facts["outcome"] = item.outcome.name.lower()
+            items.append(facts)
         sets.append({"set": stored.item_set.name, "items": items})
     return sets

@@ -91,7 +91,10 @@ class StartedOut(ProbeOut):
 @router.post(
     "/probes",
     auth=Bearer(Scope.SUBMIT),
-    response={201: StartedOut, (400, 401, 403, 413, 422, 429, 503): Problem},
+    response={
+        201: StartedOut,
+        (400, 401, 403, 413, 422, 429, 503): Problem,
+    },
     summary="Have an endpoint asked public items",
 )
 def start(request: HttpRequest, order: ProbeIn) -> Any:
@@ -120,7 +123,8 @@ def start(request: HttpRequest, order: ProbeIn) -> Any:
 )
 def probe(request: HttpRequest, probe_id: UUID) -> dict[str, Any]:
     """Return a probe of one's organisation."""
-    found = Probe.objects.visible_to(token_user(request)).filter(pk=probe_id).first()
+    visible = Probe.objects.visible_to(token_user(request))
+    found = visible.filter(pk=probe_id).first()
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return _probe(found)
@@ -130,6 +134,19 @@ def _probe(probe: Probe) -> dict[str, Any]:
     result = actions.probe_result(probe)
     problem = explain_code(result.code) or {}
     estimate = result.estimate
+    items = []
+    for item in result.items:
+        names = ("cut", "extracted", "seconds", "tokens_in", "tokens_out")
+        facts = dict.fromkeys(("answer", "outcome", *names))
+        answer = item.answer
+        if answer:
+            facts = {name: getattr(answer, name) for name in names}
+            facts["answer"] = answer.text
+            facts["outcome"] = answer.outcome.name.lower()
+        facts["index"] = item.index
+        facts["prompt"] = item.prompt
+        facts["code"] = item.code or ""
+        items.append(facts)
     return {
         "id": probe.pk,
         "state": result.state,
@@ -138,19 +155,6 @@ def _probe(probe: Probe) -> dict[str, Any]:
         "advice": problem.get("advice", ""),
         "pair": probe.pair.slug,
         "protocol": probe.protocol,
-        "items": [_item(item) for item in result.items],
+        "items": items,
         "estimate": vars(estimate) if estimate else None,
-    }
-
-
-def _item(item: Any) -> dict[str, Any]:
-    answer = item.answer
-    names = ("cut", "extracted", "seconds", "tokens_in", "tokens_out")
-    facts = {name: getattr(answer, name) if answer else None for name in names}
-    return facts | {
-        "index": item.index,
-        "prompt": item.prompt,
-        "answer": answer.text if answer else None,
-        "outcome": answer.outcome.name.lower() if answer else None,
-        "code": item.code or "",
     }

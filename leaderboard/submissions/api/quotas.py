@@ -78,7 +78,8 @@ def quotas(request: HttpRequest, query: Query[OrganisationQuery]) -> dict[str, A
     """Return the quotas of an organisation that the token's holder may submit for."""
     user = token_user(request)
     organisation = user.organisation(query.organisation)
-    entries = QuotaEntry.objects.seen_by(user, organisation).select_related("organisation", "pair")
+    entries = QuotaEntry.objects.seen_by(user, organisation)
+    entries = entries.select_related("organisation", "pair").order_by("-pk")
     return {
         "organisation": organisation.name if organisation else "",
         "quotas": [
@@ -92,14 +93,17 @@ def quotas(request: HttpRequest, query: Query[OrganisationQuery]) -> dict[str, A
             }
             for quota in actions.quotas_of(organisation, user)
         ],
-        "entries": [_entry(entry) for entry in entries.order_by("-pk")[:MOST_ENTRIES]],
+        "entries": [_entry(entry) for entry in entries[:MOST_ENTRIES]],
     }
 
 
 @router.post(
     "/quotas",
     auth=Bearer(Scope.MANAGE),
-    response={201: QuotaEntryOut, (400, 401, 403, 404, 422, 429): Problem},
+    response={
+        201: QuotaEntryOut,
+        (400, 401, 403, 404, 422, 429): Problem,
+    },
     summary="Set a quota",
 )
 def set_quota(request: HttpRequest, order: LimitIn) -> Any:

@@ -63,4 +63,5 @@ class ProgressOut(Schema):
 def release_progress(request: HttpRequest, slug: str) -> dict[str, Any]:
     """Return the models that count for each clause, and those that are short of it."""
     pairs = SetPair.objects.select_related("private")
-    return actions.release_progress(get_object_or_404(pairs, slug=slug.replace("\0", "")))
+    pair = get_object_or_404(pairs, slug=slug.replace("\0", ""))
+    return actions.release_progress(pair)

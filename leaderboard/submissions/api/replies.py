@@ -38,13 +38,17 @@ class ReplyOut(Schema):
 @router.put(
     "/runs/{uuid:run_id}/reply",
     auth=Bearer(Scope.MANAGE),
-    response={200: ReplyOut, (400, 401, 403, 404, 409, 422): Problem},
+    response={
+        200: ReplyOut,
+        (400, 401, 403, 404, 409, 422): Problem,
+    },
     summary="Reply to a published result",
 )
 def write_reply(request: HttpRequest, run_id: UUID, order: ReplyIn) -> dict[str, object]:
     """Write the reply, in place of an earlier one; for owners of the model's organisation and for
     the member who submitted the run."""
-    reply = actions.write_reply(run=run_id, text=order.text, by=token_user(request))
+    by = token_user(request)
+    reply = actions.write_reply(run=run_id, text=order.text, by=by)
     return reply.published()
 
 
@@ -63,9 +67,14 @@ def withdraw_reply(request: HttpRequest, run_id: UUID) -> Any:
 @router.put(
     "/runs/{uuid:run_id}/reply/hidden",
     auth=Bearer(Scope.MANAGE),
-    response={200: ReplyOut, (400, 401, 403, 404, 422): Problem},
+    response={
+        200: ReplyOut,
+        (400, 401, 403, 404, 422): Problem,
+    },
     summary="Hide a reply",
 )
 def hide_reply(request: HttpRequest, run_id: UUID, order: HidingIn) -> dict[str, object]:
     """Hide a reply for a reason, or show it again; for maintainers."""
-    return actions.hide_reply(run=run_id, why=order.why, by=token_user(request)).published()
+    by = token_user(request)
+    reply = actions.hide_reply(run=run_id, why=order.why, by=by)
+    return reply.published()

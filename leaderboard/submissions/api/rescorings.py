@@ -42,7 +42,10 @@ class RescoringOut(Schema):
 @router.post(
     "/runs/{uuid:run_id}/rescorings",
     auth=Bearer(Scope.MANAGE),
-    response={201: RescoringOut, (401, 403, 404, 409, 422): Problem},
+    response={
+        201: RescoringOut,
+        (401, 403, 404, 409, 422): Problem,
+    },
     summary="Have a run graded again",
 )
 def grade_again(request: HttpRequest, run_id: UUID, order: GradeAgain) -> Any:
@@ -50,7 +53,8 @@ def grade_again(request: HttpRequest, run_id: UUID, order: GradeAgain) -> Any:
 
     An order that is still waiting is not made twice.
     """
-    rescoring = actions.ask_again(run=run_id, grader=order.grader, by=token_user(request))
+    by = token_user(request)
+    rescoring = actions.ask_again(run=run_id, grader=order.grader, by=by)
     return Status(201, _rescoring(rescoring))
 
 
@@ -65,8 +69,8 @@ def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     user = viewer(request)
     if user is None or not user.is_staff:
         raise refuse(Refusal.NOT_FOUND)
-    orders = Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")
-    return [_rescoring(order) for order in orders]
+    orders = Rescoring.objects.filter(run=run_id).select_related("run")
+    return [_rescoring(order) for order in orders.order_by("-pk")]
 
 
 def _rescoring(rescoring: Rescoring) -> dict[str, Any]:

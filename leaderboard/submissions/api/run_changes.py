@@ -33,13 +33,17 @@ class RetractionIn(Strict):
 @router.post(
     "/runs/{uuid:run_id}/continue",
     auth=Bearer(Scope.SUBMIT),
-    response={200: RunOut, (400, 401, 404, 409, 422, 429, 503): Problem},
+    response={
+        200: RunOut,
+        (400, 401, 404, 409, 422, 429, 503): Problem,
+    },
     summary="Continue a failed run",
 )
 def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[str, Any]:
     """Ask the items that are left; for the run's author. No answered item is asked again."""
     user = token_user(request)
-    return run_facts(actions.continue_run(run=run_id, by=user, api_key=order.api_key))
+    continued = actions.continue_run(run=run_id, by=user, api_key=order.api_key)
+    return run_facts(continued)
 
 
 @router.post(
@@ -55,7 +59,7 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """
     check_owner(token_user(request), run_id)
     actions.cancel(run=run_id)
-    return run_facts(Run.objects.with_facts().get(pk=run_id))
+    return _stored_facts(run_id)
 
 
 @router.delete(
@@ -67,13 +71,16 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 def lift_embargo(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """End an embargo; for the run's submitter and owners of the organisation that has its model."""
     actions.lift_embargo(run=run_id, by=token_user(request))
-    return run_facts(Run.objects.with_facts().get(pk=run_id))
+    return _stored_facts(run_id)
 
 
 @router.post(
     "/runs/{uuid:run_id}/requeue",
     auth=Bearer(Scope.MANAGE),
-    response={200: RunOut, (401, 403, 404, 409, 429): Problem},
+    response={
+        200: RunOut,
+        (401, 403, 404, 409, 429): Problem,
+    },
     summary="Queue a failed run again",
 )
 def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     if not user.is_staff:
         raise refuse(Refusal.FORBIDDEN)
     actions.requeue(run=run_id)
-    return run_facts(Run.objects.with_facts().get(pk=run_id))
+    return _stored_facts(run_id)
 
 
 @router.post(
@@ -97,11 +104,18 @@ def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 )
 def retract_run(request: HttpRequest, run_id: UUID, order: RetractionIn) -> Any:
     """Retract a run in public and for good; for maintainers. Doing it twice changes nothing."""
-    run = actions.retract_run(run=run_id, reason=order.reason, by=token_user(request))
-    return Status(201, run_facts(Run.objects.with_facts().get(pk=run.pk)))
+    by = token_user(request)
+    run = actions.retract_run(run=run_id, reason=order.reason, by=by)
+    return Status(201, _stored_facts(run.pk))
+
+
+def _stored_facts(run_id: UUID) -> dict[str, Any]:
+    stored = Run.objects.with_facts().get(pk=run_id)
+    return run_facts(stored)
 
 
 def check_owner(user: User, run_id: UUID) -> None:
     """Raise ``not_found`` unless the run is the user's own, or the user a maintainer."""
-    if not Run.objects.owned_by(user).filter(pk=run_id).exists():
+    owned = Run.objects.owned_by(user)
+    if not owned.filter(pk=run_id).exists():
         raise refuse(Refusal.NOT_FOUND)

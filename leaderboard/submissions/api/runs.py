@@ -28,6 +28,21 @@ from leaderboard.submissions.models import (
 from leaderboard.submissions.states import LIVE, RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_OF_COUNTS = (
+    "set",
+    "sealed",
+    "n",
+    "right",
+    "wrong",
+    "no_answer",
+    "truncated",
+    "step",
+    "within",
+    "reasons",
+    "votes",
+    "candidates",
+)
+_OF_LIKELIHOOD = ("definition", "n", "per_character", "standard_error")
 
 router = Router(tags=["submissions"])
 
@@ -301,12 +316,16 @@ class RunOut(Schema):
     practised: PracticeOut | None
 
 
-def _base(facts: HubFacts | UploadFacts | None) -> dict[str, str] | None:
+def _origin(facts: HubFacts | UploadFacts | None) -> dict[str, str]:
+    """Return where a model came from; empty texts for a checkpoint of the evaluators."""
+    origin = {"repo": "", "commit": "", "page": "", "upload": ""}
     if isinstance(facts, UploadFacts):
-        return {"repo": "", "commit": "", "page": "", "upload": facts.upload}
-    if facts is None:
-        return None
-    return {"repo": facts.repo, "commit": facts.commit, "page": facts.page, "upload": ""}
+        origin["upload"] = facts.upload
+    elif facts is not None:
+        origin["repo"] = facts.repo
+        origin["commit"] = facts.commit
+        origin["page"] = facts.page
+    return origin
 
 
 def _verifier(run: Run) -> dict[str, Any] | None:
@@ -315,12 +334,18 @@ def _verifier(run: Run) -> dict[str, Any] | None:
     if not submission.verifier:
         return None
     facts = submission.verifier_facts
-    origin = _base(facts) or {"repo": "", "commit": "", "page": "", "upload": ""}
-    reported = {part["role"]: part for part in run.parts} if run.is_graded else {}
-    part = reported.get("verifier")
-    known = part["parameters"] if part else facts and facts.parameters
-    artefact = part["artefact"] if part else ""
-    return {"name": submission.verifier, **origin, "parameters": known, "artefact": artefact}
+    parameters = facts.parameters if facts else None
+    artefact = ""
+    for part in run.parts if run.is_graded else ():
+        if part["role"] == "verifier":
+            parameters = part["parameters"]
+            artefact = part["artefact"]
+    return {
+        "name": submission.verifier,
+        **_origin(facts),
+        "parameters": parameters,
+        "artefact": artefact,
+    }
 
 
 @router.get("/runs", auth=None, summary="Every run and its state")
@@ -347,11 +372,17 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     if query.after is not None:
         chosen = chosen.filter(pk__gt=query.after)
     page = list(chosen.order_by("pk")[: query.limit])
-    least = {item_set.name: item_set.cell for item_set in ItemSet.objects.filter(sealed=True)}
+    sealed_sets = ItemSet.objects.filter(sealed=True)
+    least = {item_set.name: item_set.cell for item_set in sealed_sets}
     ranked = [run for run in page if run.state == RunState.RANKED]
     exact = [run.pk for run in ranked if run.tier in EXACT_TIERS]
     counts = Entry.objects.opened(exact, least=least)
-    return {"runs": [public_facts(run) | {"tallies": counts.get(run.pk, [])} for run in page]}
+    rows = []
+    for run in page:
+        facts = public_facts(run)
+        facts["tallies"] = counts.get(run.pk, [])
+        rows.append(facts)
+    return {"runs": rows}
 
 
 def public_facts(run: Run) -> dict[str, Any]:
@@ -409,6 +440,7 @@ def run_facts(run: Run) -> dict[str, Any]:
     forecast = actions.foresee(run.pool) if run.state == RunState.QUEUED else None
     place = actions.queue_place(run, forecast)
     held_up = bool(place and place.held_up_by)
+    base = run.submission.base_facts
     retraction = None
     if run.retracted:
         retraction = {
@@ -431,7 +463,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "model": run.submission.model.name,
         "protocol": run.submission.asked_by,
         "source": run.submission.hub_facts,
-        "base": _base(run.submission.base_facts),
+        "base": _origin(base) if base else None,
         "verifier": _verifier(run),
         "statements": getattr(run.submission, "statements", None),
         "artefact": run.artefact,
@@ -466,25 +498,25 @@ def _same_as(run: Run) -> dict[str, Any] | None:
     if first is None or first.state != RunState.RANKED:
         return None
     model = first.submission.model
-    return {"run": first.pk, "model": model.name, "organisation": model.organisation.name}
+    return {
+        "run": first.pk,
+        "model": model.name,
+        "organisation": model.organisation.name,
+    }
 
 
 def _counts(counts: PublicCounts) -> dict[str, Any]:
-    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "step", "within")
-    body = {name: getattr(counts, name) for name in (*names, "reasons", "votes", "candidates")}
+    body = {name: getattr(counts, name) for name in _OF_COUNTS}
     if counts.mean:
-        body |= {
-            "samples": counts.mean.samples,
-            "samples_right": counts.mean.right,
-            "pass_at": [
-                {"k": tries.k, "value": tries.value, "standard_error": tries.error}
-                for tries in counts.mean.pass_at
-            ],
-        }
+        body["samples"] = counts.mean.samples
+        body["samples_right"] = counts.mean.right
+        body["pass_at"] = []
+        for tries in counts.mean.pass_at:
+            pass_at = {"k": tries.k, "value": tries.value, "standard_error": tries.error}
+            body["pass_at"].append(pass_at)
     body["likelihood"] = None
     if counts.likelihood:
-        measured = ("definition", "n", "per_character", "standard_error")
-        body["likelihood"] = {name: getattr(counts.likelihood, name) for name in measured}
+        body["likelihood"] = {name: getattr(counts.likelihood, name) for name in _OF_LIKELIHOOD}
     return body
 
 
@@ -493,8 +525,16 @@ def _graders(run: Run) -> list[dict[str, Any]]:
     if run.state != RunState.RANKED:
         return []
     comparisons = compare_graders([run], headline=run.submission.pair.grader)
-    return [
-        {name: getattr(comparison, name) for name in ("grader", "set", "n", "known")}
-        | {name: getattr(comparison.counts, name, None) for name in COUNTS}
-        for comparison in comparisons[run.pk]
-    ]
+    rows = []
+    for comparison in comparisons[run.pk]:
+        row = {
+            "grader": comparison.grader,
+            "set": comparison.set,
+            "n": comparison.n,
+            "known": comparison.known,
+        }
+        for name in COUNTS:
+            # A comparison whose answers are not all stored has no counts.
+            row[name] = getattr(comparison.counts, name, None)
+        rows.append(row)
+    return rows

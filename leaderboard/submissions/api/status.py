@@ -61,7 +61,12 @@ class StatusOut(Schema):
     check_results: list[CheckResultOut] | None = None
 
 
-@router.get("/status", auth=None, response={200: StatusOut}, summary="Status of the evaluators")
+@router.get(
+    "/status",
+    auth=None,
+    response={200: StatusOut},
+    summary="Status of the evaluators",
+)
 def status(request: HttpRequest) -> dict[str, Any]:
     """Return the pools' state; to maintainers, by token or session, also the check results."""
     status = actions.status()

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
-from evaluator.contract.hub import HubFacts, ModelFacts, split_revision
+from evaluator.contract.hub import HubFacts, split_revision
 from leaderboard.accounts import throttle
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
@@ -139,19 +139,6 @@ class AdapterOut(Schema):
     base_page: str
 
 
-def _adapter(facts: ModelFacts) -> dict[str, Any] | None:
-    if facts.adapter is None:
-        return None
-    base = facts.adapter.base
-    return {
-        "rank": facts.adapter.rank,
-        "modules": facts.adapter.modules,
-        "base": base.repo if base else "",
-        "base_commit": base.commit if base else "",
-        "base_page": base.page if base else "",
-    }
-
-
 class VerifierOut(Schema):
     """Second model of a system, on the hub at a commit or an upload."""
 
@@ -229,20 +216,27 @@ class SubmissionOut(Schema):
 @router.post(
     "/submissions",
     auth=Bearer(Scope.SUBMIT),
-    response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 429, 503): Problem},
+    response={
+        201: SubmissionOut,
+        (400, 401, 403, 409, 413, 422, 429, 503): Problem,
+    },
     summary="Submit a model",
 )
 def submit(request: HttpRequest, order: SubmissionIn) -> Any:
     """Submit with the header Idempotency-Key: the same key returns the same submission."""
     key = request.headers.get("Idempotency-Key", "")
     ask = order.ask()
-    return Status(201, _submission(actions.submit(user=token_user(request), key=key, ask=ask)))
+    submission = actions.submit(user=token_user(request), key=key, ask=ask)
+    return Status(201, _submission(submission))
 
 
 @router.post(
     "/preflight",
     auth=Bearer(Scope.SUBMIT),
-    response={200: PreflightOut, (400, 401, 403, 413, 422, 429, 503): Problem},
+    response={
+        200: PreflightOut,
+        (400, 401, 403, 413, 422, 429, 503): Problem,
+    },
     summary="Check a model on the hub",
 )
 def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
@@ -264,13 +258,23 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
     throttle.charge_submission(token_user(request))
     checked = actions.preflight_of(ask, user=token_user(request))
     facts = checked.facts
+    adapter = None
+    if facts.adapter is not None:
+        base = facts.adapter.base
+        adapter = {
+            "rank": facts.adapter.rank,
+            "modules": facts.adapter.modules,
+            "base": base.repo if base else "",
+            "base_commit": base.commit if base else "",
+            "base_page": base.page if base else "",
+        }
     verifier = None
     if checked.verifier is not None:
         verifier = checked.verifier.to_dict() | {"gpu_memory": checked.verifier_need}
     return {
         **facts.to_dict(),
         "page": facts.page if isinstance(facts, HubFacts) else "",
-        "adapter": _adapter(facts),
+        "adapter": adapter,
         "verifier": verifier,
         "files": len(facts.files),
         "bytes": facts.model.size,
@@ -325,8 +329,10 @@ def own_runs(request: HttpRequest, query: Query[OwnRunsQuery]) -> list[dict[str,
     """List the runs that the token's holder submitted, as the page of one's submissions does."""
     by = token_user(request)
     own = Run.objects.of_authors().filter(submission__submitted_by=by).with_facts()
-    page = list(own.order_by("-queued_at", "pk")[query.offset : query.offset + query.limit])
-    closes, forecasts = actions.next_closes(), actions.foresee_of(page)
+    newest_first = own.order_by("-queued_at", "pk")
+    page = list(newest_first[query.offset : query.offset + query.limit])
+    closes = actions.next_closes()
+    forecasts = actions.foresee_of(page)
     return [
         {
             "run": run.pk,

@@ -130,13 +130,18 @@ class UploadRow(Schema):
 @router.post(
     "/uploads",
     auth=AUTHOR,
-    response={201: UploadOut, (400, 401, 403, 413, 422, 429, 503): Problem},
+    response={
+        201: UploadOut,
+        (400, 401, 403, 413, 422, 429, 503): Problem,
+    },
     summary="Begin or continue an upload",
 )
 def begin_upload(request: HttpRequest, order: UploadIn) -> Any:
     """Declare the files. The same files again return the same upload, with what is missing."""
     upload = actions.begin_upload(
-        user=token_user(request), files=order.declared(), organisation=order.organisation
+        user=token_user(request),
+        files=order.declared(),
+        organisation=order.organisation,
     )
     return Status(201, _upload(upload))
 
@@ -170,7 +175,10 @@ def upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
 @router.put(
     "/uploads/{uuid:upload_id}/files/{name}/list",
     auth=AUTHOR,
-    response={204: None, (400, 401, 404, 409, 422, 503): Problem},
+    response={
+        204: None,
+        (400, 401, 404, 409, 422, 503): Problem,
+    },
     summary="List of a file's chunks",
 )
 def put_list(request: HttpRequest, upload_id: UUID, name: str) -> Any:
@@ -184,7 +192,10 @@ def put_list(request: HttpRequest, upload_id: UUID, name: str) -> Any:
 @router.put(
     "/uploads/{uuid:upload_id}/files/{name}/chunks/{int:number}",
     auth=AUTHOR,
-    response={204: None, (400, 401, 404, 409, 422, 503): Problem},
+    response={
+        204: None,
+        (400, 401, 404, 409, 422, 503): Problem,
+    },
     summary="Send a chunk",
 )
 def put_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> Any:
@@ -198,7 +209,10 @@ def put_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> 
 @router.post(
     "/uploads/{uuid:upload_id}/files/{name}/addresses",
     auth=AUTHOR,
-    response={200: list[AddressOut], (400, 401, 403, 404, 409, 422, 503): Problem},
+    response={
+        200: list[AddressOut],
+        (400, 401, 403, 404, 409, 422, 503): Problem,
+    },
     summary="Addresses for chunks",
 )
 def chunk_addresses(
@@ -213,7 +227,11 @@ def chunk_addresses(
 @router.get(
     "/uploads/{uuid:upload_id}/files/{name}/chunks/{int:number}",
     auth=None,
-    response={200: None, 307: None, (401, 404, 503): Problem},
+    response={
+        200: None,
+        307: None,
+        (401, 404, 503): Problem,
+    },
     summary="Chunk, for an evaluator",
 )
 def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> HttpResponse:
@@ -225,11 +243,18 @@ def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> 
     kind, _, ticket = request.headers.get("Authorization", "").partition(" ")
     if kind != "Ticket":
         raise refuse(Refusal.UNAUTHORIZED)
-    data = actions.chunk_for(ticket=ticket, upload=upload_id, name=name, number=number)
-    response = HttpResponse(b"" if isinstance(data, str) else data, "application/octet-stream")
-    if isinstance(data, str):
+    chunk = actions.chunk_for(
+        ticket=ticket,
+        upload=upload_id,
+        name=name,
+        number=number,
+    )
+    if isinstance(chunk, str):  # the signed address
+        response = HttpResponse(b"", "application/octet-stream")
         response.status_code = HTTPStatus.TEMPORARY_REDIRECT
-        response.headers["Location"] = data
+        response.headers["Location"] = chunk
+    else:
+        response = HttpResponse(chunk, "application/octet-stream")
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -237,7 +262,10 @@ def get_chunk(request: HttpRequest, upload_id: UUID, name: str, number: int) -> 
 @router.post(
     "/uploads/{uuid:upload_id}/complete",
     auth=AUTHOR,
-    response={200: UploadOut, (401, 403, 404, 409, 422, 503): Problem},
+    response={
+        200: UploadOut,
+        (401, 403, 404, 409, 422, 503): Problem,
+    },
     summary="Complete an upload",
 )
 def complete_upload(request: HttpRequest, upload_id: UUID) -> dict[str, Any]:
@@ -264,13 +292,19 @@ def _body(request: HttpRequest, most: int) -> bytes:
         raise refuse(Refusal.UPLOAD_CUT) from None
     if len(data) > most:
         raise refuse(Refusal.UPLOAD_CHUNK_SIZE)
-    if str(len(data)) != (request.headers.get("Content-Length") or "0"):
+    declared = request.headers.get("Content-Length") or "0"
+    if str(len(data)) != declared:
         raise refuse(Refusal.UPLOAD_CUT)
     return bytes(data)
 
 
 def _upload(upload: Upload) -> dict[str, Any]:
-    files = actions.upload_progress(upload)
+    files = []
+    for file, done in actions.upload_progress(upload):
+        facts = file.to_dict()
+        facts["listed"] = done.listed
+        facts["missing"] = _stretches(done.missing)
+        files.append(facts)
     return {
         "id": upload.pk,
         "organisation": upload.organisation.name,
@@ -279,18 +313,16 @@ def _upload(upload: Upload) -> dict[str, Any]:
         "chunk": CHUNK,
         "direct": actions.store_of(upload.organisation).direct,
         "created": upload.created,
-        "files": [
-            {**file.to_dict(), "listed": done.listed, "missing": _stretches(done.missing)}
-            for file, done in files
-        ],
+        "files": files,
     }
 
 
 def _stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    """Return the first and the last of each run of consecutive numbers."""
+    stretches: list[tuple[int, int]] = []
     for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
+        first = number
+        if stretches and stretches[-1][1] == number - 1:
+            first, _ = stretches.pop()
+        stretches.append((first, number))
+    return stretches

@@ -11,7 +11,7 @@ from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.accounts.models import Scope
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
-from leaderboard.submissions.models import Occasion, Watch
+from leaderboard.submissions.models import Watch
 
 router = Router(tags=["runs"])
 
@@ -88,7 +88,12 @@ class WatchWithOccasions(WatchOut):
     occasions: list[OccasionOut]
 
 
-@router.get("/watches", auth=None, response={200: list[WatchOut]}, summary="Watched endpoints")
+@router.get(
+    "/watches",
+    auth=None,
+    response={200: list[WatchOut]},
+    summary="Watched endpoints",
+)
 def watches(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the watch list, by model; only models that are ranked."""
     return [_watch(watch) for watch in Watch.objects.with_facts().of_ranked_models()]
@@ -102,16 +107,33 @@ def watches(request: HttpRequest) -> list[dict[str, Any]]:
 )
 def watch(request: HttpRequest, watch: int) -> dict[str, Any]:
     """Return one watch of a ranked model, with each time at which its endpoint was asked."""
-    found = Watch.objects.with_facts().of_ranked_models().filter(pk=watch).first()
+    public = Watch.objects.with_facts().of_ranked_models()
+    found = public.filter(pk=watch).first()
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
-    return _watch(found) | {"occasions": [_occasion(one) for one in found.occasions.all()]}
+    occasions = []
+    for occasion in found.occasions.all():
+        facts: dict[str, Any] = {
+            "day": occasion.day,
+            "state": occasion.state,
+            "code": occasion.code,
+        }
+        for name in ("during", "controls", "public"):
+            change = occasion.change(name)
+            facts[name] = None
+            if change is not None:
+                facts[name] = {**vars(change), "before": change.before}
+        occasions.append(facts)
+    return _watch(found) | {"occasions": occasions}
 
 
 @router.post(
     "/watches",
     auth=Bearer(Scope.MANAGE),
-    response={201: WatchOut, (400, 401, 403, 404, 409, 422, 503): Problem},
+    response={
+        201: WatchOut,
+        (400, 401, 403, 404, 409, 422, 503): Problem,
+    },
     summary="Watch an endpoint",
 )
 def watch_endpoint(request: HttpRequest, order: WatchIn) -> Any:
@@ -130,12 +152,17 @@ def watch_endpoint(request: HttpRequest, order: WatchIn) -> Any:
 @router.post(
     "/watches/{int:watch}/end",
     auth=Bearer(Scope.MANAGE),
-    response={200: WatchOut, (400, 401, 403, 404, 422): Problem},
+    response={
+        200: WatchOut,
+        (400, 401, 403, 404, 422): Problem,
+    },
     summary="End a watch",
 )
 def end_watch(request: HttpRequest, watch: int, order: EndIn) -> dict[str, Any]:
     """End a watch and erase its key; for maintainers. What was found stays."""
-    return _watch(actions.end_watch(watch=watch, why=order.why, by=token_user(request)))
+    by = token_user(request)
+    ended = actions.end_watch(watch=watch, why=order.why, by=by)
+    return _watch(ended)
 
 
 def _watch(watch: Watch) -> dict[str, Any]:
@@ -151,17 +178,3 @@ def _watch(watch: Watch) -> dict[str, Any]:
         "ended": watch.ended_at,
         "ended_why": watch.ended_why,
     }
-
-
-def _occasion(occasion: Occasion) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "day": occasion.day,
-        "state": occasion.state,
-        "code": occasion.code,
-    }
-    for name in ("during", "controls", "public"):
-        change = occasion.change(name)
-        facts[name] = None
-        if change is not None:
-            facts[name] = {**vars(change), "before": change.before}
-    return facts
