@@ -14,6 +14,7 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import LIVE
 
 LOOK_SECONDS = 1.0
+ACTS = ("cordon", "pause", "resume")
 
 
 class Command(BaseCommand):
@@ -28,7 +29,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take one evaluator at most, with a reason and a maintainer."""
         which = parser.add_mutually_exclusive_group()
-        for act in ("cordon", "pause", "resume"):
+        for act in ACTS:
             which.add_argument(f"--{act}", metavar="NAME")
         parser.add_argument("--why", default="", metavar="TEXT", help="stays in the audit log")
         parser.add_argument("--by", default="", metavar="USER", help="a maintainer")
@@ -36,18 +37,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Act on one and print it, or print all."""
-        for act in ("cordon", "pause", "resume"):
-            if name := options[act]:
-                self._act(act, name, why=options["why"], by=options["by"])
-                if act != "resume" and options["wait"]:
-                    self._wait(name, seconds=options["wait"])
-                self._print(name=name)
-                return
-        self._print()
-
-    def _act(self, act: str, name: str, *, why: str, by: str) -> None:
+        act = next((act for act in ACTS if options[act]), None)
+        if act is None:
+            self._print()
+            return
+        name = options[act]
+        why = options["why"]
         try:
-            user = person(username=by)
+            user = person(username=options["by"])
             if not user.is_staff:
                 raise CommandError("--by names a maintainer")
             if not why.strip():
@@ -56,9 +53,13 @@ class Command(BaseCommand):
             if act == "resume":
                 actions.resume(name=name)
             else:
-                actions.cordon(name=name, why=why, by=user.username, pause=act == "pause")
+                is_pause = act == "pause"
+                actions.cordon(name=name, why=why, by=user.username, pause=is_pause)
         except SiteError as failure:
             raise CommandError(failure.advised()) from None
+        if act != "resume" and options["wait"]:
+            self._wait(name, seconds=options["wait"])
+        self._print(name=name)
 
     def _wait(self, name: str, *, seconds: float) -> None:
         """Wait until an evaluator holds no run. Raises CommandError after ``seconds``."""
@@ -70,7 +71,8 @@ class Command(BaseCommand):
             time.sleep(LOOK_SECONDS)
 
     def _print(self, **which: str) -> None:
-        for row in actions.with_condition(Evaluator.objects.filter(**which).order_by("pk")):
+        evaluators = Evaluator.objects.filter(**which).order_by("pk")
+        for row in actions.with_condition(evaluators):
             heartbeat = "never seen"
             if row.last_seen is not None:
                 age = timezone.now() - row.last_seen

@@ -23,7 +23,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Lift the embargo and print the run's state."""
         try:
-            run = actions.lift_embargo(run=options["run"], by=person(username=options["by"]))
+            by = person(username=options["by"])
+            run = actions.lift_embargo(run=options["run"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{run}: the embargo is lifted, {run.state}")

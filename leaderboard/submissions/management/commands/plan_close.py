@@ -19,7 +19,11 @@ class Command(BaseCommand):
         """PAIR, MOMENT, ``--withdraw``, ``--by``."""
         parser.add_argument("pair", nargs="?", default="", metavar="PAIR")
         parser.add_argument(
-            "at", nargs="?", default="", metavar="MOMENT", help="such as 2030-01-31T12:00, in UTC"
+            "at",
+            nargs="?",
+            default="",
+            metavar="MOMENT",
+            help="such as 2030-01-31T12:00, in UTC",
         )
         parser.add_argument("--withdraw", type=int, metavar="ID", help="withdraw a planned close")
         parser.add_argument("--by", default="", metavar="USER", help="a maintainer")
@@ -28,10 +32,12 @@ class Command(BaseCommand):
         """Act, then list what is planned."""
         try:
             if options["withdraw"]:
-                actions.withdraw_close(plan=options["withdraw"], by=person(username=options["by"]))
+                by = person(username=options["by"])
+                actions.withdraw_close(plan=options["withdraw"], by=by)
             elif options["pair"]:
                 by = person(username=options["by"])
-                actions.plan_close(pair=options["pair"], at=moment(options["at"]), by=by)
+                at = moment(options["at"])
+                actions.plan_close(pair=options["pair"], at=at, by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         for plan in actions.planned_closes():

@@ -24,7 +24,8 @@ class Command(BaseCommand):
         """Propose or withdraw, and print the state."""
         act = actions.withdraw if options["withdraw"] else actions.propose
         try:
-            pair = act(slug=options["slug"], by=person(username=options["by"]))
+            by = person(username=options["by"])
+            pair = act(slug=options["slug"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{pair.slug}: {pair.state}")

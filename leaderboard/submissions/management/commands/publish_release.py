@@ -19,7 +19,10 @@ class Command(BaseCommand):
         """SLUG, BUNDLE and USER."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument(
-            "bundle", type=Path, metavar="BUNDLE", help="the folder that the evaluator wrote"
+            "bundle",
+            type=Path,
+            metavar="BUNDLE",
+            help="the folder that the evaluator wrote",
         )
         parser.add_argument("--by", required=True, metavar="USER", help="another maintainer")
 
@@ -27,7 +30,11 @@ class Command(BaseCommand):
         """Publish and print the released set."""
         try:
             by = person(username=options["by"])
-            release = actions.publish(slug=options["slug"], bundle=options["bundle"], by=by)
+            release = actions.publish(
+                slug=options["slug"],
+                bundle=options["bundle"],
+                by=by,
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{options['slug']}: {release.item_set} is released")

@@ -18,10 +18,18 @@ class Command(BaseCommand):
         """NAME, parents and models."""
         parser.add_argument("name", metavar="NAME")
         parser.add_argument(
-            "--parent", action="append", default=[], metavar="NAME", help="lineage it was made from"
+            "--parent",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="lineage it was made from",
         )
         parser.add_argument(
-            "--model", action="append", default=[], metavar="MODEL", help="a model of this lineage"
+            "--model",
+            action="append",
+            default=[],
+            metavar="MODEL",
+            help="a model of this lineage",
         )
         newest = "the digest of its weights' files (default: those of its newest run)"
         parser.add_argument("--weights", default="", metavar="DIGEST", help=newest)

@@ -48,9 +48,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and print the pair."""
         if not options["grader"]:
-            known = options["protocol"] in protocols.ids()
-            default = protocols.get(options["protocol"]).grader if known else grading.HEADLINE
-            options["grader"] = default
+            options["grader"] = grading.HEADLINE
+            if options["protocol"] in protocols.ids():
+                options["grader"] = protocols.get(options["protocol"]).grader
         facts = ("slug", "title", "public", "private", "protocol", "also", "grader")
         names = (*facts, "adaptive", "practice")
         try:

@@ -20,12 +20,16 @@ class Command(BaseCommand):
         """SLUG, and the file for the evidence."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument(
-            "--evidence", type=Path, metavar="FILE", help="write the frozen evidence, to be signed"
+            "--evidence",
+            type=Path,
+            metavar="FILE",
+            help="write the frozen evidence, to be signed",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Weigh the rule, write the evidence, print the progress."""
-        pair = SetPair.objects.select_related("private").filter(slug=options["slug"]).first()
+        pairs = SetPair.objects.select_related("private")
+        pair = pairs.filter(slug=options["slug"]).first()
         if pair is None:
             raise CommandError("there is no pair of this name")
         facts = actions.release_progress(pair)

@@ -24,7 +24,11 @@ class Command(BaseCommand):
         """Rename the model and print its name."""
         try:
             by = person(username=options["by"])
-            model = actions.rename_model(name=options["model"], new=options["name"], by=by)
+            model = actions.rename_model(
+                name=options["model"],
+                new=options["name"],
+                by=by,
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{options['model']} is {model.name} now")

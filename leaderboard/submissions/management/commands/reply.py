@@ -29,15 +29,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Act, then print the reply as anyone reads it."""
         run = options["run"]
+        text = options["text"]
         try:
             if options["withdraw"]:
-                actions.withdraw_reply(run=run, by=person(username=options["by"]))
-            elif options["hide"] or options["show"]:
-                why = options["hide"] or ""
-                actions.hide_reply(run=run, why=why, by=person(username=options["by"]))
-            elif options["text"] is not None:
                 by = person(username=options["by"])
-                actions.write_reply(run=run, text=options["text"], by=by)
+                actions.withdraw_reply(run=run, by=by)
+            elif options["hide"] or options["show"]:
+                by = person(username=options["by"])
+                actions.hide_reply(run=run, why=options["hide"] or "", by=by)
+            elif text is not None:
+                by = person(username=options["by"])
+                actions.write_reply(run=run, text=text, by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         reply = Reply.objects.filter(run=run).select_related("organisation").first()

@@ -38,17 +38,22 @@ class Command(BaseCommand):
         else:
             raise CommandError("give --grader and --by, or --show")
         for order in orders:
-            words = [str(order.run_id), order.grader, order.state, order.code]
+            words = [str(order.run_id), order.grader, order.state]
+            if order.code:
+                words.append(order.code)
             for change in order.changes():
-                words += [f"{change.set}: {kind} {n};" for kind, n in change.counts.items()]
-            self.stdout.write(" ".join(word for word in words if word))
+                for kind, n in change.counts.items():
+                    words.append(f"{change.set}: {kind} {n};")
+            self.stdout.write(" ".join(words))
 
     def new_orders(self, options: dict[str, Any]) -> list[Rescoring]:
         """Order the rescoring of one run, or of all. Raises ``CommandError``."""
         try:
-            about = {"grader": options["grader"], "by": person(username=options["by"])}
+            grader = options["grader"]
+            by = person(username=options["by"])
             if options["run"]:
-                return [actions.ask_again(run=options["run"], **about)]
-            return actions.ask_all_again(slug=options["slug"], **about)
+                order = actions.ask_again(run=options["run"], grader=grader, by=by)
+                return [order]
+            return actions.ask_all_again(slug=options["slug"], grader=grader, by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None

@@ -26,7 +26,11 @@ class Command(BaseCommand):
         """Retract the run and print the reason."""
         try:
             by = person(username=options["by"])
-            run = actions.retract_run(run=options["run"], reason=options["reason"], by=by)
+            run = actions.retract_run(
+                run=options["run"],
+                reason=options["reason"],
+                by=by,
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{run}: retracted, {run.get_retracted_why_display()}")

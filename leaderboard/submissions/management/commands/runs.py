@@ -39,11 +39,18 @@ class Command(BaseCommand):
         elif options["requeue"]:
             action = actions.requeue
         runs = matching_runs(options, must_choose=action is not None)
-        closes, forecasts = actions.next_closes(), {} if action else actions.foresee_of(runs)
-        rows = [act_on(run, action) if action else facts_of(run, closes, forecasts) for run in runs]
+        closes = actions.next_closes()
+        if action:
+            rows = [act_on(run, action) for run in runs]
+        else:
+            forecasts = actions.foresee_of(runs)
+            rows = [facts_of(run, closes, forecasts) for run in runs]
         for row in rows:
-            line = " ".join(str(value) for value in row.values() if value)
-            self.stdout.write(json.dumps(row) if options["json"] else line)
+            if options["json"]:
+                self.stdout.write(json.dumps(row))
+            else:
+                values = [str(value) for value in row.values() if value]
+                self.stdout.write(" ".join(values))
         refused = sum("refused" in row for row in rows)
         if refused:
             raise CommandError(f"{refused} of {len(rows)} runs were left as they are")
@@ -57,20 +64,27 @@ def matching_runs(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
         "code": "code",
         "by": "submission__submitted_by__username",
     }
-    wanted = {column: options[name] for name, column in columns.items() if options[name]}
+    wanted = {}
+    for name, column in columns.items():
+        if options[name]:
+            wanted[column] = options[name]
     if options["runs"]:
         wanted["pk__in"] = options["runs"]
     if must_choose and not wanted:
         raise CommandError("name runs, or choose them by --state, --pair, --by or --code")
-    runs = list(Run.objects.with_facts().filter(**wanted).order_by("queued_at", "pk"))
+    matches = Run.objects.with_facts().filter(**wanted)
+    runs = list(matches.order_by("queued_at", "pk"))
     missing = set(options["runs"]) - {run.pk for run in runs}
     if missing:
-        raise CommandError(f"no such run among these: {', '.join(sorted(map(str, missing)))}")
+        names = sorted(str(key) for key in missing)
+        raise CommandError(f"no such run among these: {', '.join(names)}")
     return runs
 
 
 def facts_of(
-    run: Run, closes: Mapping[int, datetime], forecasts: Mapping[str, actions.Forecast]
+    run: Run,
+    closes: Mapping[int, datetime],
+    forecasts: Mapping[str, actions.Forecast],
 ) -> dict[str, Any]:
     """Return the facts of a run that are listed."""
     place = actions.queue_place(run, forecasts.get(run.pool))
@@ -89,7 +103,9 @@ def facts_of(
 
 def act_on(run: Run, action: Callable[..., Run]) -> dict[str, Any]:
     """Call an action on a run. Return its new state, or the code of a refusal."""
+    name = str(run.pk)
     try:
-        return {"run": str(run.pk), "state": action(run=run.pk).state}
+        changed = action(run=run.pk)
     except SiteError as refusal:
-        return {"run": str(run.pk), "state": run.state, "refused": refusal.code.value}
+        return {"run": name, "state": run.state, "refused": refusal.code.value}
+    return {"run": name, "state": changed.state}

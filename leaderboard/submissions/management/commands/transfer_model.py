@@ -27,7 +27,11 @@ class Command(BaseCommand):
         """Offer the model, or transfer it, and print the result."""
         try:
             by = person(username=options["by"])
-            offer = actions.offer_transfer(name=options["model"], to=options["to"], by=by)
+            offer = actions.offer_transfer(
+                name=options["model"],
+                to=options["to"],
+                by=by,
+            )
             if options["accepted_by"]:
                 owner = person(username=options["accepted_by"])
                 actions.accept_transfer(transfer=offer.pk, by=owner)

@@ -39,8 +39,11 @@ class Command(BaseCommand):
         """Act, then list the watched endpoints."""
         try:
             if options["end"]:
-                by = person(username=options["by"])
-                actions.end_watch(watch=options["end"], why=options["why"], by=by)
+                actions.end_watch(
+                    by=person(username=options["by"]),
+                    watch=options["end"],
+                    why=options["why"],
+                )
             elif options["model"]:
                 self._add(options)
         except SiteError as failure:

@@ -25,7 +25,11 @@ class Command(BaseCommand):
         """Do it and say so."""
         try:
             by = person(username=options["by"])
-            pair = actions.withdraw_pair(slug=options["slug"], reason=options["reason"], by=by)
+            pair = actions.withdraw_pair(
+                slug=options["slug"],
+                reason=options["reason"],
+                by=by,
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(
