@@ -28,8 +28,10 @@ EtagOf = Callable[..., str | None]
 
 def is_anonymous(request: HttpRequest) -> bool:
     """Return True if the request carries no session, no pending message and no API key."""
+    if "Authorization" in request.headers:
+        return False
     known = {settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name}
-    return not known & set(request.COOKIES) and "Authorization" not in request.headers
+    return known.isdisjoint(request.COOKIES)
 
 
 def forbid_storing_personal(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -59,7 +61,8 @@ def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View
                 patch_cache_control(response, private=True, no_store=True)
                 return response
             etag = etag_of(request, *args, **kwargs)
-            page = condition(etag_func=lambda *_, **__: etag)(_stored(view, etag))
+            revalidated = condition(etag_func=lambda *_, **__: etag)
+            page = revalidated(_stored(view, etag))
             response = page(request, *args, **kwargs)
             patch_vary_headers(response, ("Accept-Encoding", "Cookie", "Authorization"))
             response.headers["Cache-Control"] = "no-cache"
@@ -83,4 +86,5 @@ def _stored(view: View, etag: str | None) -> View:
         return response
 
     seconds = settings.BOARD_SECONDS if etag is None else settings.PAGE_CACHE_SECONDS
-    return cache_page(seconds, key_prefix=etag or "")(page)
+    store = cache_page(seconds, key_prefix=etag or "")
+    return store(page)

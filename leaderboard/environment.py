@@ -27,12 +27,20 @@ def _read(name: str, default: object, about: str, shown: str) -> str:
     return os.environ.get(name, str(default))
 
 
-def number(name: str, default: float, *, least: float, about: str = "", shown: str = "") -> float:
+def number(
+    name: str,
+    default: float,
+    *,
+    least: float,
+    about: str = "",
+    shown: str = "",
+) -> float:
     """Return the number in an environment variable, at least ``least``.
 
     ``shown`` is the default in words, for the manual.
     """
-    text = _read(name, f"{default:g}" if default < 1e6 else f"{default:.0f}", about, shown)
+    written = f"{default:g}" if default < 1e6 else f"{default:.0f}"
+    text = _read(name, written, about, shown)
     try:
         value = float(text)
     except ValueError:
@@ -42,7 +50,13 @@ def number(name: str, default: float, *, least: float, about: str = "", shown: s
     return value
 
 
-def flag(name: str, *, default: bool = False, about: str = "", shown: str = "") -> bool:
+def flag(
+    name: str,
+    *,
+    default: bool = False,
+    about: str = "",
+    shown: str = "",
+) -> bool:
     """The truth in an environment variable: ``1`` or ``0``."""
     text = _read(name, int(default), about, shown)
     if text not in ("0", "1"):
@@ -50,18 +64,28 @@ def flag(name: str, *, default: bool = False, about: str = "", shown: str = "") 
     return text == "1"
 
 
-def text(name: str, default: str = "", *, about: str = "", shown: str = "") -> str:
+def text(
+    name: str,
+    default: str = "",
+    *,
+    about: str = "",
+    shown: str = "",
+) -> str:
     """The text in an environment variable; an empty one is the default."""
     return _read(name, default, about, shown) or default
 
 
-def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> list[str]:
+def names(
+    name: str,
+    default: str = "",
+    *,
+    about: str = "",
+    shown: str = "",
+) -> list[str]:
     """The names in an environment variable, separated by commas."""
-    return [
-        one.strip()
-        for one in text(name, default, about=about, shown=shown).split(",")
-        if one.strip()
-    ]
+    separated = text(name, default, about=about, shown=shown)
+    parts = [part.strip() for part in separated.split(",")]
+    return [part for part in parts if part]
 
 
 def database(url: str) -> dict[str, Any]:
@@ -86,7 +110,9 @@ def database(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "CONN_HEALTH_CHECKS": True,
     }
-    settings |= {upper: parts.pop(lower) for lower, upper in names.items() if lower in parts}
+    for lower, upper in names.items():
+        if lower in parts:
+            settings[upper] = parts.pop(lower)
     settings["CONN_MAX_AGE"] = 60
     settings["OPTIONS"] = {"connect_timeout": 5, **parts}
     return settings
@@ -96,5 +122,6 @@ def limited(options: str, **seconds: float) -> str:
     """Append time-outs to the start options for PostgreSQL that the address gives."""
     parts = [options] if options else []
     for name, most in seconds.items():
-        parts.append(f"-c {name}={round(1000 * most)}")
+        milliseconds = round(1000 * most)
+        parts.append(f"-c {name}={milliseconds}")
     return " ".join(parts)

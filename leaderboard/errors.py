@@ -79,25 +79,29 @@ class SiteError(Exception):
 class RequestRejected(SiteError):
     """The request has to change."""
 
-    fault, again = Fault.THEIRS, False
+    fault = Fault.THEIRS
+    again = False
 
 
 class RequestDeferred(SiteError):
     """The requester's side failed, and may work later."""
 
-    fault, again = Fault.THEIRS, True
+    fault = Fault.THEIRS
+    again = True
 
 
 class SiteMisconfigured(SiteError):
     """The site is set up wrongly."""
 
-    fault, again = Fault.OURS, False
+    fault = Fault.OURS
+    again = False
 
 
 class SiteUnavailable(SiteError):
     """The site failed, and may work later."""
 
-    fault, again = Fault.OURS, True
+    fault = Fault.OURS
+    again = True
 
 
 _CLASSES: dict[tuple[Fault, bool], type[SiteError]] = {
@@ -175,9 +179,8 @@ def refusal_of(failure: BaseException) -> SiteError:
     state = sqlstate(failure)
     if isinstance(failure, IntegrityError) and state in _RACES:
         diagnostics = getattr(failure.__cause__, "diag", None)
-        return refuse(
-            _CONFLICTS.get(getattr(diagnostics, "constraint_name", None) or "", Refusal.CONFLICT)
-        )
+        constraint = getattr(diagnostics, "constraint_name", None) or ""
+        return refuse(_CONFLICTS.get(constraint, Refusal.CONFLICT))
     if isinstance(failure, DataError):
         return refuse(Refusal.BAD_REQUEST)
     if isinstance(failure, OperationalError | InterfaceError):
@@ -226,14 +229,13 @@ class QuietFormatter(logging.Formatter):
         kind, failure, trace = ei
         if kind is None or failure is None:
             return ""
-        frames = []
+        lines = []
         while trace is not None:
             code = trace.tb_frame.f_code
-            frames.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
+            lines.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
             trace = trace.tb_next
-        last = (
-            f"{kind.__name__} {sqlstate(failure)}"
-            if isinstance(failure, DatabaseError)
-            else kind.__name__
-        )
-        return "\n".join([*frames, last])
+        last = kind.__name__
+        if isinstance(failure, DatabaseError):
+            last += f" {sqlstate(failure)}"
+        lines.append(last)
+        return "\n".join(lines)

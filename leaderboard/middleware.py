@@ -40,7 +40,8 @@ class Headers:
         policy = DOCS_POLICY if docs else POLICY
         if request.path.startswith("/accounts/"):
             # A form there leads to the providers: the browser checks where it is redirected, too.
-            targets = " ".join(["form-action 'self'", *settings.SIGN_IN_PROVIDERS.values()])
+            providers = settings.SIGN_IN_PROVIDERS.values()
+            targets = " ".join(["form-action 'self'", *providers])
             policy = policy.replace("form-action 'self'", targets)
         if settings.UPLOADS_BUCKET and request.path == "/submit/":  # its script sends chunks there
             targets = f"connect-src 'self' {settings.UPLOADS_BUCKET.origin}"
@@ -85,7 +86,9 @@ class Refusals:
         """Answer a refusal, or an error of the database, that a view raised."""
         if isinstance(failure, SiteError):
             return refused(request, failure)
-        return database_failure(request, failure) if isinstance(failure, Error) else None
+        if isinstance(failure, Error):
+            return database_failure(request, failure)
+        return None
 
 
 def database_failure(request: HttpRequest, failure: BaseException) -> HttpResponse:
@@ -102,12 +105,12 @@ def refused(request: HttpRequest, refusal: SiteError) -> HttpResponse:
     """Answer a request that never came to its view: JSON for the API, else a page that asks no
     database."""
     status = refusal.status
+    explained = explain(refusal.code)
     if request.path.startswith("/api/"):
-        response: HttpResponse = JsonResponse(explain(refusal.code), status=status)
+        response: HttpResponse = JsonResponse(explained, status=status)
     else:
-        response = HttpResponse(
-            render_to_string(f"{status}.html", {"refusal": explain(refusal.code)}), status=status
-        )
+        page = render_to_string(f"{status}.html", {"refusal": explained})
+        response = HttpResponse(page, status=status)
     if refusal.again:
         response.headers["Retry-After"] = str(refusal.retry_after)
     return response

@@ -25,7 +25,11 @@ class LostStep(Exception):
     """The row had left the state that the step starts from: another process was first."""
 
 
-def check_step(steps: Mapping[tuple[State, State], Step], old: State, new: State) -> None:
+def check_step(
+    steps: Mapping[tuple[State, State], Step],
+    old: State,
+    new: State,
+) -> None:
     """Raise :class:`IllegalStep` unless the table holds the step."""
     if (old, new) not in steps:
         raise IllegalStep(f"{old} → {new}")

@@ -70,7 +70,8 @@ def bucket() -> Bucket | None:
     if not any(given):
         return None
     parts = urlsplit(endpoint)
-    if not all(given) or parts.scheme not in ("http", "https") or not parts.hostname:
+    is_web_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not all(given) or not is_web_address:
         raise ImproperlyConfigured(
             "HOLDFAST_S3_ENDPOINT (https://host), HOLDFAST_S3_BUCKET, HOLDFAST_S3_KEY and"
             " HOLDFAST_S3_SECRET belong together"

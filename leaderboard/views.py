@@ -26,7 +26,11 @@ def live(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer that database and broker respond, else 503 with the name of the one that does not."""
     answers = {"database": database_answers(), "broker": broker_answers()}
-    text = "".join(f"{name}: {'ok' if well else 'away'}\n" for name, well in answers.items())
+    lines = []
+    for name, well in answers.items():
+        state = "ok" if well else "away"
+        lines.append(f"{name}: {state}\n")
+    text = "".join(lines)
     if all(answers.values()):
         return HttpResponse(text, "text/plain")
     return HttpResponse(text, "text/plain", status=503, headers={"Retry-After": "5"})
