@@ -26,6 +26,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from evaluator.errors import Code
 from leaderboard.submissions.scheduling import Candidate, Needs
@@ -39,8 +40,8 @@ RESERVING_SHARE = 0.5
 """Share of the evaluators in service up to which a paused run reserves one of those it needs."""
 RESERVING_SECONDS = 900.0
 """Longest time before its next attempt for which a run reserves an evaluator."""
-
-
+Size = tuple[int, int]
+"""GPUs of an evaluator, and their memory."""
 MAINTAINERS = 0
 """Organisation that watched runs are charged to; no organisation has this key."""
 
@@ -77,7 +78,8 @@ class Waiting:
 
     def rank(self, now: float) -> int:
         """Return the class in which it competes now."""
-        return max(0, self.priority - int((now - self.queued_at) / AGEING_SECONDS))
+        risen = int((now - self.queued_at) / AGEING_SECONDS)
+        return max(0, self.priority - risen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Usage:
         place = self._places.setdefault(organisation, len(self._places))
         if before is not None:
             del self._order[bisect_left(self._order, (before, place, organisation))]
-        scaled = gpu_seconds * 2.0 ** ((now - self._since) / HALF_LIFE_SECONDS)
+        half_lives = (now - self._since) / HALF_LIFE_SECONDS
+        scaled = gpu_seconds * 2.0**half_lives
         after = max(0.0, (before or 0.0) + scaled)
         self._values[organisation] = after
         insort(self._order, (after, place, organisation))
@@ -121,6 +124,15 @@ class Usage:
     def order(self) -> Iterable[int]:
         """Return the organisations, that with the least use first."""
         return (organisation for *_, organisation in self._order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """Evaluators in service that can do the runs of a shape: names, and size of the smallest."""
+
+    names: frozenset[str]
+    smallest: Size | None
+    rare: bool
 
 
 class Fleet:
@@ -134,7 +146,7 @@ class Fleet:
         self._numbers: dict[object, int] = {}
         self._needs: list[Needs] = []
         self._lacking: dict[str, list[Code | None]] = {}
-        self._able: dict[int, tuple[frozenset[str], tuple[int, int] | None, bool]] = {}
+        self._able: dict[int, _Able] = {}
 
     def put(self, candidate: Candidate) -> None:
         """Add an evaluator, or replace what is known of it."""
@@ -161,11 +173,11 @@ class Fleet:
 
     def able(self, number: int) -> frozenset[str]:
         """Return the names of the evaluators in service that can do runs of a shape."""
-        return self._facts(number)[0]
+        return self._able_to(number).names
 
-    def smallest(self, number: int) -> tuple[int, int] | None:
+    def smallest(self, number: int) -> Size | None:
         """Return the size of the smallest of them; None where there is none."""
-        return self._facts(number)[1]
+        return self._able_to(number).smallest
 
     def missing(self, needs: Needs) -> Code | None:
         """Return the code of what the evaluators lack for a run; None where one can do it."""
@@ -178,7 +190,7 @@ class Fleet:
 
     def is_rare(self, number: int) -> bool:
         """Return True for a shape that few of the places for its kind of run can do."""
-        return self._facts(number)[2]
+        return self._able_to(number).rare
 
     @property
     def serving(self) -> list[Candidate]:
@@ -190,20 +202,20 @@ class Fleet:
         needs = self._needs[number]
         return [candidate for candidate in self.serving if needs.fits(candidate.takes)]
 
-    def _facts(self, number: int) -> tuple[frozenset[str], tuple[int, int] | None, bool]:
+    def _able_to(self, number: int) -> _Able:
         if number not in self._able:
             fitting = self._fitting(number)
             able = [one for one in fitting if self.lacking(one)[number] is None]
-            smallest = min((candidate.size for candidate in able), default=None)
-            rare = len(able) <= RESERVING_SHARE * len(fitting)
-            self._able[number] = (frozenset(one.name for one in able), smallest, rare)
+            self._able[number] = _Able(
+                names=frozenset(candidate.name for candidate in able),
+                smallest=min((candidate.size for candidate in able), default=None),
+                rare=len(able) <= RESERVING_SHARE * len(fitting),
+            )
         return self._able[number]
 
 
 Bucket = tuple[int, int]
 """Number of a shape, and a priority class."""
-
-
 Rank = tuple[int, bool]
 """Class of a run, and True for one that a smaller worker can do too. The least comes first."""
 _FIRST: Rank = (0, False)
@@ -301,8 +313,8 @@ class Queue:
     def end(self, run: Waiting, worker: Worker, *, seconds: float, now: float) -> None:
         """Record that a run ended after so many seconds, and correct the charge."""
         self._count(run.organisation, -1)
-        difference = seconds - run.charge
-        self.usage.add(run.organisation, cost(worker, difference), now=now)
+        correction = cost(worker, seconds - run.charge)
+        self.usage.add(run.organisation, correction, now=now)
 
     def release(self, organisation: int) -> None:
         """Record that one of the runs of an organisation that were under way has ended."""
@@ -310,8 +322,8 @@ class Queue:
 
     def next_change(self, now: float) -> float | None:
         """Return the next moment at which a paused run is ready; None where none is paused."""
-        moments = [run.ready_at for run in self._paused.values() if run.ready_at > now]
-        return min(moments, default=None)
+        moments = [run.ready_at for run in self._paused.values()]
+        return min((moment for moment in moments if moment > now), default=None)
 
     @property
     def capped(self) -> bool:
@@ -348,7 +360,8 @@ class Queue:
                 continue
             key, runs = self._first_of(organisation, offer)
             if key < best:
-                best, found = key, runs
+                best = key
+                found = runs
             if best == _FIRST:
                 break
         return _affine(found, worker, now) if found else None
@@ -357,17 +370,21 @@ class Queue:
         """Return the first runs of an organisation for a worker, and how they rank."""
         best: Rank = _LAST
         runs: list[Waiting] = []
-        for (number, priority), bucket in self._buckets.get(organisation, {}).items():
+        buckets = self._buckets.get(organisation, {})
+        for (number, priority), bucket in buckets.items():
             if number not in offer.able:
                 continue
             first = offer.ending_before(bucket)
             if not first:
                 continue
             head = first[0]
-            passes = number in offer.smaller and offer.now - head.queued_at < AGEING_SECONDS
-            key = (head.rank(offer.now) if priority else 0, passes)
+            has_aged = offer.now - head.queued_at >= AGEING_SECONDS
+            passes = number in offer.smaller and not has_aged
+            rank = head.rank(offer.now) if priority else 0
+            key = (rank, passes)
             if key < best:
-                best, runs = key, list(first[:AFFINE])
+                best = key
+                runs = list(first[:AFFINE])
             elif key == best:
                 runs.extend(first[:AFFINE])
         return best, runs
@@ -390,7 +407,8 @@ class Queue:
         for run in self._paused.values():
             number = self.fleet.number(run.needs)
             able = self.fleet.able(number)
-            if worker.candidate.name not in able or not self.fleet.is_rare(number):
+            can_do = worker.candidate.name in able
+            if not can_do or not self.fleet.is_rare(number):
                 continue
             if run.ready_at - now > self._reserving:
                 continue
@@ -403,15 +421,19 @@ class Queue:
 
 def cost(worker: Worker, seconds: float) -> float:
     """Return the GPU-seconds that a run takes from the others: all GPUs of its worker."""
-    return max(1, worker.candidate.size[0]) * seconds
+    gpus, _ = worker.candidate.size
+    return max(1, gpus) * seconds
 
 
 def _affine(runs: Sequence[Waiting], worker: Worker, now: float) -> Waiting:
     """Return the oldest run, or until it has aged one of the next with weights in the store."""
-    oldest = sorted(runs, key=lambda run: run.queued_at)[:AFFINE]
-    if now - oldest[0].queued_at >= AGEING_SECONDS:
-        return oldest[0]
-    return next((run for run in oldest if has_weights(worker, run)), oldest[0])
+    oldest, *later = sorted(runs, key=lambda run: run.queued_at)[:AFFINE]
+    if now - oldest.queued_at >= AGEING_SECONDS:
+        return oldest
+    for run in (oldest, *later):
+        if has_weights(worker, run):
+            return run
+    return oldest
 
 
 def has_weights(worker: Worker, run: Waiting) -> bool:
@@ -429,8 +451,13 @@ class Start:
     at: float
 
 
-_Place = tuple[float, float, tuple[int, int], str]
-"""Order of workers: the time at which one may be given a run, is free, then its size and name."""
+class _Place(NamedTuple):
+    """Worker's place in the order of asking; it may be given a run from ``asked_at`` on."""
+
+    asked_at: float
+    free_at: float
+    size: Size
+    name: str
 
 
 class Schedule:
@@ -452,15 +479,14 @@ class Schedule:
         self._workers = {worker.candidate.name: worker for worker in workers}
         self._ends = list(ends)
         heapify(self._ends)
-        self._places: list[_Place] = [
-            (now, max(now, worker.free_at), worker.candidate.size, name)
-            for name, worker in self._workers.items()
-        ]
-        heapify(self._places)
-        self._holders: dict[str, frozenset[str]] = {}
+        self._places: list[_Place] = []
+        self._holders: dict[str, set[str]] = {}
         for name, worker in self._workers.items():
+            free_at = max(now, worker.free_at)
+            self._places.append(_Place(now, free_at, worker.candidate.size, name))
             for artefact in worker.cached:
-                self._holders[artefact] = self._holders.get(artefact, frozenset()) | {name}
+                self._holders.setdefault(artefact, set()).add(name)
+        heapify(self._places)
 
     @property
     def workers(self) -> list[Worker]:
@@ -472,21 +498,23 @@ class Schedule:
 
         It is taken by the worker that is free first of those that can do it.
         """
-        able = self.queue.fleet.able(self.queue.fleet.number(run.needs))
-        fitting = [place for place in self._places if place[3] in able]
+        number = self.queue.fleet.number(run.needs)
+        able = self.queue.fleet.able(number)
+        fitting = [place for place in self._places if place.name in able]
         if not fitting:
             return None
         place = min(fitting, key=lambda place: place[1:])
         self._places.remove(place)
         heapify(self._places)
-        return self._start(run, self._workers[place[3]], now)
+        return self._start(run, self._workers[place.name], now)
 
     def __iter__(self) -> Iterator[Start]:
         idle: dict[object, list[_Place]] = {}
         now = float("-inf")
         while len(self.queue):
             change = self._next_change(now) if idle else None
-            if change is not None and (not self._places or change <= self._places[0][0]):
+            next_asked = self._places[0].asked_at if self._places else float("inf")
+            if change is not None and change <= next_asked:
                 now = change
                 for kind in list(idle):
                     self._wake(idle, kind, now)
@@ -494,11 +522,12 @@ class Schedule:
             if not self._places:
                 return
             place = heappop(self._places)
-            now, _, size, name = place
+            now = place.asked_at
             self._release(now)
-            worker = self._workers[name]
+            worker = self._workers[place.name]
             # What one worker does not find, no other one of its kind does: they may be hundreds.
-            kind = (size, tuple(self.queue.fleet.lacking(worker.candidate)))
+            lacking = self.queue.fleet.lacking(worker.candidate)
+            kind = (place.size, tuple(lacking))
             run = self.queue.next_for(worker, self.workers, now=now)
             if run is not None:
                 worker = self._with_weights(run, worker, place)
@@ -514,52 +543,57 @@ class Schedule:
         Only one that is asked now, is as large, is free no later and is not reserved takes the
         place of ``worker``, which is asked again.
         """
-        names = self._holders.get(run.artefact, frozenset())
-        now, free_at, size, name = place
-        if not names or name in names:
+        holders = self._holders.get(run.artefact, set())
+        if not holders or place.name in holders:
             return worker
-        able = names & self.queue.fleet.able(self.queue.fleet.number(run.needs))
-        able -= self.queue.reserved(self.workers, now=now)
-        fitting = [
-            other
-            for other in self._places
-            if other[3] in able and other[2] == size and other[0] <= now and other[1] <= free_at
-        ]
+        number = self.queue.fleet.number(run.needs)
+        able = holders & self.queue.fleet.able(number)
+        able -= self.queue.reserved(self.workers, now=place.asked_at)
+        fitting = []
+        for other in self._places:
+            takes_run = other.name in able and other.size == place.size
+            in_time = other.asked_at <= place.asked_at and other.free_at <= place.free_at
+            if takes_run and in_time:
+                fitting.append(other)
         if not fitting:
             return worker
         chosen = min(fitting)
         self._places.remove(chosen)
         self._places.append(place)
         heapify(self._places)
-        return self._workers[chosen[3]]
+        return self._workers[chosen.name]
 
     def _wake(self, idle: dict[object, list[_Place]], kind: object, now: float) -> None:
         """Let an idle worker of a kind be asked again; all where a run may reserve one of them."""
         self._release(now)
         places = idle.pop(kind, [])
-        number = len(places) if self.queue.next_change(now) is not None else 1
-        for _, free_at, size, name in places[:number]:
-            heappush(self._places, (now, max(now, free_at), size, name))
+        may_reserve = self.queue.next_change(now) is not None
+        number = len(places) if may_reserve else 1
+        for place in places[:number]:
+            free_at = max(now, place.free_at)
+            heappush(self._places, place._replace(asked_at=now, free_at=free_at))
         if places[number:]:
             idle[kind] = places[number:]
 
     def _release(self, now: float) -> None:
         """Count the runs that have ended by now no longer."""
         while self._ends and self._ends[0][0] <= now:
-            self.queue.release(heappop(self._ends)[1])
+            _, organisation = heappop(self._ends)
+            self.queue.release(organisation)
 
     def _start(self, run: Waiting, worker: Worker, now: float) -> Start:
-        name, size = worker.candidate.name, worker.candidate.size
+        name = worker.candidate.name
         begin = max(now, worker.free_at)
         end = begin + run.charge
         self._workers[name] = replace(worker, free_at=end)
         heappush(self._ends, (end, run.organisation))
-        heappush(self._places, (begin, end, size, name))
+        heappush(self._places, _Place(begin, end, worker.candidate.size, name))
         return Start(run, worker, now, begin)
 
     def _next_change(self, now: float) -> float | None:
         """Return when a worker that found no run may find one; None for never."""
-        moments = [self.queue.next_change(now)]
-        if self.queue.capped and self._ends:
-            moments.append(self._ends[0][0])
-        return min((moment for moment in moments if moment is not None), default=None)
+        ready = self.queue.next_change(now)
+        if not self.queue.capped or not self._ends:
+            return ready
+        next_end = self._ends[0][0]
+        return next_end if ready is None else min(ready, next_end)

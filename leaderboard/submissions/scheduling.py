@@ -62,10 +62,18 @@ class Candidate:
         """
         if not self.endpoint_runs:
             return [self]
-        endpoint = replace(self, takes=Takes.ENDPOINTS, owner=self.name, host=None, fetched=_NONE)
-        numbers = range(1, self.endpoint_runs + 1)
-        places = [replace(endpoint, name=place_name(self.name, number)) for number in numbers]
-        return [replace(self, takes=Takes.WEIGHTS), *places]
+        endpoint = replace(
+            self,
+            takes=Takes.ENDPOINTS,
+            owner=self.name,
+            host=None,
+            fetched=_NONE,
+        )
+        places = [replace(self, takes=Takes.WEIGHTS)]
+        for number in range(1, self.endpoint_runs + 1):
+            name = place_name(self.name, number)
+            places.append(replace(endpoint, name=name))
+        return places
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,8 +83,11 @@ class Candidate:
         """
         if self.host is None:
             return (0, 0)
-        gpus = sum(kind.count for kind in self.host.gpus)
-        memory = sum(kind.count * kind.memory for kind in self.host.gpus)
+        gpus = 0
+        memory = 0
+        for kind in self.host.gpus:
+            gpus += kind.count
+            memory += kind.count * kind.memory
         return (gpus, memory or self.host.memory)
 
 
@@ -117,7 +128,8 @@ class Needs:
 
     def fits(self, takes: Takes) -> bool:
         """Return True for a place that is for runs of this kind."""
-        return takes is not (Takes.WEIGHTS if self.endpoint else Takes.ENDPOINTS)
+        other_kind = Takes.WEIGHTS if self.endpoint else Takes.ENDPOINTS
+        return takes is not other_kind
 
     def lacking(self, candidate: Candidate) -> Code | None:
         """Return the code of what a candidate lacks; None where it can do the attempt."""
@@ -131,14 +143,17 @@ class Needs:
             return Code.SANDBOX_MISSING
         if self.sealed_to and candidate.evaluator not in self.sealed_to:
             return Code.KEY_NOT_SEALED
-        return _lacking_hardware(self.model, candidate.host) or _lacking_hardware(
-            self.verifier, candidate.host, verifier=True
-        )
+        host = candidate.host
+        lacking = _lacking_hardware(self.model, host)
+        return lacking or _lacking_hardware(self.verifier, host, verifier=True)
 
 
 @lru_cache(maxsize=4096)
 def _lacking_hardware(
-    model: ModelFacts | None, host: HostFacts | None, *, verifier: bool = False
+    model: ModelFacts | None,
+    host: HostFacts | None,
+    *,
+    verifier: bool = False,
 ) -> Code | None:
     """Return the code of what a host lacks for weights; None where it holds them or is unknown."""
     if model is None or host is None:
@@ -162,7 +177,12 @@ class Route:
     hopeless: bool = False
 
 
-def route(needs: Needs, candidates: Sequence[Candidate], *, silent: Collection[str]) -> Route:
+def route(
+    needs: Needs,
+    candidates: Sequence[Candidate],
+    *,
+    silent: Collection[str],
+) -> Route:
     """Return where an attempt goes: to the pool where every live evaluator takes it.
 
     An evaluator out of service reads the pool's queue like the others. ``silent`` are registered
@@ -179,7 +199,8 @@ def route(needs: Needs, candidates: Sequence[Candidate], *, silent: Collection[s
         return Route(pool=True)
     if able:
         return Route(names=able)
-    return _nowhere([code for code in lacking.values() if code])
+    refusals = [code for code in lacking.values() if code]
+    return _nowhere(refusals)
 
 
 def route_around(found: Route, reserved: Set[str], candidates: Sequence[Candidate]) -> Route:
@@ -189,7 +210,8 @@ def route_around(found: Route, reserved: Set[str], candidates: Sequence[Candidat
         names = tuple(candidate.name for candidate in candidates if candidate.in_service)
     if found.waiting or reserved.isdisjoint(names):
         return found
-    return Route(names=tuple(name for name in names if name not in reserved))
+    left = [name for name in names if name not in reserved]
+    return Route(names=tuple(left))
 
 
 def _route_to_silent(needs: Needs, silent: Collection[str]) -> Route:

@@ -1,6 +1,6 @@
 """Waiting times of a pool, from the seconds that runs took lately. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -23,16 +23,23 @@ class Pace:
     def __init__(self, measured: Sequence[Measured]) -> None:
         self.count = len(measured)
         groups: dict[tuple[int, str], list[float]] = {}
-        for one in measured:
-            for key in ((one.pair, one.kind), (0, one.kind), (0, "")):
-                groups.setdefault(key, []).append(one.seconds_per_item)
-        self._medians: Mapping[tuple[int, str], float] = {
-            key: median(values) for key, values in groups.items()
-        }
+        for run in measured:
+            for group in _groups(run.pair, run.kind):
+                groups.setdefault(group, []).append(run.seconds_per_item)
+        self._medians: dict[tuple[int, str], float] = {}
+        for group, values in groups.items():
+            self._medians[group] = median(values)
 
     def seconds(self, *, pair: int, kind: str, items: int) -> float | None:
         """Return how long that many items take; None while nothing was measured."""
-        for key in ((pair, kind), (0, kind), (0, "")):
-            if key in self._medians:
-                return items * self._medians[key]
+        for group in _groups(pair, kind):
+            if group in self._medians:
+                return items * self._medians[group]
         return None
+
+
+def _groups(pair: int, kind: str) -> tuple[tuple[int, str], ...]:
+    """Return the groups that a run counts in, the narrowest first."""
+    same_kind = (0, kind)
+    all_runs = (0, "")
+    return ((pair, kind), same_kind, all_runs)
