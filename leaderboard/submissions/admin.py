@@ -97,9 +97,10 @@ class Evaluators(Console):
         """Return the age of its last announcement, in seconds for two minutes."""
         if evaluator.last_seen is None:
             return "never"
-        seconds = (timezone.now() - evaluator.last_seen).total_seconds()
-        age = timesince(evaluator.last_seen) if seconds >= 120 else f"{max(0, seconds):.0f} s"
-        return f"{age} ago"
+        age = (timezone.now() - evaluator.last_seen).total_seconds()
+        if age >= 120:
+            return f"{timesince(evaluator.last_seen)} ago"
+        return f"{max(0, age):.0f} s ago"
 
     @admin.display(description="flagged", ordering="flagged")
     def flag(self, evaluator: Evaluator) -> str:
@@ -109,7 +110,8 @@ class Evaluators(Console):
     @admin.display(description="sets")
     def holds(self, evaluator: Evaluator) -> str:
         """Return the names of the sets that it holds."""
-        return ", ".join(sorted(str(one.get("name", "")) for one in evaluator.sets))
+        names = [str(held.get("name", "")) for held in evaluator.sets]
+        return ", ".join(sorted(names))
 
     @admin.display(description="versions of jobs that it reads")
     def jobs_read(self, evaluator: Evaluator) -> str:
@@ -119,12 +121,16 @@ class Evaluators(Console):
     @admin.display(description="GPUs, free memory of each")
     def gpus(self, evaluator: Evaluator) -> str:
         """Return its GPUs by kind, with the memory that is free on each now."""
-        host, state = evaluator.host_facts(), evaluator.host_state()
+        host = evaluator.host_facts()
+        state = evaluator.host_state()
         if host is None:
             return "unknown"
         kinds = [f"{one.count} x {one.name}, {filesizeformat(one.memory)}" for one in host.gpus]
-        free = ", ".join(map(filesizeformat, state.gpus_free)) if state else ""
-        return "; ".join(kinds) + (f" (free: {free})" if free else "") or "none"
+        words = "; ".join(kinds)
+        if state and state.gpus_free:
+            free = ", ".join(map(filesizeformat, state.gpus_free))
+            words += f" (free: {free})"
+        return words or "none"
 
     def engines(self, evaluator: Evaluator) -> str:
         """Return its engines with their versions, and those that fail the self-test."""
@@ -149,7 +155,9 @@ class Evaluators(Console):
     def fetched_models(self, evaluator: Evaluator) -> str:
         """Return the digests of the models in its store, those that were used last first."""
         state = evaluator.host_state()
-        return ", ".join(state.models) or "none" if state else "unknown"
+        if state is None:
+            return "unknown"
+        return ", ".join(state.models) or "none"
 
     @admin.action(description="Cordon and drain: no new run, the runs that it holds finish")
     def cordon(self, request: HttpRequest, chosen: Any) -> None:
@@ -164,10 +172,23 @@ class Evaluators(Console):
     @admin.action(description="Resume: it takes runs again")
     def resume(self, request: HttpRequest, chosen: Any) -> None:
         """End the cordon of evaluators."""
-        act_on_each(request, chosen, lambda one: actions.resume(name=one.name), done="Resumed")
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.resume(name=one.name),
+            done="Resumed",
+        )
 
-    def _cordon(self, request: HttpRequest, chosen: Any, *, pause: bool, done: str) -> None:
-        why, by = request.POST["why"], request.user.get_username()
+    def _cordon(
+        self,
+        request: HttpRequest,
+        chosen: Any,
+        *,
+        pause: bool,
+        done: str,
+    ) -> None:
+        why = request.POST["why"]
+        by = request.user.get_username()
         act_on_each(
             request,
             chosen,
@@ -245,7 +266,8 @@ class Runs(Console):
 
     def progress(self, run: Run) -> str:
         """Return the tenth of the items that is done, as the run's page does."""
-        return f"{10 * (10 * run.done // run.total) if run.total else 0}%"
+        tenths = 10 * run.done // run.total if run.total else 0
+        return f"{10 * tenths}%"
 
     @admin.display(description="retracted", ordering="retracted")
     def is_retracted(self, run: Run) -> str:
@@ -290,7 +312,8 @@ class TensorsInCommon(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the models that were chosen."""
-        chosen = {"yes": True, "no": False}.get(self.value() or "")
+        choices = {"yes": True, "no": False}
+        chosen = choices.get(self.value() or "")
         return queryset if chosen is None else queryset.filter(alike=chosen)
 
 
@@ -416,7 +439,11 @@ class PlannedCloses(RecordingConsole):
     def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
         """Plan a close."""
         by = cast("User", request.user)
-        plan = actions.plan_close(pair=facts["pair"].slug, at=facts["at"], by=by)
+        plan = actions.plan_close(
+            pair=facts["pair"].slug,
+            at=facts["at"],
+            by=by,
+        )
         return f"The board of {plan.pair.slug} closes on {plan.at:%Y-%m-%d %H:%M} UTC."
 
     @admin.action(description="Withdraw the plan")
@@ -463,10 +490,12 @@ class Watches(RecordingConsole):
     @admin.display(description="last asked")
     def last(self, watch: Watch) -> str:
         """Return when it was asked last, and the result in a word."""
-        newest = max(watch.occasions.all(), key=lambda one: one.day, default=None)
+        occasions = watch.occasions.all()
+        newest = max(occasions, key=lambda occasion: occasion.day, default=None)
         if newest is None:
             return "never"
-        return f"{newest.day}: {newest.state}{f' ({newest.code})' if newest.code else ''}"
+        words = f"{newest.day}: {newest.state}"
+        return f"{words} ({newest.code})" if newest.code else words
 
     @admin.display(description="key")
     def keyed(self, watch: Watch) -> str:
@@ -488,7 +517,8 @@ class Watches(RecordingConsole):
     @admin.action(description="End the watch, and erase its key")
     def end(self, request: HttpRequest, chosen: Any) -> None:
         """End watches."""
-        why, by = request.POST["why"], cast("User", request.user)
+        why = request.POST["why"]
+        by = cast("User", request.user)
         act_on_each(
             request,
             chosen,
@@ -515,12 +545,14 @@ class Lineages(RecordingConsole):
     @admin.display(description="made from")
     def made_from(self, lineage: Lineage) -> str:
         """Return the names of its parents."""
-        return ", ".join(sorted(parent.name for parent in lineage.parents.all()))
+        names = [parent.name for parent in lineage.parents.all()]
+        return ", ".join(sorted(names))
 
     def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
         """Record a lineage."""
         parents = [parent.name for parent in facts["parents"]]
-        return f"{actions.register_lineage(name=facts['name'], parents=parents)} is recorded."
+        lineage = actions.register_lineage(name=facts["name"], parents=parents)
+        return f"{lineage} is recorded."
 
 
 @admin.register(LineageRecord, site=site)

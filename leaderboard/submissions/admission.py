@@ -124,21 +124,29 @@ class Ask:
         A field that came later is in it only where it was given, so that a key from before still
         fits.
         """
-        left_out = {"api_key", "hub_token"} | {
-            name for name in (*OF_BUDGET, *_CAME_LATER) if not getattr(self, name)
-        }
-        fields: dict[str, Any] = {
-            name: value for name, value in vars(self).items() if name not in left_out
-        }
-        return leaf_hash(canonical_json(fields | {"has_key": bool(self.secret)})).hex()
+        left_out = {"api_key", "hub_token"}
+        for name in (*OF_BUDGET, *_CAME_LATER):
+            if not getattr(self, name):
+                left_out.add(name)
+        fields: dict[str, Any] = {"has_key": bool(self.secret)}
+        for name, value in vars(self).items():
+            if name not in left_out:
+                fields[name] = value
+        return leaf_hash(canonical_json(fields)).hex()
 
     def budget(self) -> Budget | None:
         """Return the budget; None where nothing was said of it. Raises ``bad_message``."""
         given = [getattr(self, name) for name in OF_BUDGET]
         if given == [None] * len(given):
             return None
-        prices = {"price_in": self.price_in or 0.0, "price_out": self.price_out or 0.0}
-        return Budget.from_dict({"tokens": self.max_tokens, "cost": self.max_cost, **prices})
+        return Budget.from_dict(
+            {
+                "tokens": self.max_tokens,
+                "cost": self.max_cost,
+                "price_in": self.price_in or 0.0,
+                "price_out": self.price_out or 0.0,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -264,8 +272,10 @@ def _bad_description(ask: Ask) -> str:
         return "protocol"
     if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
         return "parameters"
-    if ask.verifier and (ask.kind == "endpoint" or not _names_verifier(ask.verifier)):
-        return "verifier"
+    if ask.verifier:
+        may_have_one = ask.kind != "endpoint"
+        if not may_have_one or not _names_verifier(ask.verifier):
+            return "verifier"
     return _bad_statement(ask)
 
 
@@ -287,16 +297,16 @@ def _bad_statement(ask: Ask) -> str:
             return name
     if ask.trained_on_public not in ("", "no", "yes"):
         return "trained_on_public"
-    days = ("knowledge_cutoff", "embargo_until")
-    return next((name for name in days if not _is_day(getattr(ask, name))), "")
-
-
-def _is_day(text: str) -> bool:
-    """Return True for a day as YYYY-MM-DD, and for none."""
-    try:
-        return not text or date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+    for name in ("knowledge_cutoff", "embargo_until"):
+        day = getattr(ask, name)
+        try:
+            # A day is YYYY-MM-DD; Python reads other forms of ISO 8601 too.
+            is_day = not day or date.fromisoformat(day).isoformat() == day
+        except ValueError:
+            is_day = False
+        if not is_day:
+            return name
+    return ""
 
 
 def decide(ask: Ask, facts: Facts) -> Rejection | None:
@@ -314,12 +324,16 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
         (bool(ask.secret) and not facts.can_seal, Refusal.NO_EVALUATOR),
     )
     code = next((code for holds, code in reasons if holds), None)
-    return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
+    if code is None:
+        return None
+    return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "")
 
 
 def decide_bounds(bounds: Bounds) -> Rejection | None:
     """None where a submission is within all bounds, else the first that it is beyond."""
-    quota, declared = bounds.quota, bounds.declared
+    quota = bounds.quota
+    declared = bounds.declared
+    practice = bounds.practice
     rules: list[tuple[bool, Rejection]] = [
         (bounds.name_is_former, Rejection(Refusal.MODEL_RENAMED)),
         (bounds.pair_is_withdrawn, Rejection(Refusal.PAIR_WITHDRAWN)),
@@ -336,10 +350,10 @@ def decide_bounds(bounds: Bounds) -> Rejection | None:
             limit += f"; the next is free on {quota.next_free:%Y-%m-%d at %H:%M} UTC"
         used_up = Rejection(Refusal.QUOTA_USED, limit, quota.next_free)
         rules.append((quota.left == 0, used_up))
-    if bounds.practice:
-        limit = f"{bounds.practice.limit} in 24 hours"
-        spent = Rejection(Refusal.PRACTICE_SHARE, limit, bounds.practice.next_free)
-        rules.append((bounds.practice.left == 0, spent))
+    if practice:
+        limit = f"{practice.limit} in 24 hours"
+        spent = Rejection(Refusal.PRACTICE_SHARE, limit, practice.next_free)
+        rules.append((practice.left == 0, spent))
     if declared:
         season = Rejection(Refusal.SEASON_SHARE, f"{declared.season_limit} runs for each season")
         cohort = Rejection(Refusal.COHORT_SHARE, f"{declared.cohort_limit} for each cohort")
@@ -379,12 +393,16 @@ def _foreign_of_hub(ask: Ask) -> tuple[str, ...]:
 
     A token opens nothing but a base or a verifier on the hub.
     """
-    others = (ask.base.partition("@")[0], ask.verifier.partition("@")[0])
-    return ("repo", "revision") if any(map(is_repo, others)) else _OF_HUB
+    base, _, _ = ask.base.partition("@")
+    verifier, _, _ = ask.verifier.partition("@")
+    if is_repo(base) or is_repo(verifier):
+        return ("repo", "revision")
+    return _OF_HUB
 
 
 def _malformed_base(ask: Ask) -> Rejection | None:
-    if ask.base and (not is_base(ask.base) or ask.base == ask.upload):
+    is_its_own = ask.base == ask.upload
+    if ask.base and (is_its_own or not is_base(ask.base)):
         return Rejection(Refusal.INVALID_FIELD, "base")
     return _malformed_token(ask)
 
@@ -422,7 +440,8 @@ def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> Rejection | Non
         (len(ask.url) > 2000, "url"),
         (not fits(ask.provider, Provider), "provider"),
     )
-    bad = next((name for holds, name in wrong if holds), "") or _bad_budget(ask)
+    bad = next((name for holds, name in wrong if holds), "")
+    bad = bad or _bad_budget(ask)
     if bad:
         return Rejection(Refusal.INVALID_FIELD, bad)
     if ask.api_key and not is_api_key(ask.api_key):

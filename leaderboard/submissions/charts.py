@@ -35,9 +35,11 @@ def calibration(votes: Votes | Candidates) -> SafeString:
     points = []
     for part in votes.bins:
         x, y = place(part)
-        radius = round(3 + 9 * (part.n / votes.n) ** 0.5, 1)
+        share_of_items = part.n / votes.n
+        radius = round(3 + 9 * share_of_items**0.5, 1)
+        mean = f"{part.share:.2f}"
         right = f"{part.right / part.n:.2f}"
-        points.append((x, y, radius, part.n, f"{part.share:.2f}", right))
+        points.append((x, y, radius, part.n, mean, right))
     return format_html(
         _SQUARE,
         whole=SIDE + 2 * EDGE,
@@ -57,9 +59,13 @@ def place(part: VoteBin) -> tuple[float, float]:
     return round(x, 1), round(y, 1)
 
 
-WIDTH, HEIGHT = 400, 220
+WIDTH = 400
+HEIGHT = 220
 """Size of the figure of candidates, in its units."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 34
+_LEFT = 42
+_RIGHT = 10
+_TOP = 10
+_BOTTOM = 34
 _FEW_TENTHS = 0.4
 """Range of accuracies up to which a line is drawn for each tenth; beyond, for each second one."""
 _CURVE = """\
@@ -110,13 +116,16 @@ def candidates_curve(candidates: Candidates) -> SafeString:
     rows = []
     for tick in ticks:
         height = y(tick)
+        line_ends = (_LEFT, WIDTH - _RIGHT, height, height)
         label = f"{100 * tick:.0f}"
-        rows.append((_LEFT, WIDTH - _RIGHT, height, height, _LEFT - 5, height + 4, label))
-    numbers = [(x(point), HEIGHT - _BOTTOM + 18, point.k) for point in _apart(curve)]
+        rows.append((*line_ends, _LEFT - 5, height + 4, label))
+    below = HEIGHT - _BOTTOM + 18
+    numbers = [(x(point), below, point.k) for point in _apart(curve)]
     markers = []
     for point in curve:
-        accuracy = f"{100 * point.chosen.value:.1f}"
-        markers.append((x(point), y(point.chosen.value), point.k, accuracy))
+        value = point.chosen.value
+        accuracy = f"{100 * value:.1f}"
+        markers.append((x(point), y(value), point.k, accuracy))
     return format_html(
         _CURVE,
         width=WIDTH,
@@ -142,13 +151,15 @@ def _ticks(candidates: Candidates) -> list[float]:
     step = 0.1 if high - low <= _FEW_TENTHS else 0.2
     first = floor(low / step)
     last = max(ceil(high / step), first + 1)
-    return [round(step * place, 1) for place in range(first, last + 1)]
+    places = range(first, last + 1)
+    return [round(step * place, 1) for place in places]
 
 
 def _apart(curve: Sequence[CandidatesPoint]) -> list[CandidatesPoint]:
     """Return the points whose numbers of candidates are written: the last, and none close to it."""
     *before, last = curve
-    return [point for point in before if point.k * 1.6 <= last.k] + [last]
+    apart = [point for point in before if point.k * 1.6 <= last.k]
+    return [*apart, last]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +228,9 @@ def _percent(share: float) -> str:
 
 def _points(difference: Estimate) -> str:
     """Return a difference with its interval, in percentage points, with a true minus."""
-    value, low, high = (
-        f"{100 * number:+.1f}".replace("-", "−")
-        for number in (difference.value, difference.low, difference.high)
-    )
+    texts = []
+    for number in (difference.value, difference.low, difference.high):
+        text = f"{100 * number:+.1f}"
+        texts.append(text.replace("-", "−"))
+    value, low, high = texts
     return f"{value} ({low} to {high})"

@@ -62,7 +62,7 @@ from leaderboard.submissions.models import (
     RunPlan,
     Submission,
 )
-from leaderboard.submissions.scheduling import Candidate, Needs
+from leaderboard.submissions.scheduling import Candidate, HeldSet, Needs
 
 _PARTS = {"system": ("generator", "verifier"), "adapter": ("adapter", "base")}
 """Models of which a job's system of a kind is made."""
@@ -95,7 +95,10 @@ class Job:
 
 
 def job(
-    run: Run, *, outcomes: Sequence[RunOutcomes] | None = None, plan: RunPlan | None = None
+    run: Run,
+    *,
+    outcomes: Sequence[RunOutcomes] | None = None,
+    plan: RunPlan | None = None,
 ) -> Job:
     """Return the job of the run's current token: the items still open, and the grant's hash.
 
@@ -107,14 +110,20 @@ def job(
     """
     submission = run.submission
     if outcomes is None:
-        outcomes, plan = _outcomes(run), RunPlan.of_run(run)
+        outcomes = _outcomes(run)
+        plan = RunPlan.of_run(run)
     recipient = recipient_of(submission)
     reads_everything = recipient == JAIL
     sets = [_granted(row, everything=reads_everything) for row in outcomes]
     salt = secrets.token_hex(32)
     digest = plan.digest if plan else ""
     grant = Grant.digest(
-        run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt, plan=digest
+        run=run.pk,
+        token=run.token,
+        recipient=recipient,
+        sets=sets,
+        salt=salt,
+        plan=digest,
     )
     system: Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint | System
     system = _model(submission)
@@ -149,7 +158,13 @@ def rescoring_job(run: Run, exposure_token: int) -> Job:
     """Return the grant of a rescoring: all that the run was scored on, shown to our own jail."""
     sets = [_granted(row, everything=True) for row in _outcomes(run)]
     salt = secrets.token_hex(32)
-    grant = Grant.digest(run=run.pk, token=exposure_token, recipient=JAIL, sets=sets, salt=salt)
+    grant = Grant.digest(
+        run=run.pk,
+        token=exposure_token,
+        recipient=JAIL,
+        sets=sets,
+        salt=salt,
+    )
     return Job(JAIL, sets, salt, grant, {})
 
 
@@ -160,9 +175,12 @@ def _outcomes(run: Run) -> list[RunOutcomes]:
 def _model(
     submission: Submission,
 ) -> Checkpoint | HubModel | UploadModel | AdapterModel | Endpoint:
-    if facts := submission.hub_facts or submission.upload_facts:
-        base = submission.base_facts
-        return AdapterModel(adapter=facts.model, base=base.model) if base else facts.model
+    facts = submission.hub_facts or submission.upload_facts
+    base = submission.base_facts
+    if facts and base:
+        return AdapterModel(adapter=facts.model, base=base.model)
+    if facts:
+        return facts.model
     if submission.kind == Submission.Kind.CHECKPOINT:
         return Checkpoint(name=submission.checkpoint)
     return Endpoint.from_dict(
@@ -218,12 +236,9 @@ def ticket_of(outbox: Outbox) -> str:
 
 def attempt_of(ticket: str) -> tuple[UUID, int] | None:
     """Return run and token of a ticket, None for a forged or an old one."""
+    longest = timedelta(seconds=settings.REDISPATCH_SECONDS + settings.RUN_SECONDS)
     try:
-        run, token = signing.loads(
-            ticket,
-            salt=TICKET,
-            max_age=timedelta(seconds=settings.REDISPATCH_SECONDS + settings.RUN_SECONDS),
-        )
+        run, token = signing.loads(ticket, salt=TICKET, max_age=longest)
         return UUID(run), int(token)
     except (signing.BadSignature, ValueError, TypeError):
         return None
@@ -233,30 +248,37 @@ def attempt_of(ticket: str) -> tuple[UUID, int] | None:
 
 
 def send_job(outbox: Outbox, queue: str) -> None:
-    """Send an attempt's job to a queue, where it expires."""
-    payload = outbox.payload | {"system": _with_secrets(outbox, outbox.payload["system"])}
-    app.send_task(
-        EVALUATE_TASK, args=[payload], queue=queue, expires=settings.REDISPATCH_SECONDS, retry=False
-    )
+    """Send an attempt's job to a queue, where it expires.
 
-
-def _with_secrets(outbox: Outbox, system: dict[str, Any]) -> dict[str, Any]:
-    """Add the sealed keys and the ticket of an attempt to its system, or to all parts of it.
-
-    One access token opens all parts. It is with the first that is on the hub, whose name it is
-    sealed to.
+    Its system has the sealed keys and the ticket of the attempt, in all parts that need them. One
+    access token opens all parts. It is with the first that is on the hub, whose name it is sealed
+    to.
     """
     keys = outbox.run.submission.sealed_keys
-    holder = next((part for part in _leaves(system) if part["kind"] in ("hub", "endpoint")), None)
+    system = outbox.payload["system"]
+    holder = None
+    for part in _leaves(system):
+        if part["kind"] in ("hub", "endpoint"):
+            holder = part
+            break
 
-    def filled(part: dict[str, Any]) -> dict[str, Any]:
-        if part["kind"] in _PARTS:
-            return part | {name: filled(part[name]) for name in _PARTS[part["kind"]]}
-        if part["kind"] == "upload":
+    def with_secrets(part: dict[str, Any]) -> dict[str, Any]:
+        kind = part["kind"]
+        if kind in _PARTS:
+            return part | {name: with_secrets(part[name]) for name in _PARTS[kind]}
+        if kind == "upload":
             return part | {"ticket": ticket_of(outbox)}
-        return part | {"sealed_keys": keys} if keys and part is holder else part
+        if keys and part is holder:
+            return part | {"sealed_keys": keys}
+        return part
 
-    return filled(system)
+    app.send_task(
+        EVALUATE_TASK,
+        args=[outbox.payload | {"system": with_secrets(system)}],
+        queue=queue,
+        expires=settings.REDISPATCH_SECONDS,
+        retry=False,
+    )
 
 
 def _leaves(system: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -283,8 +305,15 @@ def send_rescoring(order: Rescoring) -> None:
     """Ask the evaluator that stores a run's answers to grade them again."""
     sets = []
     for row in _outcomes(order.run):
-        facts = row.item_set
-        sets.append(StoredSet(name=facts.name, sealed=facts.sealed, digest=facts.digest, n=facts.n))
+        item_set = row.item_set
+        sets.append(
+            StoredSet(
+                name=item_set.name,
+                sealed=item_set.sealed,
+                digest=item_set.digest,
+                n=item_set.n,
+            )
+        )
     payload = RescoreOrder(
         order=order.pk,
         run=str(order.run_id),
@@ -316,13 +345,21 @@ def send_probe(evaluator: str, order: ProbeOrder) -> None:
 
 def send_rebuild(pair: str) -> None:
     """Ask for a new ranking of a pair."""
-    app.send_task(REBUILD_TASK, args=[pair], expires=settings.REDISPATCH_SECONDS, retry=False)
+    app.send_task(
+        REBUILD_TASK,
+        args=[pair],
+        expires=settings.REDISPATCH_SECONDS,
+        retry=False,
+    )
 
 
 def send_end_lapsed(moment: datetime) -> None:
     """Ask for the end of the leases that are over at ``moment``, behind the reports that wait."""
     app.send_task(
-        END_LAPSED_TASK, args=[moment.isoformat()], expires=settings.REDISPATCH_SECONDS, retry=False
+        END_LAPSED_TASK,
+        args=[moment.isoformat()],
+        expires=settings.REDISPATCH_SECONDS,
+        retry=False,
     )
 
 
@@ -355,14 +392,15 @@ def depth(queue: str) -> int:
 
 def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
     """Return what an evaluator must have for an attempt, and those that ``declined`` it."""
-    asked = outbox.payload["sets"]
+    asked = [_held_set(ask) for ask in outbox.payload["sets"]]
+    protocol = protocols.get(outbox.payload["protocol"])
     submission = outbox.run.submission
     facts = submission.hub_facts or submission.upload_facts
     verifier = submission.verifier_facts
     return Needs(
         version=outbox.payload["version"],
-        sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in asked),
-        executes=grading.needs_jail(protocols.get(outbox.payload["protocol"]).grader),
+        sets=frozenset(asked),
+        executes=grading.needs_jail(protocol.grader),
         sealed_to=frozenset(submission.sealed_keys),
         declined=declined,
         model=_sizes(facts) if isinstance(facts, ModelFacts) else None,
@@ -370,6 +408,10 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
         artefact=_artefact(submission),
         endpoint=submission.kind == Submission.Kind.ENDPOINT,
     )
+
+
+def _held_set(facts: Mapping[str, Any]) -> HeldSet:
+    return (facts["name"], facts["sealed"], facts["digest"])
 
 
 def _artefact(submission: Submission) -> str:
@@ -388,9 +430,10 @@ def needs_of_new(pair: SetPair, protocol: str, facts: ModelFacts | None) -> Need
 
     ``facts`` are those of its weights, None for an endpoint.
     """
+    asked = [(item_set.name, item_set.sealed, item_set.digest) for item_set in pair.sets()]
     return Needs(
         version=JOB_VERSION,
-        sets=frozenset((one.name, one.sealed, one.digest) for one in pair.sets()),
+        sets=frozenset(asked),
         executes=grading.needs_jail(protocols.get(protocol).grader),
         model=_sizes(facts) if facts else None,
         endpoint=facts is None,
@@ -418,7 +461,7 @@ def candidates(pool: str) -> list[Candidate]:
     """Return the live evaluators of a pool."""
     result = []
     for evaluator in Evaluator.objects.of_pool(pool).live():
-        sets = [(held["name"], held["sealed"], held["digest"]) for held in evaluator.sets]
+        sets = [_held_set(held) for held in evaluator.sets]
         state = evaluator.host_state()
         result.append(
             Candidate(

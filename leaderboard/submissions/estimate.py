@@ -36,8 +36,9 @@ def estimate(
     listed: ListedPrices | None,
 ) -> Estimate:
     """Return the estimate of a run. ``own`` are the author's prices for a million tokens."""
-    tokens_in = _scaled([answer.tokens_in for answer in answers], items * samples)
-    tokens_out = _scaled([answer.tokens_out for answer in answers], items * samples)
+    asked = items * samples
+    tokens_in = _scaled([answer.tokens_in for answer in answers], asked)
+    tokens_out = _scaled([answer.tokens_out for answer in answers], asked)
     if tokens_in is None or tokens_out is None:
         return Estimate(items, len(answers))
     price_in, price_out = own
@@ -45,7 +46,9 @@ def estimate(
     if price_in is None or price_out is None:
         if listed is None:
             return Estimate(items, len(answers), tokens_in, tokens_out)
-        price_in, price_out, prices = listed.price_in, listed.price_out, "list"
+        price_in = listed.price_in
+        price_out = listed.price_out
+        prices = "list"
     cost = (tokens_in * price_in + tokens_out * price_out) / MILLION
     return Estimate(items, len(answers), tokens_in, tokens_out, cost, prices)
 
@@ -55,4 +58,5 @@ def _scaled(counts: Sequence[int | None], times: int) -> int | None:
     known = [count for count in counts if count is not None]
     if not known or len(known) < len(counts):
         return None
-    return round(sum(known) / len(known) * times)
+    mean = sum(known) / len(known)
+    return round(mean * times)

@@ -86,16 +86,20 @@ def report_exposure(manifest: Manifest, reveals: Iterable[Reveal]) -> ExposureRe
     ends = [block.start + block.n for block in manifest.blocks]
     for reveal in reveals:
         report.entries += 1
-        items = _bits(reveal.items, manifest.n) if reveal.root == manifest.root else None
+        items = None
+        if reveal.root == manifest.root:
+            items = _bits(reveal.items, manifest.n)
         if items is None:
             report.unreadable += 1
             continue
         if reveal.tier == "T2":
             report.declared |= items
         moment = reveal.moment.removesuffix("Z")
+        party = (reveal.recipient, reveal.tier)
         for place, part in _split(manifest, ends, items):
-            by = report.blocks[manifest.blocks[place].id].by
-            by.setdefault((reveal.recipient, reveal.tier), Exposure()).add(part, moment)
+            block = manifest.blocks[place]
+            exposure = report.blocks[block.id].by.setdefault(party, Exposure())
+            exposure.add(part, moment)
     return report
 
 
@@ -106,15 +110,22 @@ def _bits(bitmap: str, n: int) -> int | None:
     except ValueError:
         return None
     items = int.from_bytes(raw, "little")
-    fits = not raw or (len(raw) == (n + 7) // 8 and items >> n == 0)
-    return items if fits else None
+    bytes_of_n = (n + 7) // 8
+    fits = len(raw) == bytes_of_n and items >> n == 0
+    return items if fits or not raw else None
 
 
-def _split(manifest: Manifest, ends: Sequence[int], items: int) -> Iterator[tuple[int, int]]:
+def _split(
+    manifest: Manifest,
+    ends: Sequence[int],
+    items: int,
+) -> Iterator[tuple[int, int]]:
     """Yield the place of each block that has a marked item, with its own items as bits from 0."""
     while items:
         lowest = (items & -items).bit_length() - 1
         place = bisect_right(ends, lowest)
         block = manifest.blocks[place]
-        yield place, items >> block.start & (1 << block.n) - 1
-        items = items >> ends[place] << ends[place]
+        whole_block = (1 << block.n) - 1
+        yield place, (items >> block.start) & whole_block
+        end = ends[place]
+        items = (items >> end) << end

@@ -34,7 +34,8 @@ PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Prov
 def protocol_choices() -> list[tuple[str, str]]:
     """Return the pair's own protocol, and those that some pair allows as well."""
     allowed: set[str] = set()
-    for also in SetPair.with_practice.filter(withdrawn_at=None).values_list("also", flat=True):
+    pairs = SetPair.with_practice.filter(withdrawn_at=None)
+    for also in pairs.values_list("also", flat=True):
         allowed.update(also)
     return [("", "The benchmark's own"), *((name, name) for name in sorted(allowed))]
 

@@ -74,7 +74,12 @@ def inspect_adapter(folder: Path, base: Base, token: str = "") -> ModelFacts:
 
     Raises as :func:`look`.
     """
-    order = Inspect(folder=str(folder.absolute()), base=base, most=settings.HUB_BYTES, token=token)
+    order = Inspect(
+        folder=str(folder.absolute()),
+        base=base,
+        most=settings.HUB_BYTES,
+        token=token,
+    )
     found = _ask(order, Inspected).model
     if found is None:
         raise refuse(Code.HUB_FAILED)
@@ -93,19 +98,24 @@ def _ask(order: Look | Inspect | Preview, answer: type[_Answer]) -> _Answer:
     if not _at_once.acquire(blocking=False):
         raise refuse(Refusal.BUSY)
     try:
-        return answer.from_dict(json.loads(_run(json.dumps(order.to_dict()).encode())))
-    except (EvaluatorError, ValueError) as failure:
-        code = failure.code if isinstance(failure, EvaluatorError) else Code.HUB_FAILED
-        detail = failure.detail if isinstance(failure, EvaluatorError) else ""
-        raise refuse(code, detail) from None
+        request = json.dumps(order.to_dict())
+        output = _run(request.encode())
+        return answer.from_dict(json.loads(output))
+    except EvaluatorError as failure:
+        raise refuse(failure.code, failure.detail) from None
+    except ValueError:
+        raise refuse(Code.HUB_FAILED) from None
     finally:
         _at_once.release()
 
 
 def _run(request: bytes) -> bytes:
-    command = [sys.executable, "-m", "evaluator.intake", "--parent", str(os.getpid())]
-    variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    variables["PYTHONDONTWRITEBYTECODE"] = "1"
+    parent = str(os.getpid())
+    command = [sys.executable, "-m", "evaluator.intake", "--parent", parent]
+    variables = {"PYTHONDONTWRITEBYTECODE": "1"}
+    for name in _PASSED_ON:
+        if name in os.environ:
+            variables[name] = os.environ[name]
     if settings.HUB_ENDPOINT:
         variables["HF_ENDPOINT"] = settings.HUB_ENDPOINT
     try:

@@ -50,16 +50,25 @@ def tier_of(submission: Submission) -> Tier:
     if not submission.is_endpoint:
         return policy.JAIL_TIER
     asked = policy.EndpointId(
-        submission.url, submission.served_model, submission.api, submission.provider
+        submission.url,
+        submission.served_model,
+        submission.api,
+        submission.provider,
     )
-    listed = [row.identity for row in ListedEndpoint.objects.filter(url=submission.url)]
-    tier = policy.endpoint_tier(
-        asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True
+    rows = ListedEndpoint.objects.filter(url=submission.url)
+    tier: Tier = policy.endpoint_tier(
+        asked,
+        own_key=bool(submission.sealed_keys),
+        listed=[row.identity for row in rows],
+        season_open=True,
     )
     party = Party.objects.filter(recipient=recipient_of(submission)).first()
-    lowered = policy.stricter(tier, cast("Tier", party.tier)) if party else tier
+    if party:
+        tier = policy.stricter(tier, cast("Tier", party.tier))
     announced = _announced_tier(submission, asked)
-    return policy.stricter(lowered, announced) if announced else lowered
+    if announced:
+        tier = policy.stricter(tier, announced)
+    return tier
 
 
 def _announced_tier(submission: Submission, asked: policy.EndpointId) -> Tier | None:
@@ -68,18 +77,21 @@ def _announced_tier(submission: Submission, asked: policy.EndpointId) -> Tier | 
     None where none is live, and where one of a release that announces no list is.
     """
     live = Evaluator.objects.of_pool(settings.POOL).live()
-    policies = [evaluator.endpoint_policy() for evaluator in live]
-    tiers = [
-        policy.announced_tier(
+    tiers = []
+    announces_all = True
+    for evaluator in live:
+        published = evaluator.endpoint_policy()
+        if published is None:
+            announces_all = False
+            continue
+        tier = policy.announced_tier(
             asked,
             published,
             own_key=bool(submission.sealed_keys),
             season=submission.pair.season,
         )
-        for published in policies
-        if published is not None
-    ]
-    return min(tiers) if tiers and len(tiers) == len(policies) else None
+        tiers.append(tier)
+    return min(tiers) if tiers and announces_all else None
 
 
 def stages_asked(
@@ -92,7 +104,10 @@ def stages_asked(
     failed does not count either. A stage of which every block is retired counts as asked.
     """
     exposures = Entry.objects.filter(
-        kind="exposure", set_name=item_set.name, recipient=recipient, tier=policy.STAGED_TIER
+        kind="exposure",
+        set_name=item_set.name,
+        recipient=recipient,
+        tier=policy.STAGED_TIER,
     )
     # An adaptive run is asked some items of all stages, and none of them whole.
     whole_runs = Run.objects.filter(state=RunState.RANKED, plan__isnull=True)
@@ -100,8 +115,8 @@ def stages_asked(
     most = 0
     for selection in ([], *blocks_asked(item_set, runs)):
         asked_or_gone = frozenset(selection).union(gone)
-        whole = list(takewhile(asked_or_gone.issuperset, manifest.stages))
-        most = max(most, len(whole))
+        whole_stages = list(takewhile(asked_or_gone.issuperset, manifest.stages))
+        most = max(most, len(whole_stages))
     return most
 
 
@@ -115,8 +130,8 @@ def select_items(submission: Submission, *, staged: bool = True) -> ItemSelectio
     """
     pair = submission.pair
     if pair.practice:
-        practising: Tier = policy.PUBLIC_TIER if submission.is_endpoint else policy.JAIL_TIER
-        return ItemSelection(practising, True, (), frozenset())
+        tier = policy.PUBLIC_TIER if submission.is_endpoint else policy.JAIL_TIER
+        return ItemSelection(tier, True, (), frozenset())
     manifest = pair.private.facts()
     if manifest is None:
         raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)
@@ -128,5 +143,7 @@ def select_items(submission: Submission, *, staged: bool = True) -> ItemSelectio
         stage = stages_asked(pair.private, manifest, recipient_of(submission), gone)
     permitted = policy.blocks(tier, manifest, season=pair.season, stage=stage)
     blocks = tuple(block for block in permitted if block not in gone)
-    items = manifest.indices(blocks) - retired(manifest, notices) if blocks else frozenset[int]()
+    items: frozenset[int] = frozenset()
+    if blocks:
+        items = manifest.indices(blocks) - retired(manifest, notices)
     return ItemSelection(tier, bool(permitted), blocks, items)

@@ -71,11 +71,11 @@ def published_scores(scores: Iterable[ExactScore], n: int) -> dict[UUID, Publish
     published: dict[UUID, PublishedScore] = {}
     rungs: list[tuple[Party, int]] = []
     for score in scores:
-        near = [
-            right
-            for party, right in rungs
-            if party & score.party and abs(right - score.right) <= noise
-        ]
+        near = []
+        for party, published_right in rungs:
+            is_near = abs(published_right - score.right) <= noise
+            if party & score.party and is_near:
+                near.append(published_right)
         # Of two multiples of the step that are as near, it is the larger one.
         nearest = (2 * score.right + step) // (2 * step) * step
         right = max(near) if near else nearest

@@ -31,9 +31,14 @@ from evaluator.contract.uploads import (
     UploadedFile,
     chunk_size,
     chunks_of,
-    digest_of,
 )
-from leaderboard.submissions.upload_store import ChunkDiffers, ListDiffers, NoList, Progress
+from leaderboard.submissions.upload_store import (
+    ChunkDiffers,
+    ListDiffers,
+    NoList,
+    Progress,
+    is_list_of,
+)
 from leaderboard.upload_settings import Bucket
 
 if TYPE_CHECKING:
@@ -86,7 +91,8 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except ClientError as failure:
-        if failure.response.get("Error", {}).get("Code", "") in _MISSING:
+        error = failure.response.get("Error", {})
+        if error.get("Code", "") in _MISSING:
             raise FileNotFoundError from None
         raise StoreAway from None
     except BotoCoreError:
@@ -102,33 +108,36 @@ class ObjectStore:
     direct = True
 
     def __init__(self, bucket: Bucket, organisation: int) -> None:
-        self._bucket, self._prefix = bucket, f"{organisation}/"
+        self._bucket = bucket
+        self._prefix = f"{organisation}/"
         self._s3 = client_of(bucket)
 
     # --- sent
 
     def progress(self, file: UploadedFile) -> Progress:
         """Return the progress of a file."""
-        missing = tuple(range(chunks_of(file.size)))
+        chunks = range(chunks_of(file.size))
         if self._has(file):
             return Progress(listed=True, missing=())
         try:
             listed = self._list(file)
             parts = self._parts(file, listed)
         except FileNotFoundError:
-            return Progress(listed=False, missing=missing)
-        return Progress(listed=True, missing=tuple(n for n in missing if n not in parts))
+            return Progress(listed=False, missing=tuple(chunks))
+        missing = [number for number in chunks if number not in parts]
+        return Progress(listed=True, missing=tuple(missing))
 
     def put_list(self, file: UploadedFile, data: bytes) -> None:
         """Store the list of a file's chunks, and begin to take its parts. Raises ListDiffers."""
-        digests = [data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES)]
-        if len(data) != chunks_of(file.size) * DIGEST_BYTES or digest_of(digests) != file.digest:
+        if not is_list_of(file, data):
             raise ListDiffers
         if self.progress(file).listed:
             return
         with _reached():
             begun = self._s3.create_multipart_upload(
-                Bucket=self._bucket.name, Key=self._blob(file), ChecksumAlgorithm="SHA256"
+                Bucket=self._bucket.name,
+                Key=self._blob(file),
+                ChecksumAlgorithm="SHA256",
             )
             self._s3.put_object(
                 Bucket=self._bucket.name,
@@ -178,10 +187,15 @@ class ObjectStore:
             return
         if len(parts) < chunks_of(file.size):
             return
-        sorted_parts: list[Any] = [
-            {"PartNumber": n + 1, "ETag": parts[n], "ChecksumSHA256": listed.checksum(n)}
-            for n in sorted(parts)
-        ]
+        sorted_parts: list[Any] = []
+        for number, tag in sorted(parts.items()):
+            sorted_parts.append(
+                {
+                    "PartNumber": number + 1,
+                    "ETag": tag,
+                    "ChecksumSHA256": listed.checksum(number),
+                }
+            )
         with _reached():
             self._s3.complete_multipart_upload(
                 Bucket=self._bucket.name,
@@ -212,8 +226,9 @@ class ObjectStore:
         with path.open("wb") as opened:
             if not file.name.endswith(".safetensors"):
                 for number in range(chunks_of(file.size)):
-                    start = number * CHUNK
-                    opened.write(self._range(file, start, chunk_size(file.size, number)))
+                    size = chunk_size(file.size, number)
+                    chunk = self._range(file, number * CHUNK, size)
+                    opened.write(chunk)
                 return
             head = self._range(file, 0, min(8, file.size))
             length = int.from_bytes(head, "little")
@@ -247,18 +262,24 @@ class ObjectStore:
         """Delete every file and end every multipart upload whose digest is not ``wanted``."""
         keep = set(wanted)
         with _reached():
-            pages = self._s3.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._prefix):
+            uploads = self._s3.get_paginator("list_multipart_uploads")
+            for page in uploads.paginate(Bucket=self._bucket.name, Prefix=self._prefix):
                 for begun in page.get("Uploads", []):
-                    if begun["Key"].rpartition("/")[2] not in keep:
+                    key = begun["Key"]
+                    _, _, digest = key.rpartition("/")
+                    if digest not in keep:
                         self._s3.abort_multipart_upload(
-                            Bucket=self._bucket.name, Key=begun["Key"], UploadId=begun["UploadId"]
+                            Bucket=self._bucket.name,
+                            Key=key,
+                            UploadId=begun["UploadId"],
                         )
             objects = self._s3.get_paginator("list_objects_v2")
             for listing in objects.paginate(Bucket=self._bucket.name, Prefix=self._prefix):
                 for found in listing.get("Contents", []):
-                    if found["Key"].rpartition("/")[2] not in keep:
-                        self._s3.delete_object(Bucket=self._bucket.name, Key=found["Key"])
+                    key = found["Key"]
+                    _, _, digest = key.rpartition("/")
+                    if digest not in keep:
+                        self._s3.delete_object(Bucket=self._bucket.name, Key=key)
 
     # --- what is there
 
@@ -273,19 +294,26 @@ class ObjectStore:
         try:
             with _reached():
                 facts = self._s3.head_object(
-                    Bucket=self._bucket.name, Key=self._blob(file), ChecksumMode="ENABLED"
+                    Bucket=self._bucket.name,
+                    Key=self._blob(file),
+                    ChecksumMode="ENABLED",
                 )
         except FileNotFoundError:
             return False
-        composite = facts.get("ChecksumSHA256", "").partition("-")[0]
-        declared = base64.b64encode(bytes.fromhex(file.digest)).decode()
+        composite, _, _ = facts.get("ChecksumSHA256", "").partition("-")
+        digest = bytes.fromhex(file.digest)
+        declared = base64.b64encode(digest).decode()
         return facts["ContentLength"] == file.size and composite == declared
 
     def _list(self, file: UploadedFile) -> "_List":
         """Return the list of a file's chunks. Raises FileNotFoundError."""
         with _reached():
-            found = self._s3.get_object(Bucket=self._bucket.name, Key=self._list_key(file))
-            return _List(found["Body"].read(), found["Metadata"].get(_UPLOAD_ID, ""))
+            found = self._s3.get_object(
+                Bucket=self._bucket.name,
+                Key=self._list_key(file),
+            )
+            digests = found["Body"].read()
+            return _List(digests, found["Metadata"].get(_UPLOAD_ID, ""))
 
     def _parts(self, file: UploadedFile, listed: "_List") -> dict[int, str]:
         """Return the tags of the parts that are here, by number. Raises FileNotFoundError.
@@ -295,7 +323,9 @@ class ObjectStore:
         found = {}
         with _reached():
             pages = self._s3.get_paginator("list_parts").paginate(
-                Bucket=self._bucket.name, Key=self._blob(file), UploadId=listed.upload
+                Bucket=self._bucket.name,
+                Key=self._blob(file),
+                UploadId=listed.upload,
             )
             for page in pages:
                 for part in page.get("Parts", []):
@@ -303,8 +333,9 @@ class ObjectStore:
                     if number >= chunks_of(file.size):
                         continue
                     right_size = part["Size"] == chunk_size(file.size, number)
-                    stated = part.get("ChecksumSHA256", listed.checksum(number))
-                    if right_size and stated == listed.checksum(number):
+                    checksum = listed.checksum(number)
+                    stated = part.get("ChecksumSHA256", checksum)
+                    if right_size and stated == checksum:
                         found[number] = part["ETag"]
         return found
 

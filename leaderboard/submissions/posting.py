@@ -25,7 +25,13 @@ ANSWER_SECONDS = 5.0
 SECRET_PREFIX = "whsec_"  # noqa: S105 - not a password: it names what the rest is
 
 
-def signature(secret: bytes, *, identity: str, timestamp: int, body: bytes) -> str:
+def signature(
+    secret: bytes,
+    *,
+    identity: str,
+    timestamp: int,
+    body: bytes,
+) -> str:
     """Return the value of the header ``webhook-signature``."""
     signed = f"{identity}.{timestamp}.".encode() + body
     digest = hmac.new(secret, signed, hashlib.sha256).digest()
@@ -37,19 +43,27 @@ def written_secret(secret: bytes) -> str:
     return SECRET_PREFIX + base64.b64encode(secret).decode()
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> int:
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allow_private: bool,
+) -> int:
     """Send a body and return the status of the answer.
 
     Raises the ENDPOINT_* codes of ``evaluator.addresses``, and ``OSError`` or ``HTTPException``
     where there is no answer in time.
     """
     target = addresses.check(url, allow_private=allow_private)
-    address = asyncio.run(addresses.resolve(target, allow_private=allow_private))[0]
+    resolved = asyncio.run(addresses.resolve(target, allow_private=allow_private))
+    address = resolved[0]
     connection = _Connection(target, address)
+    path = target.path or "/"
     deadline = threading.Timer(ANSWER_SECONDS, connection.cut)
     deadline.start()
     try:
-        connection.request("POST", target.path or "/", body=body, headers=dict(headers))
+        connection.request("POST", path, body=body, headers=dict(headers))
         return connection.getresponse().status
     finally:
         deadline.cancel()

@@ -77,7 +77,8 @@ class Preflight:
         if isinstance(self.verifier, HubFacts):
             others["verifier"] = f"{self.verifier.repo}@{self.verifier.commit}"
         if isinstance(self.facts, HubFacts):
-            repo, commit = self.facts.repo, self.facts.commit
+            repo = self.facts.repo
+            commit = self.facts.commit
             checked = f"{repo}@{commit}"
             return {"repo": repo, "revision": commit, "checked": checked, **others}
         return {"upload": self.facts.upload, **others}
@@ -160,22 +161,18 @@ def check_parts(protocol: str, *, named: bool) -> tuple[Check, ...]:
     if protocols.has_verifier(protocol) == named:
         return ()
     code = Refusal.VERIFIER_UNUSED if named else Refusal.VERIFIER_MISSING
+    return (_refusal("verifier", code),)
+
+
+def _refusal(subject: str, code: Refusal) -> Check:
     known = REFUSALS[code]
-    return (Check("verifier", Level.REFUSAL, known.sentence, code.value, known.advice),)
+    return Check(subject, Level.REFUSAL, known.sentence, code.value, known.advice)
 
 
 def judge_endpoint(selection: ItemSelection, *, total: int) -> tuple[Check, ...]:
     """Return the checks of an endpoint whose address and protocol are in order."""
     if not selection.may_be_shown:
-        return (
-            Check(
-                "sealed items",
-                Level.REFUSAL,
-                REFUSALS[Refusal.PUBLIC_ONLY].sentence,
-                Refusal.PUBLIC_ONLY.value,
-                REFUSALS[Refusal.PUBLIC_ONLY].advice,
-            ),
-        )
+        return (_refusal("sealed items", Refusal.PUBLIC_ONLY),)
     shown = ITEM_SELECTIONS[selection.tier]
     sentence = f"It may be shown {shown}: {len(selection.items):,} items of {total:,} in all."
     return (Check("sealed items", Level.OK, sentence),)
@@ -191,4 +188,5 @@ def check(
     """Raise the first refusal of a system that no evaluator can ask by this protocol."""
     for found in judge(facts, protocol, workers, rendered, verifier):
         if found.level is Level.REFUSAL:
-            raise refuse(_OF_SITE.get(found.code) or Code(found.code), found.detail)
+            code = _OF_SITE.get(found.code) or Code(found.code)
+            raise refuse(code, found.detail)

@@ -55,6 +55,14 @@ class Progress:
         return not self.missing
 
 
+def is_list_of(file: UploadedFile, data: bytes) -> bool:
+    """Return True for the list of a file's chunks: a SHA-256 of each, with the file's digest."""
+    starts = range(0, len(data), DIGEST_BYTES)
+    digests = [data[start : start + DIGEST_BYTES] for start in starts]
+    has_all = len(data) == chunks_of(file.size) * DIGEST_BYTES
+    return has_all and digest_of(digests) == file.digest
+
+
 class UploadStore:
     """Files of one organisation, in a folder of their own."""
 
@@ -63,48 +71,59 @@ class UploadStore:
 
     def __init__(self, root: Path, organisation: int) -> None:
         folder = root / str(organisation)
-        self._parts, self._blobs = folder / "parts", folder / "blobs"
+        self._parts = folder / "parts"
+        self._blobs = folder / "blobs"
         self._folders = folder / "folders"
 
     def progress(self, file: UploadedFile) -> Progress:
         """Return the progress of a file."""
-        count = chunks_of(file.size)
+        chunks = range(chunks_of(file.size))
         if self._has(file):
             return Progress(listed=True, missing=())
         try:
-            done = (self._parts / f"{file.digest}.done").read_bytes()
+            done = self._done(file).read_bytes()
         except FileNotFoundError:
-            return Progress(listed=False, missing=tuple(range(count)))
-        missing = tuple(number for number in range(count) if done[number : number + 1] != b"\1")
-        return Progress(listed=True, missing=missing)
+            return Progress(listed=False, missing=tuple(chunks))
+        missing = []
+        for number in chunks:
+            mark = done[number : number + 1]  # empty beyond the end of the file
+            if mark != b"\1":
+                missing.append(number)
+        return Progress(listed=True, missing=tuple(missing))
 
     def put_list(self, file: UploadedFile, data: bytes) -> None:
         """Store the list of a file's chunks. Raises ListDiffers."""
-        count = chunks_of(file.size)
-        digests = [data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES)]
-        if len(data) != count * DIGEST_BYTES or digest_of(digests) != file.digest:
+        if not is_list_of(file, data):
             raise ListDiffers
         if self.progress(file).listed:
             return
         self._parts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(self._parts / f"{file.digest}.list", data)
+        path = self._list(file)
+        unique = f"{os.getpid()}.{os.urandom(4).hex()}"
+        new = path.with_name(f"{path.name}.{unique}")
+        try:
+            new.write_bytes(data)
+            new.replace(path)  # the whole list, or what was there
+        finally:
+            new.unlink(missing_ok=True)
         with contextlib.suppress(FileExistsError):
-            (self._parts / file.digest).touch(mode=0o600, exist_ok=False)
+            self._part(file).touch(mode=0o600, exist_ok=False)
         with contextlib.suppress(FileExistsError):  # last: with it the file is listed
-            (self._parts / f"{file.digest}.done").touch(mode=0o600, exist_ok=False)
+            self._done(file).touch(mode=0o600, exist_ok=False)
 
     def put_chunk(self, file: UploadedFile, number: int, data: bytes) -> None:
         """Store a chunk. The file is complete with the last. Raises NoList and ChunkDiffers."""
         if self._has(file):
             return
-        part = self._parts / file.digest
+        part = self._part(file)
         try:
-            with (self._parts / f"{file.digest}.list").open("rb") as opened:
-                expected = os.pread(opened.fileno(), DIGEST_BYTES, number * DIGEST_BYTES)
+            with self._list(file).open("rb") as opened:
+                start = number * DIGEST_BYTES
+                expected = os.pread(opened.fileno(), DIGEST_BYTES, start)
             if hashlib.sha256(data).digest() != expected:
                 raise ChunkDiffers
             _write_at(part, data, number * CHUNK)
-            _write_at(self._parts / f"{file.digest}.done", b"\1", number)
+            _write_at(self._done(file), b"\1", number)
             if self.progress(file).missing:
                 return
         except FileNotFoundError:
@@ -114,13 +133,23 @@ class UploadStore:
         self._blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # another request has moved it
             part.rename(self._blobs / file.digest)
-        for ending in (".done", ".list"):
-            (self._parts / f"{file.digest}{ending}").unlink(missing_ok=True)
+        self._done(file).unlink(missing_ok=True)
+        self._list(file).unlink(missing_ok=True)
+
+    def _part(self, file: UploadedFile) -> Path:
+        return self._parts / file.digest
+
+    def _list(self, file: UploadedFile) -> Path:
+        return self._parts / f"{file.digest}.list"
+
+    def _done(self, file: UploadedFile) -> Path:
+        return self._parts / f"{file.digest}.done"
 
     def _has(self, file: UploadedFile) -> bool:
         """Return True if the file is here. A declared size may be false."""
+        blob = self._blobs / file.digest
         try:
-            return (self._blobs / file.digest).stat().st_size == file.size
+            return blob.stat().st_size == file.size
         except FileNotFoundError:
             return False
 
@@ -143,16 +172,20 @@ class UploadStore:
 
     def read_chunk(self, upload: str, file: UploadedFile, number: int) -> bytes:
         """Return a chunk of a complete upload. Raises FileNotFoundError."""
+        size = chunk_size(file.size, number)
         with (self._folders / upload / file.name).open("rb") as opened:
-            return os.pread(opened.fileno(), chunk_size(file.size, number), number * CHUNK)
+            return os.pread(opened.fileno(), size, number * CHUNK)
 
     def remove(self, upload: str, wanted: Iterable[str]) -> None:
         """Remove an upload's folder, and every file whose digest is not ``wanted``."""
         shutil.rmtree(self._folders / upload, ignore_errors=True)
         keep = set(wanted)
         for folder in (self._parts, self._blobs):
-            for path in folder.iterdir() if folder.is_dir() else ():
-                if path.name.partition(".")[0] not in keep:
+            if not folder.is_dir():
+                continue
+            for path in folder.iterdir():
+                digest, _, _ = path.name.partition(".")
+                if digest not in keep:
                     path.unlink(missing_ok=True)
 
 
@@ -162,16 +195,6 @@ def free_bytes(root: Path) -> int:
     return shutil.disk_usage(root).free
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file, or leave what was there."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        new.write_bytes(data)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
 def _write_at(path: Path, data: bytes, position: int) -> None:
     """Write into an existing file and have it on the disk."""
     file = os.open(path, os.O_WRONLY)
@@ -179,7 +202,8 @@ def _write_at(path: Path, data: bytes, position: int) -> None:
         view = memoryview(data)
         while view:
             written = os.pwrite(file, view, position)
-            view, position = view[written:], position + written
+            view = view[written:]
+            position += written
         os.fdatasync(file)
     finally:
         os.close(file)
