@@ -61,8 +61,8 @@ def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View
                 patch_cache_control(response, private=True, no_store=True)
                 return response
             etag = etag_of(request, *args, **kwargs)
-            revalidated = condition(etag_func=lambda *_, **__: etag)
-            page = revalidated(_stored(view, etag))
+            stored = _stored(view, etag)
+            page = condition(etag_func=lambda *_, **__: etag)(stored)
             response = page(request, *args, **kwargs)
             patch_vary_headers(response, ("Accept-Encoding", "Cookie", "Authorization"))
             response.headers["Cache-Control"] = "no-cache"
@@ -86,5 +86,4 @@ def _stored(view: View, etag: str | None) -> View:
         return response
 
     seconds = settings.BOARD_SECONDS if etag is None else settings.PAGE_CACHE_SECONDS
-    store = cache_page(seconds, key_prefix=etag or "")
-    return store(page)
+    return cache_page(seconds, key_prefix=etag or "")(page)
