@@ -46,7 +46,8 @@ def register_evaluator(*, identity: object, pool: str) -> Evaluator:
         known, created = Evaluator.objects.get_or_create(
             name=facts.name, defaults=keys | {"pool": pool}
         )
-        if not created and (known.public_key, known.host_pub) != (facts.report_pub, facts.host_pub):
+        known_keys = {"public_key": known.public_key, "host_pub": known.host_pub}
+        if not created and known_keys != keys:
             raise refuse(Refusal.ALREADY_REGISTERED, facts.name)
         if known.pool != pool:
             known.pool = pool
@@ -102,7 +103,13 @@ def record_grant(
     Must be called in the transaction that starts the attempt.
     """
     return Grant.objects.create(
-        run=run, token=token, recipient=recipient, sets=sets, salt=salt, plan=plan, hash=digest
+        run=run,
+        token=token,
+        recipient=recipient,
+        sets=sets,
+        salt=salt,
+        plan=plan,
+        hash=digest,
     )
 
 
@@ -115,27 +122,47 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
     if not name or not known_kind or not fits(recipient, Recipient):
         raise refuse(Refusal.BAD_REGISTRATION, "party")
     facts = {"name": name, "kind": kind, "tier": tier}
-    return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
+    party, _ = Party.objects.update_or_create(recipient=recipient, defaults=facts)
+    return party
 
 
-def list_endpoint(*, url: str, model: str, api: str, provider: str = "") -> ListedEndpoint:
+def list_endpoint(
+    *,
+    url: str,
+    model: str,
+    api: str,
+    provider: str = "",
+) -> ListedEndpoint:
     """List an endpoint that the evaluators' lists name as T1. Raises ``bad_registration``.
 
     The evaluators decide: they refuse the runs of an endpoint that their own lists lack.
     """
-    about = {"kind": "endpoint", "url": url, "model": model, "api": api, "provider": provider}
+    about: dict[str, Any] = {"url": url, "model": model, "api": api, "provider": provider}
     try:
         recipient_of(url)
     except EvaluatorError:
         raise refuse(Refusal.BAD_REGISTRATION, "url") from None
-    if len(url) > LONGEST_URL or not fits(about, Endpoint):
+    is_endpoint = fits({"kind": "endpoint", **about}, Endpoint)
+    if len(url) > LONGEST_URL or not is_endpoint:
         raise refuse(Refusal.BAD_REGISTRATION, "endpoint")
-    return ListedEndpoint.objects.get_or_create(url=url, model=model, api=api, provider=provider)[0]
+    listed, _ = ListedEndpoint.objects.get_or_create(**about)
+    return listed
 
 
-def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> None:
+def delist_endpoint(
+    *,
+    url: str,
+    model: str,
+    api: str,
+    provider: str = "",
+) -> None:
     """Remove an endpoint from the list: its later runs are self-declared. Raises ``not_found``."""
-    listed = ListedEndpoint.objects.filter(url=url, model=model, api=api, provider=provider)
+    listed = ListedEndpoint.objects.filter(
+        url=url,
+        model=model,
+        api=api,
+        provider=provider,
+    )
     deleted, _ = listed.delete()
     if not deleted:
         raise refuse(Refusal.NOT_FOUND, "endpoint")
@@ -165,7 +192,8 @@ def store_log(
 
 def _store_counts(evaluator: Evaluator, counts: CountsOpening) -> None:
     """Store the counts that a closing commits to. Raises ``bad_message`` for any others."""
-    closing = evaluator.entries.filter(kind="closing", entry_hash=counts.line).first()
+    closings = evaluator.entries.filter(kind="closing", entry_hash=counts.line)
+    closing = closings.first()
     counted = counts.right + counts.wrong + counts.no_answer + counts.truncated
     if closing is None or counted != closing.counted:
         raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
@@ -186,7 +214,10 @@ def _store_head(evaluator: Evaluator, note: str) -> None:
     except EvaluatorError:
         raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
     Head.objects.get_or_create(
-        evaluator=evaluator, size=head.size, root=head.root.hex(), defaults={"note": note}
+        evaluator=evaluator,
+        size=head.size,
+        root=head.root.hex(),
+        defaults={"note": note},
     )
 
 
@@ -195,7 +226,8 @@ def _compare_heads(evaluator: Evaluator) -> None:
 
     A head that differs flags its evaluator.
     """
-    reached = list(evaluator.heads.filter(agrees__isnull=True, size__lte=evaluator.head_index + 1))
+    lines = evaluator.head_index + 1
+    reached = list(evaluator.heads.filter(agrees__isnull=True, size__lte=lines))
     if not reached:
         return
     tree = evaluator.tree()
@@ -224,12 +256,19 @@ def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> Evalua
     arrive twice and in any order; the chain grows as far as it has no gap. Returns the evaluator as
     it is then, locked until the caller's transaction ends.
     """
-    rows = _verified_rows(evaluator, entries)
+    rows = {}  # by their hashes
+    for entry in entries:
+        is_its_own = entry.evaluator == evaluator.name
+        if not is_its_own or not verify_entry(entry, evaluator.public_key):
+            raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
+        row = Entry.of(entry, evaluator=evaluator)
+        rows[row.entry_hash] = row
     with transaction.atomic():
         locked = Evaluator.objects.select_for_update().get(pk=evaluator.pk)
         pending = Q(status=Entry.Status.PENDING)
         known = locked.entries.filter(pending | Q(entry_hash__in=rows))
-        stored = list(known.only("index", "previous", "entry_hash", "status").order_by("pk"))
+        columns = ("index", "previous", "entry_hash", "status")
+        stored = list(known.only(*columns).order_by("pk"))
         hashes = {entry.entry_hash for entry in stored}
         new = [row for row in rows.values() if row.entry_hash not in hashes]
         waiting = [entry for entry in stored if entry.status == Entry.Status.PENDING]
@@ -240,17 +279,6 @@ def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> Evalua
     return locked
 
 
-def _verified_rows(evaluator: Evaluator, entries: Sequence[LogLine]) -> dict[str, Entry]:
-    """Return the rows of lines by their hashes, not saved. Raises ``bad_message``."""
-    rows = {}
-    for entry in entries:
-        if entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key):
-            raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
-        row = Entry.of(entry, evaluator=evaluator)
-        rows[row.entry_hash] = row
-    return rows
-
-
 def _place(evaluator: Evaluator, pending: Sequence[Entry]) -> None:
     """Chain every pending line that follows, and mark those that can never be chained.
 
@@ -259,10 +287,11 @@ def _place(evaluator: Evaluator, pending: Sequence[Entry]) -> None:
     lines themselves are not saved.
     """
     before = evaluator.head_index
-    for entry in sorted(pending, key=lambda one: one.index):
+    for entry in sorted(pending, key=lambda entry: entry.index):
         continues = entry.previous == evaluator.head_hash
         if continues and entry.index == evaluator.head_index + 1:
-            evaluator.head_index, evaluator.head_hash = entry.index, entry.entry_hash
+            evaluator.head_index = entry.index
+            evaluator.head_hash = entry.entry_hash
             entry.status = Entry.Status.CHAINED
     left = [entry for entry in pending if entry.status == Entry.Status.PENDING]
     conflicting = [entry for entry in left if entry.index <= evaluator.head_index + 1]

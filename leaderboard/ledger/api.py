@@ -94,8 +94,9 @@ def evaluators(request: HttpRequest) -> dict[str, Any]:
 def lines(request: HttpRequest, evaluator: str, query: Query[LinesQuery]) -> HttpResponse:
     """Return the lines in order. A line's bytes, without its end, are a leaf of the log's tree."""
     chained = _known(evaluator).entries.filter(status=Entry.Status.CHAINED)
-    lines = chained.filter(index__gte=query.start).order_by("index")[: query.limit]
-    content = b"".join(canonical_json(entry.line) + b"\n" for entry in lines)
+    following = chained.filter(index__gte=query.start).order_by("index")
+    entries = following[: query.limit]
+    content = b"".join(canonical_json(entry.line) + b"\n" for entry in entries)
     return HttpResponse(content, content_type="application/jsonl")
 
 
@@ -106,7 +107,8 @@ def lines(request: HttpRequest, evaluator: str, query: Query[LinesQuery]) -> Htt
 )
 def head(request: HttpRequest, evaluator: str) -> HttpResponse:
     """A C2SP signed note."""
-    newest = _known(evaluator).heads.filter(agrees=True).order_by("-size").first()
+    agreeing = _known(evaluator).heads.filter(agrees=True)
+    newest = agreeing.order_by("-size").first()
     if newest is None:
         raise refuse(Refusal.NOT_FOUND, "no head yet")
     return HttpResponse(newest.note, content_type="text/plain; charset=utf-8")
@@ -120,7 +122,8 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
 
     ``agrees`` is null until the site has the lines that the head covers.
     """
-    signed = _known(evaluator).heads.filter(pk__gt=query.after).order_by("pk")
+    signed = _known(evaluator).heads
+    page = signed.filter(pk__gt=query.after).order_by("pk")[: query.limit]
     return {
         "heads": [
             {
@@ -130,7 +133,7 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
                 "agrees": head.agrees,
                 "note": head.note,
             }
-            for head in signed[: query.limit]
+            for head in page
         ]
     }
 
@@ -150,8 +153,9 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     - ``items`` are bitmaps in base64, least significant bit first: the items of a set that the
       attempt may still ask. ``blocks`` is empty for a whole set.
     """
-    stored = Grant.objects.of_sealed_sets().with_opened().filter(pk__gt=query.after).order_by("pk")
-    return {"grants": [_grant(grant) for grant in stored[: query.limit]]}
+    stored = Grant.objects.of_sealed_sets().with_opened()
+    page = stored.filter(pk__gt=query.after).order_by("pk")[: query.limit]
+    return {"grants": [_grant(grant) for grant in page]}
 
 
 @router.get(
@@ -164,13 +168,19 @@ def endpoints(request: HttpRequest) -> dict[str, Any]:
 
     A submission is T1 where it names one of them exactly, letter by letter, and sends no API key.
     """
-    return {"endpoints": list(ListedEndpoint.objects.values("url", "model", "api", "provider"))}
+    listed = ListedEndpoint.objects.values("url", "model", "api", "provider")
+    return {"endpoints": list(listed)}
 
 
 @router.get(
     "/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size"
 )
-def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> dict[str, Any]:
+def inclusion(
+    request: HttpRequest,
+    evaluator: str,
+    index: int,
+    size: int,
+) -> dict[str, Any]:
     """Return the nodes from the leaf upwards, in hexadecimal (RFC 6962, 2.1.1)."""
     tree = _known(evaluator).tree()
     try:
@@ -187,7 +197,12 @@ def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> di
     auth=None,
     summary="That a log only grew between two sizes",
 )
-def consistency(request: HttpRequest, evaluator: str, first: int, second: int) -> dict[str, Any]:
+def consistency(
+    request: HttpRequest,
+    evaluator: str,
+    first: int,
+    second: int,
+) -> dict[str, Any]:
     """Return the nodes in hexadecimal (RFC 6962, 2.1.2)."""
     tree = _known(evaluator).tree()
     try:
@@ -214,13 +229,16 @@ def _grant(grant: Any) -> dict[str, Any]:
         version = 2
     if grant.plan:
         version = 3
+    sets = []
+    for granted in grant.sets:
+        sets.append({name: granted[name] for name in names})
     fields = {
         "id": grant.pk,
         "run": str(grant.run),
         "token": grant.token,
         "version": version,
         "recipient": grant.recipient if grant.opened else None,
-        "sets": [{name: granted[name] for name in names} for granted in grant.sets],
+        "sets": sets,
         "hash": grant.hash,
         "created": grant.created.strftime(MOMENT),
     }

@@ -12,7 +12,13 @@ KINDS = [
     ("opening", "opened for release"),
     ("drill", "drill, shown to no model"),
 ]
-TIERS = [("", "every tier"), *((tier, tier) for tier in ("T0", "T1", "T2", "T3"))]
+TIERS = [
+    ("", "every tier"),
+    ("T0", "T0"),
+    ("T1", "T1"),
+    ("T2", "T2"),
+    ("T3", "T3"),
+]
 
 
 class LedgerFilter(forms.Form):
@@ -29,7 +35,11 @@ class LedgerFilter(forms.Form):
         """Return the values of the filters in use."""
         if not self.is_bound or not self.is_valid():
             return {}
-        return {name: str(value) for name, value in self.cleaned_data.items() if value}
+        in_use = {}
+        for name, value in self.cleaned_data.items():
+            if value:
+                in_use[name] = str(value)
+        return in_use
 
     def query(self) -> str:
         """Return the filters as the start of a query string, before ``page=``."""

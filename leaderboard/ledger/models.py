@@ -35,7 +35,8 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
 
     def pools(self) -> set[str]:
         """Return the names of the pools that have evaluators."""
-        return set(self.order_by().values_list("pool", flat=True).distinct())
+        pools = self.order_by().values_list("pool", flat=True)
+        return set(pools.distinct())
 
     def live(self) -> "EvaluatorQuerySet":
         """Evaluators whose next announcement is not overdue by the database's clock."""
@@ -47,7 +48,8 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
 
     def public_key_of(self, name: str) -> str | None:
         """Return the key that verifies an evaluator's reports; None for an unknown evaluator."""
-        return self.filter(name=name).values_list("public_key", flat=True).first()
+        keys = self.filter(name=name).values_list("public_key", flat=True)
+        return keys.first()
 
 
 class Evaluator(models.Model):
@@ -179,9 +181,9 @@ class Evaluator(models.Model):
 
     def abilities(self) -> tuple[object, ...]:
         """Return all that decides which runs it can take, to be compared with an earlier value."""
-        live = Evaluator.objects.live().filter(pk=self.pk).exists()
+        live = Evaluator.objects.live().filter(pk=self.pk)
         return (
-            live,
+            live.exists(),
             self.out_of_service,
             self.announced_pool,
             self.sets,
@@ -193,9 +195,8 @@ class Evaluator(models.Model):
     def tree(self) -> Tree:
         """Return the Merkle tree over the site's copy of its log, as far as that has no gap."""
         chained = self.entries.filter(status="chained").order_by("index")
-        return Tree(
-            bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator()
-        )
+        hashes = chained.values_list("entry_hash", flat=True)
+        return Tree(bytes.fromhex(line) for line in hashes.iterator())
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -267,8 +268,14 @@ class Grant(models.Model):
         With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1; with the
         digest of a ``plan`` as well version 3.
         """
-        fields = {"kind": "grant", "version": 1, "run": str(run), "token": token}
-        fields |= {"recipient": recipient, "sets": sets}
+        fields = {
+            "kind": "grant",
+            "version": 1,
+            "run": str(run),
+            "token": token,
+            "recipient": recipient,
+            "sets": sets,
+        }
         if salt:
             fields |= {"version": 2, "salt": salt}
         if plan:
@@ -362,16 +369,19 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         all counts are returned or none: none where one of them closed fewer items than that.
         """
         closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED)
-        last: dict[tuple[uuid.UUID | None, str, int], Entry] = {}
+        last = {}
         for closing in closings.order_by("line__token", "index"):
             last[closing.run, closing.set_name, closing.evaluator_id] = closing
         too_small = set()
         for closing in last.values():
-            if closing.counted < least.get(closing.set_name, MIN_CELL_SIZE):
+            fewest = least.get(closing.set_name, MIN_CELL_SIZE)
+            if closing.counted < fewest:
                 too_small.add((closing.run, closing.set_name))
         counts: dict[uuid.UUID, list[dict[str, Any]]] = {}
         for (run, name, _), closing in last.items():
-            if run is not None and closing.tally and (run, name) not in too_small:
+            if (run, name) in too_small:
+                continue
+            if run is not None and closing.tally:
                 counts.setdefault(run, []).append(closing.tally)
         return counts
 
@@ -382,7 +392,8 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
     def published(self) -> "EntryQuerySet":
         """Lines that follow their evaluator's log without a gap, newest first."""
-        return self.filter(status=Entry.Status.CHAINED).select_related("evaluator").order_by("-pk")
+        chained = self.filter(status=Entry.Status.CHAINED)
+        return chained.select_related("evaluator").order_by("-pk")
 
 
 class Entry(models.Model):

@@ -1,6 +1,7 @@
 """Pages of the public ledger: all logs with filters, and one line with its inclusion proof."""
 
 import json
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -25,14 +26,15 @@ def ledger(request: HttpRequest) -> HttpResponse:
     page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))
     in_use = SetPair.objects.filter(withdrawn_at=None).select_related("private")
     pairs = in_use.filter(private__name=form.values().get("set", ""))
-    evaluators = [
-        {
+    evaluators = []
+    for evaluator in Evaluator.objects.order_by("name"):
+        agreeing = evaluator.heads.filter(agrees=True)
+        facts = {
             "evaluator": evaluator,
-            "head": evaluator.heads.filter(agrees=True).order_by("-size").first(),
+            "head": agreeing.order_by("-size").first(),
             "vkey": vkey(evaluator.name, evaluator.public_key),
         }
-        for evaluator in Evaluator.objects.order_by("name")
-    ]
+        evaluators.append(facts)
     context = {
         "page": page,
         "pair": pairs.order_by("pk").first(),
@@ -53,7 +55,9 @@ def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
         raise Http404("no such line")
     over_it = entry.evaluator.heads.filter(agrees=True, size__gt=index)
     head = over_it.order_by("-size").first()
-    proof = entry.evaluator.tree().inclusion(index, head.size) if head else ()
+    proof: Sequence[bytes] = ()
+    if head:
+        proof = entry.evaluator.tree().inclusion(index, head.size)
     context = {
         "entry": entry,
         "line": json.dumps(entry.line, indent=2, sort_keys=True),

@@ -39,7 +39,8 @@ class Command(BaseCommand):
 def read_journal(path: Path) -> list[LogLine]:
     """Return the lines of a journal, at least one. Raises ``CommandError``."""
     try:
-        lines = [read_line(json.loads(line)) for line in path.read_bytes().splitlines()]
+        written = path.read_bytes().splitlines()
+        lines = [read_line(json.loads(line)) for line in written]
     except (OSError, ValueError, RecursionError, EvaluatorError):
         raise CommandError("the file is not a journal") from None
     if not lines:
