@@ -41,11 +41,23 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
     ``bad_head``, and ``already_registered`` where the name stands for another set.
     """
     manifest = None
+    fields: dict[str, Any]
     try:
         if sealed:
             manifest = Manifest.from_dict(data)
             manifest.verify()
-            fields = _sealed_fields(manifest) | {"head": head}
+            fields = {
+                "name": manifest.name,
+                "kind": manifest.item_kind(),
+                "sealed": True,
+                "n": manifest.n,
+                "digest": manifest.root,
+                "manifest": json.loads(canonical_json(manifest.to_dict())),
+                "head": head,
+            }
+            if manifest.shots:
+                fields["shots"] = manifest.shots.n
+                fields["shots_digest"] = manifest.shots.digest
         else:
             facts = PublicFacts.from_dict(data)
             fields = {
@@ -62,27 +74,14 @@ def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
             manifest.verify_note(head)
         except EvaluatorError:
             raise refuse(Refusal.BAD_HEAD, manifest.name) from None
-    known, created = ItemSet.objects.get_or_create(name=fields.pop("name"), defaults=fields)
+    set_name = fields.pop("name")
+    known, created = ItemSet.objects.get_or_create(name=set_name, defaults=fields)
     if created:
         return known
-    if any(getattr(known, name) != value for name, value in fields.items()):
+    known_fields = {name: getattr(known, name) for name in fields}
+    if known_fields != fields:
         raise refuse(Refusal.ALREADY_REGISTERED, known.name)
     return known
-
-
-def _sealed_fields(manifest: Manifest) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "name": manifest.name,
-        "kind": manifest.item_kind(),
-        "sealed": True,
-        "n": manifest.n,
-        "digest": manifest.root,
-        "manifest": json.loads(canonical_json(manifest.to_dict())),
-    }
-    if manifest.shots:
-        fields["shots"] = manifest.shots.n
-        fields["shots_digest"] = manifest.shots.digest
-    return fields
 
 
 def post_notices(*, data: Sequence[object]) -> ItemSet:
@@ -97,7 +96,8 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
         raise refuse(Refusal.BAD_NOTICE) from None
     name = signed[0].set if signed else ""
     with transaction.atomic():
-        item_set = ItemSet.objects.select_for_update().filter(name=name, sealed=True).first()
+        sealed_sets = ItemSet.objects.filter(name=name, sealed=True)
+        item_set = sealed_sets.select_for_update().first()
         manifest = item_set.facts() if item_set else None
         if item_set is None or manifest is None:
             raise refuse(Refusal.BAD_NOTICE, "no such set")
@@ -105,7 +105,8 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
             verify_notices(manifest, signed)
         except EvaluatorError:
             raise refuse(Refusal.BAD_NOTICE, name) from None
-        known = list(item_set.notices.order_by("index").values_list("hash", flat=True))
+        posted = item_set.notices.order_by("index")
+        known = list(posted.values_list("hash", flat=True))
         hashes = [notice_hash(notice) for notice in signed]
         if hashes[: len(known)] != known:
             raise refuse(Refusal.BAD_NOTICE, "a notice that was posted is missing or another one")
@@ -129,7 +130,8 @@ def name_successor(*, slug: str, successor: str) -> SetPair:
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     sealed = ItemSet.objects.filter(sealed=True, state=SetState.SEALED)
-    candidate = sealed.exclude(pk=pair.private_id).filter(name=successor).first()
+    others = sealed.exclude(pk=pair.private_id)
+    candidate = others.filter(name=successor).first()
     if candidate is None:
         raise refuse(Refusal.NO_SUCCESSOR, successor)
     pair.private.successor = candidate
@@ -214,7 +216,11 @@ def check_pair(
     return pair
 
 
-def _check_grader(grader: str, asked: Sequence[str], sets: Sequence[ItemSet]) -> None:
+def _check_grader(
+    grader: str,
+    asked: Sequence[str],
+    sets: Sequence[ItemSet],
+) -> None:
     """Refuse protocols and graders that are not published, or that do not fit each other."""
     for name in asked:
         if name not in protocols.ids():
@@ -308,14 +314,17 @@ def register_pair(
     )
     with transaction.atomic():
         wanted.private = lock_set(wanted.private_id)
-        known = SetPair.with_practice.select_for_update(of=("self",)).filter(slug=slug).first()
+        locked = SetPair.with_practice.select_for_update(of=("self",))
+        known = locked.filter(slug=slug).first()
         _check_known(wanted, known)
         if known is None:
-            facts = {name: getattr(wanted, name) for name in (*FIXED, "also")}
+            columns = (*FIXED, "also")
+            facts = {name: getattr(wanted, name) for name in columns}
             # Another process may register a pair of this name meanwhile.
             known, _ = SetPair.with_practice.get_or_create(slug=slug, defaults=facts)
             _check_known(wanted, known)
-        known.also = sorted({*known.also, *wanted.also} - {protocol})
+        also_asked = {*known.also, *wanted.also}
+        known.also = sorted(also_asked - {protocol})
         known.save(update_fields=["also"])
     return known
 
@@ -345,5 +354,7 @@ def _check_set_allows(pair: SetPair) -> None:
             detail = f"every item of {item_set.name} that models are asked is retired"
             raise refuse(Refusal.SET_OVER, detail)
     other = SetPair.objects.filter(private=item_set, withdrawn_at=None).first()
-    if other and (other.protocol, other.grader) != (pair.protocol, pair.grader):
+    if other is None:
+        return
+    if other.protocol != pair.protocol or other.grader != pair.grader:
         raise refuse(Refusal.TERMS_DIFFER, f"{other.protocol} and {other.grader}, as {other.slug}")

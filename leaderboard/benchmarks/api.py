@@ -42,11 +42,19 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
     pair = _known(slug)
     private = pair.private
     notices = [
-        {"hash": notice.hash, "received": notice.received.strftime(MOMENT), "notice": notice.data}
+        {
+            "hash": notice.hash,
+            "received": notice.received.strftime(MOMENT),
+            "notice": notice.data,
+        }
         for notice in private.notices.order_by("index")
     ]
     steps = [
-        {"old": step.old, "new": step.new, "moment": step.moment.strftime(MOMENT)}
+        {
+            "old": step.old,
+            "new": step.new,
+            "moment": step.moment.strftime(MOMENT),
+        }
         for step in private.steps.order_by("pk")
     ]
     withdrawn = None
@@ -95,7 +103,8 @@ def overlaps(request: HttpRequest, slug: str) -> dict[str, Any]:
     ``right_overlapping`` of ``n_overlapping`` and ``right_others`` of ``n_others`` are the score of
     ``model``.
     """
-    return {"overlaps": [as_json(overlap) for overlap in overlaps_of(_known(slug).public)]}
+    public_set = _known(slug).public
+    return {"overlaps": [as_json(overlap) for overlap in overlaps_of(public_set)]}
 
 
 @router.post(
@@ -120,7 +129,8 @@ def publish(request: HttpRequest, order: OverlapIn) -> Any:
 
 
 def _known(slug: str) -> SetPair:
-    known = SetPair.objects.select_related("public", "private__successor").filter(slug=slug).first()
+    pairs = SetPair.objects.select_related("public", "private__successor")
+    known = pairs.filter(slug=slug).first()
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
     return known
@@ -132,8 +142,11 @@ def _release(pair: SetPair) -> dict[str, Any] | None:
         release = pair.private.release
     except ObjectDoesNotExist:
         return None
-    published = release.published_at.strftime(MOMENT)
-    return {"statement": release.statement, "contents": release.contents, "published": published}
+    return {
+        "statement": release.statement,
+        "contents": release.contents,
+        "published": release.published_at.strftime(MOMENT),
+    }
 
 
 def _pair(pair: SetPair) -> dict[str, Any]:

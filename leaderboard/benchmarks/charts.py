@@ -70,12 +70,17 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
     gone = retired_blocks(manifest, notices)
     waits = waiting(manifest, notices)
     single = {notice.item for notice in notices if notice.item is not None}
-    seasons = {block: number for number, block in enumerate(manifest.seasons, start=1)}
-    stages = {
-        block: number for number, stage in enumerate(manifest.stages, start=1) for block in stage
-    }
-    return tuple(
-        Part(
+    seasons = {}
+    for number, season_block in enumerate(manifest.seasons, start=1):
+        seasons[season_block] = number
+    stages = {}
+    for number, stage in enumerate(manifest.stages, start=1):
+        for stage_block in stage:
+            stages[stage_block] = number
+    blocks = []
+    for block in manifest.blocks:
+        indices = set(block.indices())
+        part = Part(
             id=block.id,
             kind="season" if block.id in seasons else block.stratum,
             start=block.start,
@@ -83,11 +88,11 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
             season=seasons.get(block.id),
             stage=stages.get(block.id),
             gone=block.id in gone,
-            errata=tuple(sorted(single & set(block.indices()))),
-            waits=len(waits.intersection(block.indices())),
+            errata=tuple(sorted(single & indices)),
+            waits=len(waits & indices),
         )
-        for block in manifest.blocks
-    )
+        blocks.append(part)
+    return tuple(blocks)
 
 
 def strata(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Stratum, ...]:
@@ -142,8 +147,13 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
     Retired blocks are crossed out, errata are strokes. ``season`` is the open season, from 1.
     """
     total = sum(part.n for part in shown) or 1
-    blocks = [(_block(part, total, open_now=part.season == season),) for part in shown]
-    counts = Counter(KINDS[part.kind][0].lower() for part in shown)
+    blocks = []
+    counts: Counter[str] = Counter()
+    for part in shown:
+        block = _block(part, total, open_now=part.season == season)
+        blocks.append((block,))
+        title, _ = KINDS[part.kind]
+        counts[title.lower()] += 1
     label = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     gone = sum(part.gone for part in shown)
     errata = sum(len(part.errata) for part in shown)
@@ -171,12 +181,23 @@ def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
         classes += " gone"
         state = "retired"
         right = x + width
-        strokes = [(x, right, 1, HEIGHT - 1), (x, right, HEIGHT - 1, 1)]
+        strokes.append((x, right, 1, HEIGHT - 1))
+        strokes.append((x, right, HEIGHT - 1, 1))
     for index in part.errata:
         at = round((index + 0.5) / total * WIDTH, 1)
         strokes.append((at, at, 1, HEIGHT - 1))
     marks = format_html_join("", _STROKE, strokes)
-    return format_html(_BLOCK, classes, x, width, HEIGHT - 2, part.name, part.n, state, marks)
+    return format_html(
+        _BLOCK,
+        classes,
+        x,
+        width,
+        HEIGHT - 2,
+        part.name,
+        part.n,
+        state,
+        marks,
+    )
 
 
 @dataclass(frozen=True)
@@ -195,7 +216,8 @@ def heat(shown: Sequence[Part], exposures: Mapping[int, BlockExposure]) -> SafeS
     ``exposures`` is by block id; a block that is missing in it was never shown.
     """
     total = sum(part.n for part in shown) or 1
-    most = max((exposure.times for exposure in exposures.values()), default=0.0) or 1.0
+    times = [exposure.times for exposure in exposures.values()]
+    most = max(times, default=0.0) or 1.0
     whole = 2 * HEIGHT - 2
     blocks = []
     for part in shown:
@@ -224,4 +246,5 @@ def heat(shown: Sequence[Part], exposures: Mapping[int, BlockExposure]) -> SafeS
 
 def bar(share: float) -> SafeString:
     """Draw a share of a whole as a small bar."""
-    return format_html(_BAR, round(100 * min(max(share, 0.0), 1.0), 1))
+    drawn = min(max(share, 0.0), 1.0)
+    return format_html(_BAR, round(100 * drawn, 1))

@@ -87,7 +87,8 @@ def archive(release: Release) -> tuple[int, Iterator[bytes]] | None:
         info.size = path.stat().st_size
         info.mtime = int(release.published_at.timestamp())
         info.mode = 0o644
-        members.append(TarMember(path, info.size, info.tobuf(tarfile.PAX_FORMAT)))
+        header = info.tobuf(tarfile.PAX_FORMAT)
+        members.append(TarMember(path, info.size, header))
     length = sum(member.length for member in members) + 2 * _BLOCK
     return length, _tar_chunks(members)
 

@@ -123,8 +123,10 @@ class PairForm(forms.Form):
 
     def facts(self) -> dict[str, Any]:
         """Return the arguments of ``actions.register_pair``."""
-        cleaned = self.cleaned_data
-        return cleaned | {"public": cleaned["public"].name, "private": cleaned["private"].name}
+        facts = dict(self.cleaned_data)
+        facts["public"] = facts["public"].name
+        facts["private"] = facts["private"].name
+        return facts
 
 
 class SuccessorForm(forms.Form):

@@ -124,7 +124,8 @@ class ItemSet(models.Model):
 
     def signed_notices(self) -> tuple[SignedNotice, ...]:
         """Return the maintainers' notices about the set, oldest first."""
-        return tuple(SignedNotice.from_dict(row.data) for row in self.notices.order_by("index"))
+        notices = self.notices.order_by("index")
+        return tuple(SignedNotice.from_dict(notice.data) for notice in notices)
 
 
 class Notice(models.Model):
@@ -345,7 +346,11 @@ class SetPair(models.Model):
         """
         is_alike = models.Q(public__in=[self.public_id, self.private_id])
         asks_alike = models.Q(protocol=self.protocol)
-        rank = models.Case(models.When(is_alike, 0), models.When(asks_alike, 1), default=2)
+        rank = models.Case(
+            models.When(is_alike, 0),
+            models.When(asks_alike, 1),
+            default=2,
+        )
         pairs = SetPair.objects.filter(withdrawn_at=None).exclude(private__state=SetState.RELEASED)
         return pairs.order_by(rank, "-pk").first()
 
@@ -357,8 +362,9 @@ class SetPair(models.Model):
         if self.practice:
             return self
         pairs = SetPair.with_practice.filter(practice=True, withdrawn_at=None)
-        asks_it = models.Q(public=self.public_id) | models.Q(private=self.public_id)
-        return pairs.filter(asks_it).order_by("-pk").first()
+        has_it = models.Q(public=self.public_id)
+        scores_it = models.Q(private=self.public_id)
+        return pairs.filter(has_it | scores_it).order_by("-pk").first()
 
 
 class SetStep(models.Model):

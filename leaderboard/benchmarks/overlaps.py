@@ -18,7 +18,12 @@ from leaderboard.errors import Refusal, refuse
 
 
 def publish_overlap(
-    *, data: object, corpus: str, by: User, address: str = "", model: str = ""
+    *,
+    data: object,
+    corpus: str,
+    by: User,
+    address: str = "",
+    model: str = "",
 ) -> Overlap:
     """Publish a report on a public set, found by the digest of its items. Twice changes nothing.
 

@@ -53,7 +53,11 @@ def register_below_limit(request: HttpRequest) -> HttpResponse:
         if not form.is_valid():
             return _register_page(request, form)
         cleaned = form.cleaned_data
-        item_set = actions.register_set(data=cleaned["manifest"], sealed=True, head=cleaned["head"])
+        item_set = actions.register_set(
+            data=cleaned["manifest"],
+            sealed=True,
+            head=cleaned["head"],
+        )
     except SiteError as failure:
         return _register_page(request, SealedSetForm(), failure)
     return redirect(f"{reverse('register-pair')}?{urlencode({'private': item_set.name})}")

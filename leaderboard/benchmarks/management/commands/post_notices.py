@@ -22,7 +22,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Change the set and print the result."""
         try:
-            data = [json.loads(line) for line in options["path"].read_bytes().splitlines()]
+            lines = options["path"].read_bytes().splitlines()
+            data = [json.loads(line) for line in lines]
         except (OSError, ValueError):
             raise CommandError("the file cannot be read as JSON lines") from None
         try:
