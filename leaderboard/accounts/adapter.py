@@ -98,8 +98,14 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
 
 def _cipher() -> Fernet:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"holdfast second factors")
-    return Fernet(urlsafe_b64encode(derived.derive(settings.SECRET_KEY.encode())))
+    derivation = HKDF(
+        algorithm=SHA256(),
+        length=32,
+        salt=None,
+        info=b"holdfast second factors",
+    )
+    key = derivation.derive(settings.SECRET_KEY.encode())
+    return Fernet(urlsafe_b64encode(key))
 
 
 def _account(credentials: dict[str, Any]) -> str:
@@ -107,5 +113,6 @@ def _account(credentials: dict[str, Any]) -> str:
     given = str(credentials.get("email") or credentials.get("username") or "")
     if "@" not in given:
         return given
-    address = EmailAddress.objects.filter(email__iexact=given).select_related("user").first()
+    addresses = EmailAddress.objects.select_related("user")
+    address = addresses.filter(email__iexact=given).first()
     return str(address.user.username) if address else given

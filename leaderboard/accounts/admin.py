@@ -44,7 +44,10 @@ class ConsoleSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """Return the addresses in use: the console has no autocompletion and no sign-in page."""
         unused = {"app_list", "autocomplete", "view_on_site", "password_change_done"}
-        used = [one for one in super().get_urls() if getattr(one, "name", "") not in unused]
+        used = []
+        for url in super().get_urls():
+            if getattr(url, "name", "") not in unused:
+                used.append(url)
         apps = path("<slug:app_label>/", self.admin_view(self.app_index), name="app_list")
         return [*used, apps]
 
@@ -120,7 +123,11 @@ class Console(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_urls(self) -> list[Any]:
         """Return the addresses of the list, of one row, and of its history."""
         used = ("_changelist", "_change", "_history")
-        return [one for one in super().get_urls() if str(one.name or "").endswith(used)]
+        urls = []
+        for url in super().get_urls():
+            if str(url.name or "").endswith(used):
+                urls.append(url)
+        return urls
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the app on the index."""
@@ -151,7 +158,8 @@ class RecordingConsole(Console):
 
     def get_urls(self) -> list[Any]:
         """Return the address of the form too."""
-        added = [one for one in admin.ModelAdmin.get_urls(self) if str(one.name).endswith("_add")]
+        all_urls = admin.ModelAdmin.get_urls(self)
+        added = [url for url in all_urls if str(url.name).endswith("_add")]
         return [*added, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -188,7 +196,11 @@ Row = TypeVar("Row", bound=Model)
 
 
 def act_on_each(
-    request: HttpRequest, rows: Iterable[Row], act: Callable[[Row], object], *, done: str
+    request: HttpRequest,
+    rows: Iterable[Row],
+    act: Callable[[Row], object],
+    *,
+    done: str,
 ) -> None:
     """Call an action for each row. The next page counts them, and names each refusal."""
     count = 0

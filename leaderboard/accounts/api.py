@@ -230,7 +230,12 @@ def change_member(
     if order.role == "none":
         actions.remove_member(name=name, username=username, by=user)
     elif order.role in Role.values:
-        actions.set_role(name=name, username=username, role=Role(order.role), by=user)
+        actions.set_role(
+            name=name,
+            username=username,
+            role=Role(order.role),
+            by=user,
+        )
     else:
         raise refuse(Refusal.INVALID_FIELD, "role")
     return _organisation(actions.organisation(name=name), user)
@@ -244,5 +249,5 @@ def _organisation(found: Organisation, user: User | None) -> dict[str, Any]:
     return {
         "name": found.name,
         "verified": found.verified is not None,
-        "members": [{"username": one.user.username, "role": one.role} for one in members],
+        "members": [{"username": member.user.username, "role": member.role} for member in members],
     }

@@ -81,7 +81,12 @@ class NewToken(forms.Form):
     name = forms.CharField(max_length=80, label="What is it for?", validators=[plain])
     scope = forms.ChoiceField(choices=Scope.choices, initial=Scope.SUBMIT, label="What may it do?")
     days = forms.TypedChoiceField(
-        choices=[(30, "30 days"), (90, "90 days"), (365, "a year"), (0, "no end")],
+        choices=[
+            (30, "30 days"),
+            (90, "90 days"),
+            (365, "a year"),
+            (0, "no end"),
+        ],
         coerce=int,
         initial=90,
         label="Until when?",
@@ -115,7 +120,8 @@ class Act(forms.Form):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.order_fields([*(name for name in self.fields if name != "why"), "why"])
+        of_the_act = [name for name in self.fields if name != "why"]
+        self.order_fields([*of_the_act, "why"])
         for field in self.fields.values():
             if isinstance(field.widget, forms.TextInput):
                 # The console's class for inputs of a sentence's width.

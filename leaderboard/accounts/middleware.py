@@ -42,13 +42,18 @@ class Audit:
         route = request.resolver_match.route if request.resolver_match else ""
         if request.user.is_staff and not route.startswith(OWN_ACCOUNT):
             chosen = request.POST.getlist("_selected_action")
-            named = {name: request.POST[name] for name in NAMES if request.POST.get(name)}
+            named: dict[str, Any] = {}
+            for name in NAMES:
+                if request.POST.get(name):
+                    named[name] = request.POST[name]
             named.update(options)
             subject = [f"{name}={value}" for name, value in named.items()]
-            act = " ".join(filter(None, (route, request.POST.get("action", ""))))
+            parts = (route, request.POST.get("action", ""))
+            act = " ".join(filter(None, parts))
+            why = request.POST.get("why") or request.POST.get("reason", "")
             actions.record_act(
                 actor=request.user.username,
                 act=f"{request.method} {act}",
                 subject=" ".join(subject + chosen),
-                why=request.POST.get("why") or request.POST.get("reason", ""),
+                why=why,
             )

@@ -71,7 +71,8 @@ class User(AbstractUser):
         for the organisation, until this one ends.
         """
         memberships = self.membership_set.select_related("user", "organisation")
-        return _named(memberships.select_for_update(of=("user", "organisation"), no_key=True), name)
+        locked = memberships.select_for_update(of=("user", "organisation"), no_key=True)
+        return _named(locked, name)
 
 
 def _named(memberships: "models.QuerySet[Membership]", name: str) -> "Membership | None":
@@ -99,7 +100,10 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
 
     def verified_state(self) -> str:
         """Return a text that changes whenever an organisation is verified, or no longer is."""
-        facts = self.verified().aggregate(number=models.Count("pk"), last=models.Max("verified"))
+        facts = self.verified().aggregate(
+            number=models.Count("pk"),
+            last=models.Max("verified"),
+        )
         return f"{facts['number']} {facts['last']}"
 
 
@@ -214,7 +218,11 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         """Return a new token and its secret, which is shown once and not stored."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         token = self.create(
-            user=user, name=name, scope=scope, expires=expires, digest=token_digest(secret)
+            user=user,
+            name=name,
+            scope=scope,
+            expires=expires,
+            digest=token_digest(secret),
         )
         return token, secret
 
@@ -228,7 +236,8 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         now = timezone.now()
         unexpired = models.Q(expires__isnull=True) | models.Q(expires__gt=now)
         valid = self.filter(unexpired, revoked__isnull=True, user__is_active=True)
-        token = valid.filter(digest=token_digest(secret)).select_related("user").first()
+        of_secret = valid.filter(digest=token_digest(secret))
+        token = of_secret.select_related("user").first()
         if token is None:
             return None
         self.filter(pk=token.pk).update(used=now)

@@ -145,7 +145,8 @@ def _charge(limit: Limit, *parts: str, code: Refusal = Refusal.TOO_MANY) -> None
     def take_one() -> bool:
         """Take one attempt of a bucket that is there and has one; two at once take two."""
         bucket = Bucket.objects.filter(key=key, full_at__lte=latest)
-        return bool(bucket.update(full_at=Greatest("full_at", Value(now)) + one))
+        full_at = Greatest("full_at", Value(now)) + one
+        return bool(bucket.update(full_at=full_at))
 
     if take_one():
         return

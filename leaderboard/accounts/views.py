@@ -113,11 +113,19 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         secret = actions.issue_token(
-            user=user, name=asked["name"], scope=Scope(asked["scope"]), days=asked["days"] or None
+            user=user,
+            name=asked["name"],
+            scope=Scope(asked["scope"]),
+            days=asked["days"] or None,
         )
         form = NewToken()
     alive = user.tokens.filter(revoked__isnull=True).order_by("-pk")
-    context = {"form": form, "secret": secret, "tokens": alive, "now": timezone.now()}
+    context = {
+        "form": form,
+        "secret": secret,
+        "tokens": alive,
+        "now": timezone.now(),
+    }
     return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
 
 
@@ -157,13 +165,14 @@ def organisation(request: HttpRequest, name: str) -> HttpResponse:
     found = actions.organisation(name=name)
     user = reader(request)
     members = found.membership_set.select_related("user").order_by("pk")
-    mine = next((one for one in members if one.user == user), None)
+    mine = next((member for member in members if member.user == user), None)
+    unused = found.invitations.filter(used__isnull=True).order_by("-pk")
     context = {
         "organisation": found,
         "members": members if mine else (),
         "mine": mine,
         "owns": mine is not None and mine.role == Role.OWNER,
-        "invitations": found.invitations.filter(used__isnull=True).order_by("-pk") if mine else (),
+        "invitations": unused if mine else (),
         "transfers": found.transfers.select_related("model__organisation").order_by("pk"),
         "form": NewInvitation(),
         "now": timezone.now(),
@@ -179,7 +188,8 @@ def invite(request: HttpRequest, name: str) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Give a valid e-mail address and a role. No invitation was sent.")
         return redirect("organisation", name)
-    email, role = form.cleaned_data["email"], Role(form.cleaned_data["role"])
+    email = form.cleaned_data["email"]
+    role = Role(form.cleaned_data["role"])
     carry_out(
         request,
         lambda: actions.invite(
@@ -216,7 +226,12 @@ def change_member(request: HttpRequest, name: str, username: str) -> HttpRespons
     if to in Role.values:
         carry_out(
             request,
-            lambda: actions.set_role(name=name, username=username, role=Role(to), by=user),
+            lambda: actions.set_role(
+                name=name,
+                username=username,
+                role=Role(to),
+                by=user,
+            ),
             done="The role was changed.",
         )
     elif to == "out":

@@ -19,8 +19,17 @@ def is_logged(method: str | None, path: str) -> bool:
     return method not in _SAFE and _PART_OF_UPLOAD.fullmatch(path) is None
 
 
-def record_act(*, actor: str, act: str, subject: str = "", why: str = "") -> None:
+def record_act(
+    *,
+    actor: str,
+    act: str,
+    subject: str = "",
+    why: str = "",
+) -> None:
     """Write that a maintainer is about to act. Called before the act, which then may still fail."""
     AuditEntry.objects.create(
-        actor=actor, act=act[:100], subject=subject[:_MOST], why=why.strip()[:LONGEST_REASON]
+        actor=actor,
+        act=act[:100],
+        subject=subject[:_MOST],
+        why=why.strip()[:LONGEST_REASON],
     )

@@ -54,7 +54,8 @@ def _proof(name: str, by: User) -> str:
     addresses = EmailAddress.objects.filter(user=by, verified=True)
     theirs: set[str] = set()
     for address in addresses.values_list("email", flat=True):
-        theirs.add(address.rpartition("@")[2].lower())
+        _, _, domain = address.rpartition("@")
+        theirs.add(domain.lower())
     proven = theirs & set(domains)
     if not proven:
         raise refuse(Refusal.NAME_KNOWN)
@@ -98,13 +99,19 @@ def _locked(name: str) -> Organisation:
 def _owned(name: str, by: User) -> Organisation:
     """Return :func:`_locked` an organisation that ``by`` owns. Raises ``owners_only`` too."""
     found = _locked(name)
-    if not found.membership_set.filter(user=by, role=Role.OWNER).exists():
+    owned = found.membership_set.filter(user=by, role=Role.OWNER)
+    if not owned.exists():
         raise refuse(Refusal.OWNERS_ONLY)
     return found
 
 
 def invite(
-    *, name: str, email: str, role: Role, by: User, link: Callable[[str], str]
+    *,
+    name: str,
+    email: str,
+    role: Role,
+    by: User,
+    link: Callable[[str], str],
 ) -> Invitation:
     """Invite the holder of an address by a mail, whose link ``link`` makes of a secret.
 
@@ -131,7 +138,8 @@ def invite(
 def withdraw_invitation(*, name: str, invitation: int, by: User) -> None:
     """Withdraw an unused invitation. Raises ``owners_only``."""
     with transaction.atomic():
-        _owned(name, by).invitations.filter(pk=invitation, used__isnull=True).delete()
+        inviting = _owned(name, by)
+        inviting.invitations.filter(pk=invitation, used__isnull=True).delete()
 
 
 def invitation(*, secret: str, by: User) -> Invitation:
@@ -141,11 +149,12 @@ def invitation(*, secret: str, by: User) -> Invitation:
     ``invitation_expired``. Only the holder of the address learns if it was used.
     """
     digest = token_digest(secret)
-    found = Invitation.objects.filter(digest=digest).select_related("organisation").first()
+    invitations = Invitation.objects.select_related("organisation")
+    found = invitations.filter(digest=digest).first()
     if found is None:
         raise refuse(Refusal.INVITATION_UNKNOWN)
-    theirs = EmailAddress.objects.filter(user=by, verified=True, email__iexact=found.email)
-    if not theirs.exists():
+    verified = EmailAddress.objects.filter(user=by, verified=True)
+    if not verified.filter(email__iexact=found.email).exists():
         raise refuse(Refusal.INVITATION_FOR_ANOTHER)
     if found.used is not None:
         raise refuse(Refusal.INVITATION_USED)
@@ -167,7 +176,13 @@ def accept_invitation(*, secret: str, by: User) -> Organisation:
     return found.organisation
 
 
-def set_role(*, name: str, username: str, role: Role, by: User) -> None:
+def set_role(
+    *,
+    name: str,
+    username: str,
+    role: Role,
+    by: User,
+) -> None:
     """Make a member an owner, or an owner a member.
 
     Raises ``owners_only``, ``not_a_member`` and ``last_owner``.
@@ -202,6 +217,9 @@ def _member(of: Organisation, username: str) -> Membership:
 
 def _keep_an_owner(member: Membership) -> None:
     """Raise ``last_owner`` if the organisation has no other owner."""
+    if member.role != Role.OWNER:
+        return
     owners = Membership.objects.filter(organisation=member.organisation_id, role=Role.OWNER)
-    if member.role == Role.OWNER and not owners.exclude(pk=member.pk).exists():
+    others = owners.exclude(pk=member.pk)
+    if not others.exists():
         raise refuse(Refusal.LAST_OWNER)

@@ -11,7 +11,11 @@ from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 
 
 def sign_up(
-    *, username: str, password: str | None, organisation: str, email: str | None = None
+    *,
+    username: str,
+    password: str | None,
+    organisation: str,
+    email: str | None = None,
 ) -> User:
     """Create a user and the organisation they submit for.
 
@@ -23,19 +27,33 @@ def sign_up(
         user = User.objects.create_user(username=username, password=password, email=email)
         Organisation.objects.create_with_owner(name=organisation, by=user)
         if email:
-            EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+            EmailAddress.objects.create(
+                user=user,
+                email=email,
+                primary=True,
+                verified=True,
+            )
     return user
 
 
 def issue_token(
-    *, user: User, name: str, scope: Scope = Scope.MANAGE, days: int | None = None
+    *,
+    user: User,
+    name: str,
+    scope: Scope = Scope.MANAGE,
+    days: int | None = None,
 ) -> str:
     """Create an API token and return its secret. Only the secret's digest is stored.
 
     It expires after ``days``, or never.
     """
     expires = timezone.now() + timedelta(days=days) if days else None
-    _, secret = ApiToken.objects.issue(user=user, name=name, scope=scope, expires=expires)
+    _, secret = ApiToken.objects.issue(
+        user=user,
+        name=name,
+        scope=scope,
+        expires=expires,
+    )
     return secret
 
 

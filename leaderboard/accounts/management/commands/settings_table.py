@@ -37,5 +37,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file."""
         path = settings.BASE_DIR / "docs" / "operations.md"
-        path.write_text(with_table(path.read_text(encoding="utf-8"), KNOWN), encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_table(text, KNOWN), encoding="utf-8")
         self.stdout.write(str(path))

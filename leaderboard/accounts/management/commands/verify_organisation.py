@@ -25,18 +25,23 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Change the organisation and print the result."""
-        name, new = options["name"], options["rename"]
+        name = options["name"]
+        new = options["rename"]
         try:
             user = actions.person(username=options["by"])
             if not user.is_staff:
                 raise CommandError("--by names a maintainer")
             act = "rename_organisation" if new else "verify_organisation"
-            actions.record_act(actor=user.username, act=act, subject=f"{name} {new or ''}".strip())
-            found = (
-                actions.rename_organisation(name=name, new=new)
-                if new
-                else actions.set_verified(name=name, verified=not options["end"], by=user.username)
-            )
+            subject = f"{name} {new or ''}".strip()
+            actions.record_act(actor=user.username, act=act, subject=subject)
+            if new:
+                found = actions.rename_organisation(name=name, new=new)
+            else:
+                found = actions.set_verified(
+                    name=name,
+                    verified=not options["end"],
+                    by=user.username,
+                )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{found}: {'verified' if found.verified else 'unverified'}")
