@@ -10,7 +10,7 @@ Steps of :func:`read`:
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -146,7 +146,7 @@ def read(data: bytes, *, public: str = "", private: str = "") -> Table:
         if f"{name}_acc" not in heading and f"{name}_right" not in heading:
             missing.append(f"{name}_acc")
     _fail_on([Complaint(1, column, Problem.COLUMN_MISSING) for column in missing])
-    reader = _Reader(heading, sets, _decimals(heading, rows, sets))
+    reader = _Reader(heading, rows, sets)
     lines = [reader.line(number, row) for number, row in rows]
     _fail_on(reader.complaints)
     return Table(
@@ -233,46 +233,36 @@ def _match_case(name: str, sets: Sequence[str]) -> str:
     return matches[0] if matches else name
 
 
-def _decimals(
-    heading: Sequence[str],
-    rows: Sequence[NumberedCells],
-    sets: tuple[str, str],
-) -> dict[str, int]:
-    """Return the decimals of each column of shares: the most of any cell, as zeros are dropped."""
-    places = {}
-    for name in sets:
-        column = f"{name}_acc"
-        if column not in heading:
-            continue
-        at = heading.index(column)
-        lengths = []
-        for _, row in rows:
-            if at < len(row):
-                _, _, decimals = row[at].partition(".")
-                lengths.append(len(decimals))
-        places[column] = max(lengths)
-    return places
-
-
 class _Reader:
     """Reader of one line after the other, which collects complaints."""
 
     def __init__(
         self,
         heading: Sequence[str],
+        rows: Sequence[NumberedCells],
         sets: tuple[str, str],
-        decimals: Mapping[str, int],
     ) -> None:
         self.heading = heading
         self.sets = sets
-        self.decimals = decimals
         self.complaints: list[Complaint] = []
         self._models: set[str] = set()
         self._number = 0
         self._row: dict[str, str] = {}
         self.known = {*_REQUIRED, *_OPTIONAL, f"ll_per_char_{sets[0]}"}
+        # Decimals of each column of shares: the most of any cell, as zeros are dropped.
+        self.decimals: dict[str, int] = {}
         for name in sets:
-            self.known |= {f"n_{name}", f"{name}_acc", f"{name}_right"}
+            column = f"{name}_acc"
+            self.known |= {f"n_{name}", column, f"{name}_right"}
+            if column not in heading:
+                continue
+            at = heading.index(column)
+            lengths = []
+            for _, row in rows:
+                if at < len(row):
+                    _, _, decimals = row[at].partition(".")
+                    lengths.append(len(decimals))
+            self.decimals[column] = max(lengths)
 
     def line(self, number: int, cells: list[str]) -> Line | None:
         """Return the line, or None where something in it is wrong."""
