@@ -19,17 +19,22 @@ class EmbargoQuerySet(models.QuerySet["Embargo"]):
 
     def asked(self) -> Self:
         """Those that their authors asked for and neither they nor the time ended."""
-        return self.filter(_running()).exclude(submission__runs__state__in=ENDED_WITHOUT_RESULT)
+        return self.filter(_running()).without_ended()
 
     def active(self) -> Self:
         """Those that hold a result back: asked for, or of a run that follows such a one."""
         running = _running() | models.Q(because_of__in=Embargo.objects.asked())
-        return self.filter(running).exclude(submission__runs__state__in=ENDED_WITHOUT_RESULT)
+        return self.filter(running).without_ended()
+
+    def without_ended(self) -> Self:
+        """Those whose submission has no run that ended without a result."""
+        return self.exclude(submission__runs__state__in=ENDED_WITHOUT_RESULT)
 
     def about(self, model: Model) -> Self:
         """Those that hold back results of a model, the first submitted first."""
         own = self.active().filter(submission__model=model)
-        return own.select_related("submission__pair", "because_of").order_by("submission__created")
+        related = own.select_related("submission__pair", "because_of")
+        return related.order_by("submission__created")
 
     def over(self) -> Self:
         """Those that no longer hold back the decided result of a run."""
@@ -56,9 +61,17 @@ class Embargo(models.Model):
     until = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     lifted_at = models.DateTimeField(null=True)
-    lifted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    lifted_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     because_of = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="followers"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="followers",
     )
 
     objects = EmbargoQuerySet.as_manager()
@@ -75,7 +88,10 @@ class Embargo(models.Model):
     def ends(self) -> datetime | None:
         """Return the moment until which it holds a result back; None if it does not."""
         both = (self, self.because_of)
-        ahead = [one.until for one in both if one is not None and one.is_running]
+        ahead = []
+        for embargo in both:
+            if embargo is not None and embargo.is_running:
+                ahead.append(embargo.until)
         return max(ahead, default=None)
 
     @property
@@ -97,4 +113,6 @@ def is_decided(run: Run) -> bool:
     if run.state == RunState.RANKED:
         return True
     embargo: Embargo | None = getattr(run.submission, "embargo", None)
-    return run.state == RunState.GRADED and embargo is not None and embargo.decided_at is not None
+    if run.state != RunState.GRADED or embargo is None:
+        return False
+    return embargo.decided_at is not None

@@ -38,7 +38,11 @@ class Letter(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=["user", "key"], name="letter_once"),)
         indexes = (
-            models.Index(fields=["due"], condition=models.Q(due__isnull=False), name="letter_due"),
+            models.Index(
+                fields=["due"],
+                condition=models.Q(due__isnull=False),
+                name="letter_due",
+            ),
         )
 
     def __str__(self) -> str:

@@ -17,7 +17,11 @@ ReportKey = tuple[int, str, int]
 class ReceiptQuerySet(models.QuerySet["Receipt"]):
     """Receipts of reports."""
 
-    def take(self, run: Run, reports: Collection[ReportKey]) -> set[ReportKey]:
+    def take(
+        self,
+        run: Run,
+        reports: Collection[ReportKey],
+    ) -> set[ReportKey]:
         """Add receipts of reports. Return those reports that had none."""
         values = ", ".join(["(%s, %s, %s, %s, CURRENT_TIMESTAMP)"] * len(reports))
         with connection.cursor() as cursor:
@@ -44,7 +48,8 @@ class Receipt(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["run", "token", "worker", "sequence"], name="receipt_once"
+                fields=["run", "token", "worker", "sequence"],
+                name="receipt_once",
             ),
         )
 
@@ -57,7 +62,8 @@ class OutboxQuerySet(models.QuerySet["Outbox"]):
 
     def queued(self) -> "OutboxQuerySet":
         """Those of the current attempt of runs that no evaluator has begun, oldest first."""
-        return self.filter(run__state=RunState.QUEUED, run__token=models.F("token")).order_by("pk")
+        current = self.filter(run__state=RunState.QUEUED, run__token=models.F("token"))
+        return current.order_by("pk")
 
     def due(self) -> "OutboxQuerySet":
         """Those whose (next) dispatch is due by the database's clock."""
@@ -73,12 +79,20 @@ class OutboxQuerySet(models.QuerySet["Outbox"]):
 
     def sent(self) -> "OutboxQuerySet":
         """Those whose message is with the evaluators, in the order in which they were sent."""
-        sent = self.queued().filter(sent_at__isnull=False, due__gt=Now(), run__waiting="")
+        sent = self.queued().filter(
+            sent_at__isnull=False,
+            due__gt=Now(),
+            run__waiting="",
+        )
         return sent.order_by("due", "pk")
 
     def paused(self) -> "OutboxQuerySet":
         """Those that are not sent yet because an attempt before them failed, by their moment."""
-        paused = self.queued().filter(sent_at__isnull=True, due__gt=Now(), run__waiting="")
+        paused = self.queued().filter(
+            sent_at__isnull=True,
+            due__gt=Now(),
+            run__waiting="",
+        )
         return paused.order_by("due", "pk")
 
 
@@ -130,7 +144,8 @@ class Decline(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["run", "evaluator"], name="decline_once_per_evaluator"),
             models.CheckConstraint(
-                condition=models.Q(code__regex="^[a-z_]+$"), name="decline_has_a_code"
+                condition=models.Q(code__regex="^[a-z_]+$"),
+                name="decline_has_a_code",
             ),
         )
 

@@ -34,7 +34,8 @@ class Heartbeat(models.Model):
         if row is None:
             cls.objects.get_or_create(name=name, defaults={"at": moment})
             return None
-        cls.objects.filter(pk=row.pk).update(at=max(moment, row.at))
+        later = max(moment, row.at)
+        cls.objects.filter(pk=row.pk).update(at=later)
         return row.at
 
 

@@ -27,7 +27,8 @@ class FormerIdentity(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(name__regex=MODEL_NAME), name="former_name_is_plain"
+                condition=models.Q(name__regex=MODEL_NAME),
+                name="former_name_is_plain",
             ),
         )
         indexes = (models.Index(Lower("name"), name="former_name_without_case"),)
@@ -61,8 +62,9 @@ def names_of(name: str) -> list[str]:
     model = Model.objects.named(name)
     if model is None:
         return []
-    names = [model.name, *model.former.order_by("-pk").values_list("name", flat=True)]
-    return list(dict.fromkeys(names))
+    newest_first = model.former.order_by("-pk")
+    former = newest_first.values_list("name", flat=True)
+    return list(dict.fromkeys([model.name, *former]))
 
 
 def owners_so_far(model: Model) -> list[int]:

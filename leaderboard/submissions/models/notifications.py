@@ -52,7 +52,9 @@ class Webhook(models.Model):
     """
 
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.CASCADE, related_name="webhooks"
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="webhooks",
     )
     url = models.CharField(max_length=2000)
     salt = models.CharField(max_length=64)
@@ -81,10 +83,23 @@ class Delivery(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     webhook = models.ForeignKey(
-        Webhook, on_delete=models.CASCADE, null=True, related_name="deliveries"
+        Webhook,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="deliveries",
     )
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="+")
+    user = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+    )
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+    )
     event = models.CharField(max_length=9)
     change = models.PositiveBigIntegerField(null=True)
     moment = models.DateTimeField(db_default=Now())
@@ -106,7 +121,9 @@ class Delivery(models.Model):
         )
         indexes = (
             models.Index(
-                fields=["due"], condition=models.Q(due__isnull=False), name="delivery_by_due"
+                fields=["due"],
+                condition=models.Q(due__isnull=False),
+                name="delivery_by_due",
             ),
         )
         verbose_name_plural = "deliveries"

@@ -53,10 +53,16 @@ class PassAt:
     error: float
 
     @classmethod
-    def of(cls, rights: Sequence[int], samples: int, k: int) -> "PassAt":
+    def of(
+        cls,
+        rights: Sequence[int],
+        samples: int,
+        k: int,
+    ) -> "PassAt":
         """Return pass@k over items with so many right answers of ``samples`` each."""
         chances = [float(voting.pass_at(right, samples, k)) for right in rights]
-        return cls(k, round(fmean(chances), PLACES), _error(chances))
+        value = round(fmean(chances), PLACES)
+        return cls(k, value, _error(chances))
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,14 @@ class SampleMean:
     def of(cls, rights: Sequence[int], samples: int) -> "SampleMean":
         """Return the mean over items with so many right answers each, two items or more."""
         shares = [right / samples for right in rights]
-        tries = tuple(PassAt.of(rights, samples, k) for k in voting.ladder(samples))
-        return cls(samples, sum(rights), _error(shares), tries)
+        tries = [PassAt.of(rights, samples, k) for k in voting.ladder(samples)]
+        return cls(samples, sum(rights), _error(shares), tuple(tries))
 
 
 def _error(values: Sequence[float]) -> float:
     """Return the rounded standard error of a mean over items; 0 for a single one."""
-    return round(pstdev(values) / sqrt(max(len(values) - 1, 1)), PLACES)
+    freedom = max(len(values) - 1, 1)
+    return round(pstdev(values) / sqrt(freedom), PLACES)
 
 
 class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
@@ -206,7 +213,10 @@ class PackedOutcomes(models.Model):
     def _exact_counts(self, retired: frozenset[int]) -> PublicCounts | None:
         """Return the counts of the outcomes as they are; None below the minimum cell size."""
         n = self.n
-        counts = {_field(outcome): getattr(self, _field(outcome)) for outcome in COUNTED}
+        counts = {}
+        for outcome in COUNTED:
+            field = _field(outcome)
+            counts[field] = getattr(self, field)
         if retired:
             active = bytes(
                 value
@@ -218,7 +228,11 @@ class PackedOutcomes(models.Model):
         item_set = self.item_set
         try:
             return PublicCounts(
-                set=item_set.name, sealed=item_set.sealed, cell=item_set.cell, n=n, **counts
+                set=item_set.name,
+                sealed=item_set.sealed,
+                cell=item_set.cell,
+                n=n,
+                **counts,
             )
         except ValueError:
             return None
@@ -283,7 +297,8 @@ class RunOutcomes(PackedOutcomes):
                 name="outcomes_one_byte_per_item",
             ),
             models.CheckConstraint(
-                condition=models.Q(n__lte=models.F("size")), name="outcomes_n_within_size"
+                condition=models.Q(n__lte=models.F("size")),
+                name="outcomes_n_within_size",
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -316,14 +331,24 @@ class RunOutcomes(PackedOutcomes):
         several ``samples``.
         """
         size = item_set.n
-        row = cls(item_set=item_set, size=size, n=size, packed=bytes(size), samples=samples)
+        row = cls(
+            item_set=item_set,
+            size=size,
+            n=size,
+            packed=bytes(size),
+            samples=samples,
+        )
         if samples > 1:
             row.samples_right = bytes(size)
         if item_set.sealed:
             row.blocks = list(blocks)
         selected = items if item_set.sealed else sample
         if selected is not None:
-            row.packed = bytes(0 if index in selected else UNASSIGNED for index in range(size))
+            packed = bytearray([UNASSIGNED] * size)
+            for index in range(size):
+                if index in selected:
+                    packed[index] = 0
+            row.packed = bytes(packed)
             row.n = len(selected)
         return row
 
@@ -370,20 +395,25 @@ class RunOutcomes(PackedOutcomes):
     @property
     def measured_likelihood(self) -> SetLikelihood | None:
         """Likelihood of the set's texts; None for endpoints and for weights that were not read."""
-        return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
+        if self.likelihood is None:
+            return None
+        return SetLikelihood.from_dict(self.likelihood)
 
     def closed(self) -> list[int]:
         """Return the indices of the items that need not be asked again."""
-        return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]
+        values = enumerate(bytes(self.packed))
+        return [index for index, value in values if value in COUNTED]
 
     def open(self) -> list[int]:
         """Return the indices of the items that are still to be asked."""
         not_open = (*COUNTED, UNASSIGNED)
-        return [index for index, value in enumerate(bytes(self.packed)) if value not in not_open]
+        values = enumerate(bytes(self.packed))
+        return [index for index, value in values if value not in not_open]
 
     def assigned(self) -> list[int]:
         """Return the indices of the items in the run's item selection."""
-        return [index for index, value in enumerate(bytes(self.packed)) if value != UNASSIGNED]
+        values = enumerate(bytes(self.packed))
+        return [index for index, value in values if value != UNASSIGNED]
 
     def assigns(self, indices: Iterable[int]) -> bool:
         """Return True where each of these items is in the run's item selection."""
@@ -400,7 +430,9 @@ class RunOutcomes(PackedOutcomes):
         self.n = self.size - packed.count(UNASSIGNED)
 
     def merge(
-        self, pairs: Iterable[tuple[int, Outcome]], samples_right: Sequence[int] = ()
+        self,
+        pairs: Iterable[tuple[int, Outcome]],
+        samples_right: Sequence[int] = (),
     ) -> None:
         """Set outcomes, not saved. The first that closes an item stays: none is counted twice.
 
@@ -422,7 +454,10 @@ class RunOutcomes(PackedOutcomes):
 
     def counts_without(self, before: frozenset[int]) -> SetCounts:
         """Return the counts over the items that were open before the current attempt."""
-        now = bytes(value for index, value in enumerate(bytes(self.packed)) if index not in before)
+        now = bytearray()
+        for index, value in enumerate(bytes(self.packed)):
+            if index not in before:
+                now.append(value)
         counts = {_field(outcome): now.count(outcome) for outcome in Outcome}
         return SetCounts(name=self.item_set.name, n=self.n, **counts)
 
@@ -463,17 +498,21 @@ def public_outcomes(run: Run) -> bytes:
 
 def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:
     """Return the runs that are asked these very blocks of a sealed set, in whatever state."""
-    return Run.objects.filter(outcomes__item_set=item_set, outcomes__blocks=list(blocks)).distinct()
+    runs = Run.objects.filter(
+        outcomes__item_set=item_set,
+        outcomes__blocks=list(blocks),
+    )
+    return runs.distinct()
 
 
 def blocks_asked(item_set: ItemSet, runs: RunQuerySet) -> list[list[int]]:
     """Return the blocks of a sealed set that each of these runs is asked."""
-    return list(
-        RunOutcomes.objects.filter(item_set=item_set, run__in=runs).values_list("blocks", flat=True)
-    )
+    rows = RunOutcomes.objects.filter(item_set=item_set, run__in=runs)
+    return list(rows.values_list("blocks", flat=True))
 
 
 def sealed_selection(run: Run) -> tuple[ItemSet, list[int]]:
     """Return the sealed set of a run and the blocks of it that the run is asked."""
-    row = run.outcomes.select_related("item_set").defer("packed").get(item_set__sealed=True)
+    rows = run.outcomes.select_related("item_set").defer("packed")
+    row = rows.get(item_set__sealed=True)
     return row.item_set, row.blocks

@@ -19,7 +19,12 @@ class RunPlan(models.Model):
     - ``result`` is the result of the test, once the run has ended: see ``evidence.adaptive``.
     """
 
-    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="plan")
+    run = models.OneToOneField(
+        Run,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="plan",
+    )
     body: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
     digest = models.CharField(max_length=64)
     easiness: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
@@ -32,7 +37,8 @@ class RunPlan(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(digest__regex=HEX32), name="run_plan_digest_is_sha256"
+                condition=models.Q(digest__regex=HEX32),
+                name="run_plan_digest_is_sha256",
             ),
             models.CheckConstraint(
                 condition=models.Q(look=0) | models.Q(right__isnull=False),
@@ -77,4 +83,9 @@ def plan_facts(run: Run) -> dict[str, Any] | None:
     plan = RunPlan.of_run(run)
     if plan is None:
         return None
-    return {"digest": plan.digest, "plan": plan.body, "look": plan.look, "asked": plan.asked}
+    return {
+        "digest": plan.digest,
+        "plan": plan.body,
+        "look": plan.look,
+        "asked": plan.asked,
+    }

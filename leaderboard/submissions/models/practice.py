@@ -44,8 +44,8 @@ class TranscriptQuerySet(models.QuerySet["Transcript"]):
 
     def visible_to(self, user: User | None, run: Run) -> "TranscriptQuerySet":
         """Transcripts of a run, for a member of its model's organisation; for others none."""
-        organisation = run.submission.model.organisation
-        if user is None or not organisation.members.filter(pk=user.pk).exists():
+        members = run.submission.model.organisation.members
+        if user is None or not members.filter(pk=user.pk).exists():
             return self.none()
         return self.filter(run=run).select_related("item_set").order_by("pk")
 

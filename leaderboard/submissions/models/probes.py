@@ -79,7 +79,11 @@ class Probe(models.Model):
     price_in = models.FloatField(null=True)
     price_out = models.FloatField(null=True)
     items = models.PositiveIntegerField()
-    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    state = models.CharField(
+        max_length=10,
+        choices=State.choices,
+        default=State.WAITING,
+    )
     code = models.CharField(max_length=40, blank=True)
     result: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True

@@ -30,12 +30,18 @@ def run_counts(run: Run) -> list[PublicCounts]:
     published: dict[UUID, PublishedScore] = {}
     if any(row.in_steps for row in shown):
         published = published_in_steps(run.submission.pair)
-    counts = [row.public_counts(published=published) for row in shown]
-    return [one_set for one_set in counts if one_set is not None]
+    counts = []
+    for row in shown:
+        of_set = row.public_counts(published=published)
+        if of_set is not None:
+            counts.append(of_set)
+    return counts
 
 
 def published_in_steps(
-    pair: SetPair, retired: frozenset[int] = frozenset(), grader: str = ""
+    pair: SetPair,
+    retired: frozenset[int] = frozenset(),
+    grader: str = "",
 ) -> dict[UUID, PublishedScore]:
     """Return the published scores of self-declared endpoints on a pair's sealed set, by run.
 
@@ -43,14 +49,21 @@ def published_in_steps(
     wait for the close of their cohort are among them: the close publishes what is computed here.
     Retracted runs are too, since their scores were published.
     """
-    runs = Run.objects.filter(
-        submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED)
-    ).exclude(tier__in=EXACT_TIERS)
+    graded = Run.objects.filter(
+        submission__pair=pair,
+        state__in=(RunState.GRADED, RunState.RANKED),
+    )
+    runs = graded.exclude(tier__in=EXACT_TIERS)
     if grader:
         orders = list(Rescoring.objects.newest(runs, grader).values())
-        again = RescoredOutcomes.objects.filter(rescoring__in=orders, item_set=pair.private)
-        again = again.select_related("item_set", "rescoring__run__submission__model")
-        return scores_in_steps((row for row in again if row.covers(retired)), retired)
+        rescored = RescoredOutcomes.objects.filter(
+            rescoring__in=orders,
+            item_set=pair.private,
+        )
+        again = rescored.select_related("item_set", "rescoring__run__submission__model")
+        covering = [row for row in again if row.covers(retired)]
+        return scores_in_steps(covering, retired)
     rows = RunOutcomes.objects.filter(run__in=runs, item_set=pair.private)
     related = rows.select_related("item_set", "run__submission__model")
-    return scores_in_steps((row for row in related if row.is_complete), retired)
+    complete = [row for row in related if row.is_complete]
+    return scores_in_steps(complete, retired)

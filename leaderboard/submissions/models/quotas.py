@@ -16,7 +16,9 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
 
     def about(self, organisation: Organisation) -> Self:
         """Entries of an organisation, and the limits that count for all."""
-        return self.filter(models.Q(organisation=organisation) | models.Q(organisation=None))
+        theirs = models.Q(organisation=organisation)
+        of_all = models.Q(organisation=None)
+        return self.filter(theirs | of_all)
 
     def seen_by(self, user: User, organisation: Organisation | None) -> Self:
         """Entries that a user may see about their ``organisation``; maintainers see all."""
@@ -24,20 +26,31 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
             return self
         return self.about(organisation) if organisation else self.none()
 
-    def charges(self, whose: Organisation | User, pair: SetPair, *, days: float) -> Self:
+    def charges(
+        self,
+        whose: Organisation | User,
+        pair: SetPair,
+        *,
+        days: float,
+    ) -> Self:
         """Charges of the last ``days`` days that were not refunded, the oldest first.
 
         Those of an organisation, or of the runs that a user submitted for any organisation.
         """
         is_user = isinstance(whose, User)
-        owner = {"run__submission__submitted_by" if is_user else "organisation": whose}
-        own = self.filter(kind=QuotaEntry.Kind.CHARGE, pair=pair, **owner)
-        recent = own.filter(at__gt=timezone.now() - timedelta(days=days))
+        column = "run__submission__submitted_by" if is_user else "organisation"
+        own = self.filter(kind=QuotaEntry.Kind.CHARGE, pair=pair, **{column: whose})
+        since = timezone.now() - timedelta(days=days)
+        recent = own.filter(at__gt=since)
         return recent.filter(refunded_by=None).order_by("at", "pk")
 
     def outstanding(self, run: Run) -> "QuotaEntry | None":
         """Return the charge of a run that was not refunded; None where there is none."""
-        charges = self.filter(kind=QuotaEntry.Kind.CHARGE, run=run, refunded_by=None)
+        charges = self.filter(
+            kind=QuotaEntry.Kind.CHARGE,
+            run=run,
+            refunded_by=None,
+        )
         return charges.order_by("-pk").first()
 
     def limits(self) -> Self:
@@ -48,7 +61,8 @@ class QuotaEntryQuerySet(models.QuerySet["QuotaEntry"]):
         """
         of_organisation = models.F("organisation").desc(nulls_last=True)
         of_pair = models.F("pair").desc(nulls_last=True)
-        return self.filter(kind=QuotaEntry.Kind.LIMIT).order_by(of_organisation, of_pair, "-pk")
+        limits = self.filter(kind=QuotaEntry.Kind.LIMIT)
+        return limits.order_by(of_organisation, of_pair, "-pk")
 
     def limits_of(self, organisation: Organisation, pair: SetPair) -> Self:
         """Limits for an organisation on a pair, the one that counts first.
@@ -89,16 +103,30 @@ class QuotaEntry(models.Model):
 
     at = models.DateTimeField(default=timezone.now)
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.PROTECT, null=True, related_name="quota_entries"
+        Organisation,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="quota_entries",
     )
     pair = models.ForeignKey(
-        SetPair, on_delete=models.PROTECT, null=True, related_name="quota_entries"
+        SetPair,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="quota_entries",
     )
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="quota_entries")
+    run = models.ForeignKey(
+        Run,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="quota_entries",
+    )
     kind = models.CharField(max_length=6, choices=Kind.choices)
     runs = models.PositiveIntegerField(null=True)
     refund_of = models.OneToOneField(
-        "self", on_delete=models.PROTECT, null=True, related_name="refunded_by"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="refunded_by",
     )
     reason = models.CharField(max_length=200)
     by = models.CharField(max_length=40, blank=True)
@@ -136,5 +164,7 @@ class QuotaEntry(models.Model):
     @property
     def reason_words(self) -> str:
         """Reason in words."""
+        if self.kind == self.Kind.LIMIT:
+            return self.reason
         reasons = dict(self.Reason.choices)
-        return self.reason if self.kind == self.Kind.LIMIT else reasons.get(self.reason, "")
+        return reasons.get(self.reason, "")

@@ -16,8 +16,8 @@ class ReplyQuerySet(models.QuerySet["Reply"]):
 
     def of_runs(self, runs: Iterable[str]) -> dict[str, "Reply"]:
         """Return the replies to these runs, by run, hidden ones too."""
-        found = self.filter(run__in=list(runs)).select_related("organisation")
-        return {str(reply.run_id): reply for reply in found}
+        replies = self.filter(run__in=list(runs)).select_related("organisation")
+        return {str(reply.run_id): reply for reply in replies}
 
 
 class Reply(models.Model):

@@ -44,7 +44,8 @@ class CountsByGrader(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["run", "item_set", "grader"], name="counts_once_per_grader"
+                fields=["run", "item_set", "grader"],
+                name="counts_once_per_grader",
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -80,11 +81,17 @@ class RescoringQuerySet(models.QuerySet["Rescoring"]):
 
     def due(self) -> "RescoringQuerySet":
         """Orders whose (next) sending is due by the database's clock."""
-        return self.waiting().filter(due__lte=Now()).order_by("due", "pk")
+        due = self.waiting().filter(due__lte=Now())
+        return due.order_by("due", "pk")
 
     def newest(self, runs: Iterable[Run], grader: str) -> "dict[Any, Rescoring]":
         """Return by run the newest order for this grader that was carried out."""
-        done = self.filter(run__in=list(runs), grader=grader, state=Rescoring.State.DONE)
+        done = self.filter(
+            run__in=list(runs),
+            grader=grader,
+            state=Rescoring.State.DONE,
+        )
+        # A later order of a run replaces an earlier one.
         return {order.run_id: order for order in done.order_by("pk")}
 
 
@@ -110,9 +117,18 @@ class Rescoring(models.Model):
     grader_digest = models.CharField(max_length=64, blank=True)
     token = models.PositiveIntegerField()
     exposure_token = models.PositiveIntegerField()
-    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    asked_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     asked_at = models.DateTimeField(auto_now_add=True)
-    state = models.CharField(max_length=6, choices=State.choices, default=State.ASKED)
+    state = models.CharField(
+        max_length=6,
+        choices=State.choices,
+        default=State.ASKED,
+    )
     code = models.CharField(max_length=40, blank=True)
     due = models.DateTimeField()
     deadline = models.DateTimeField()
@@ -146,11 +162,21 @@ class Rescoring(models.Model):
     def changes(self) -> list[OutcomeChanges]:
         """Return what the rescoring changed, set by set."""
         rows = self.outcomes.select_related("item_set").order_by("pk").defer("packed")
-        return [OutcomeChanges(row.item_set.name, row.changed, row.counted, row.n) for row in rows]
+        changes = []
+        for row in rows:
+            of_set = OutcomeChanges(
+                set=row.item_set.name,
+                counts=row.changed,
+                known=row.counted,
+                n=row.n,
+            )
+            changes.append(of_set)
+        return changes
 
     def end(self, state: State, **changes: Any) -> None:
         """Store how the order ended. Only for an order whose run is locked."""
-        Rescoring.objects.filter(pk=self.pk).update(state=state, ended_at=Now(), **changes)
+        itself = Rescoring.objects.filter(pk=self.pk)
+        itself.update(state=state, ended_at=Now(), **changes)
         self.refresh_from_db()
 
 
@@ -191,7 +217,10 @@ class RescoredOutcomes(PackedOutcomes):
 
     @classmethod
     def of(
-        cls, rescoring: Rescoring, own: RunOutcomes, again: Iterable[tuple[int, Outcome, Outcome]]
+        cls,
+        rescoring: Rescoring,
+        own: RunOutcomes,
+        again: Iterable[tuple[int, Outcome, Outcome]],
     ) -> "RescoredOutcomes":
         """Return the row for ``again``: (index, outcome then, outcome now); not saved.
 
@@ -208,7 +237,11 @@ class RescoredOutcomes(PackedOutcomes):
                 kind = f"{then.name.lower()} to {now.name.lower()}"
                 changed[kind] = changed.get(kind, 0) + 1
         row = cls(
-            rescoring=rescoring, item_set=own.item_set, packed=bytes(new), size=own.size, n=own.n
+            rescoring=rescoring,
+            item_set=own.item_set,
+            packed=bytes(new),
+            size=own.size,
+            n=own.n,
         )
         row.changed = dict(sorted(changed.items()))
         for outcome in Outcome:
@@ -242,7 +275,11 @@ ByGrader = dict[str, dict[int, OtherCounts]]
 """Counts of other graders, by grader and the key of the set."""
 
 
-def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[GraderComparison]]:
+def compare_graders(
+    runs: Sequence[Run],
+    *,
+    headline: str,
+) -> dict[UUID, list[GraderComparison]]:
     """Return the counts of each grader of graded runs, by run, set by set, ``headline`` first.
 
     ``headline`` is the grader that the runs were graded by. A count is over the whole run or not
@@ -252,9 +289,13 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
     Those of a self-declared endpoint on sealed items are not shown. Its operator writes the
     answers: one that two graders read differently would reveal, by the two counts, if it was right.
     """
-    own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
-    reported: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
-    rescored: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
+    own: dict[UUID, list[RunOutcomes]] = {}
+    reported: dict[UUID, ByGrader] = {}
+    rescored: dict[UUID, ByGrader] = {}
+    for run in runs:
+        own[run.pk] = []
+        reported[run.pk] = {}
+        rescored[run.pk] = {}
     outcomes = RunOutcomes.objects.filter(run__in=runs).select_related("item_set", "run")
     for row in outcomes.order_by("pk").defer("packed"):
         own[row.run_id].append(row)
@@ -267,10 +308,15 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
         order = again.rescoring
         by_set = rescored[order.run_id].setdefault(order.grader, {})
         by_set[again.item_set_id] = again
-    return {
-        run.pk: _compare(own[run.pk], reported[run.pk], rescored[run.pk], headline=headline)
-        for run in runs
-    }
+    comparisons = {}
+    for run in runs:
+        comparisons[run.pk] = _compare(
+            own[run.pk],
+            reported[run.pk],
+            rescored[run.pk],
+            headline=headline,
+        )
+    return comparisons
 
 
 def _compare(
@@ -291,7 +337,8 @@ def _compare(
         same = reported.get(headline, {}).get(row.item_set_id)
         if same and _counts(same) == _counts(row):
             agreeing.add(row.item_set_id)
-    for grader in sorted((reported.keys() - {headline}) | rescored.keys()):
+    others_reported = reported.keys() - {headline}
+    for grader in sorted(others_reported | rescored.keys()):
         by_set = rescored.get(grader, {})
         if grader != headline:
             by_set = reported.get(grader, {}) | by_set
@@ -303,7 +350,11 @@ def _compare(
 
 
 def _of_other_grader(
-    row: RunOutcomes, grader: str, others: OtherCounts | None, *, agrees: bool
+    row: RunOutcomes,
+    grader: str,
+    others: OtherCounts | None,
+    *,
+    agrees: bool,
 ) -> GraderComparison:
     """Return another grader's counts on one set, None where they may not be shown.
 

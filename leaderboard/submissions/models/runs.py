@@ -57,7 +57,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         With ``submitted`` its submission, pair and private set are read in the same query, but for
         what is long of the set. ``facts`` are annotations, read in that query too.
         """
-        runs = self.select_for_update(of=("self",)).filter(pk=run).annotate(**facts)
+        locking = self.select_for_update(of=("self",))
+        runs = locking.filter(pk=run).annotate(**facts)
         if submitted:
             runs = runs.select_related("submission__pair__private")
             private = "submission__pair__private"
@@ -70,7 +71,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         All by the database's clock.
         """
         lost = models.Q(state__in=LIVE, lease_expires__lt=recorded_until or Now())
-        late = models.Q(state__in=[RunState.QUEUED, *LIVE], deadline__lt=Now())
+        unended = [RunState.QUEUED, *LIVE]
+        late = models.Q(state__in=unended, deadline__lt=Now())
         return self.filter(lost | late)
 
     def undecided(self) -> "RunQuerySet":
@@ -133,7 +135,9 @@ class RunQuerySet(models.QuerySet["Run"]):
             same_as=None,
         )
         if run.layers is not None:
-            others = others.filter(models.Q(layers=run.layers) | models.Q(layers=None))
+            equal = models.Q(layers=run.layers)
+            unknown = models.Q(layers=None)
+            others = others.filter(equal | unknown)
         others = others.exclude(state__in=[RunState.FAILED, RunState.CANCELLED])
         return others.exclude(retracted_why__in=Run.NO_TEST).exclude(pk=run.pk)
 
@@ -189,10 +193,17 @@ class Run(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+        Organisation,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
     )
     evaluator = models.ForeignKey(
-        Evaluator, on_delete=models.PROTECT, null=True, related_name="runs"
+        Evaluator,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="runs",
     )
     pool = models.CharField(max_length=80)
     state = models.CharField(
@@ -221,7 +232,12 @@ class Run(models.Model):
     artefact = models.CharField(max_length=64, blank=True)
     weights = models.CharField(max_length=64, blank=True, default="")
     layers = models.PositiveBigIntegerField(null=True)
-    same_as = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="copies")
+    same_as = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="copies",
+    )
     record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
     )
@@ -231,7 +247,12 @@ class Run(models.Model):
     )
     tokens_per_item = models.FloatField(null=True)
     retracted_at = models.DateTimeField(null=True)
-    retracted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    retracted_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     retracted_why = models.CharField(max_length=20, blank=True, choices=Retraction.choices)
     retracted = models.GeneratedField(
         expression=models.ExpressionWrapper(
@@ -268,7 +289,9 @@ class Run(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    state="failed", fault__in=["ours", "theirs"], code__regex="^[a-z_]+$"
+                    state="failed",
+                    fault__in=["ours", "theirs"],
+                    code__regex="^[a-z_]+$",
                 )
                 | ~models.Q(state="failed") & models.Q(code="", fault=""),
                 name="run_has_a_code_when_it_failed",
@@ -279,17 +302,22 @@ class Run(models.Model):
                 name="run_has_an_end_when_it_ended",
             ),
             models.CheckConstraint(
-                condition=models.Q(done__lte=models.F("total")), name="run_done_within_total"
+                condition=models.Q(done__lte=models.F("total")),
+                name="run_done_within_total",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    token__gte=1, attempts__gte=1, worker__regex="^([0-9a-f]{32})?$"
+                    token__gte=1,
+                    attempts__gte=1,
+                    worker__regex="^([0-9a-f]{32})?$",
                 ),
                 name="run_attempt_is_well_formed",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    retracted_at__isnull=True, retracted_by__isnull=True, retracted_why=""
+                    retracted_at__isnull=True,
+                    retracted_by__isnull=True,
+                    retracted_why="",
                 )
                 | models.Q(retracted_at__isnull=False, retracted_by__isnull=False)
                 & ~models.Q(retracted_why=""),
@@ -305,7 +333,9 @@ class Run(models.Model):
                 name="run_queued_by_organisation",
             ),
             models.Index(
-                fields=["weights"], condition=~models.Q(weights=""), name="run_by_weights"
+                fields=["weights"],
+                condition=~models.Q(weights=""),
+                name="run_by_weights",
             ),
             models.Index(
                 fields=["submission"],
@@ -348,15 +378,24 @@ class Run(models.Model):
 
     def named_parts(self) -> list[dict[str, Any]]:
         """Return the parts of a system (``contract.Part``), each with its name as submitted."""
-        names = {"generator": self.submission.asked_name, "verifier": self.submission.verifier}
-        return [{"name": names[part["role"]], **part} for part in self.parts]
+        names = {
+            "generator": self.submission.asked_name,
+            "verifier": self.submission.verifier,
+        }
+        named = []
+        for part in self.parts:
+            name = names[part["role"]]
+            named.append({"name": name, **part})
+        return named
 
     def part_totals(self) -> dict[str, float]:
         """Return parameters, tokens and seconds of all parts together; empty for a single model."""
-        counted = ("parameters", "tokens_in", "tokens_out", "seconds")
         if not self.parts:
             return {}
-        return {name: sum(part[name] for part in self.parts) for name in counted}
+        totals = {}
+        for name in ("parameters", "tokens_in", "tokens_out", "seconds"):
+            totals[name] = sum(part[name] for part in self.parts)
+        return totals
 
     @property
     def ended_because(self) -> str:
@@ -367,7 +406,9 @@ class Run(models.Model):
         withdrawn = self.submission.pair.withdrawn_at
         if self.state != RunState.CANCELLED or not withdrawn or not self.ended_at:
             return self.code
-        return PAIR_WITHDRAWN if self.ended_at >= withdrawn else self.code
+        if self.ended_at >= withdrawn:
+            return PAIR_WITHDRAWN
+        return self.code
 
     @property
     def is_cancellable(self) -> bool:
@@ -390,7 +431,9 @@ class Run(models.Model):
 
         None for a single model, and before the first report of it.
         """
-        return None if self.written is None else self.written * 10 // self.candidates * 10
+        if self.written is None:
+            return None
+        return self.written * 10 // self.candidates * 10
 
     # --- writing: at once, or held until several changes are written together
 
@@ -456,7 +499,9 @@ class Run(models.Model):
             raise LostStep(f"{self._held_from} → {self.state}")
         if self._held_step is not None:
             self.state_changes.create(state=self._held_step)
-        self._held, self._held_from, self._held_step = {}, None, None
+        self._held = {}
+        self._held_from = None
+        self._held_step = None
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         """Write what is held before any field is read again."""

@@ -27,7 +27,9 @@ class Statements(models.Model):
         YES = "yes", "Yes, on all or part of it"
 
     submission = models.OneToOneField(
-        Submission, on_delete=models.PROTECT, related_name="statements"
+        Submission,
+        on_delete=models.PROTECT,
+        related_name="statements",
     )
     licence = models.CharField(max_length=80, blank=True)
     base_model = models.CharField(max_length=193, blank=True)
@@ -64,8 +66,8 @@ def adapters_of_runs(runs: Iterable[str]) -> dict[str, Submission]:
     """Return the submissions of these runs that are adapters, by run."""
     of_adapters = ~Q(submission__base=None, submission__base_upload=None)
     found = Run.objects.filter(of_adapters, pk__in=list(runs))
-    related = ("submission__upload", "submission__base_upload")
-    return {str(run.pk): run.submission for run in found.select_related(*related)}
+    runs_with_uploads = found.select_related("submission__upload", "submission__base_upload")
+    return {str(run.pk): run.submission for run in runs_with_uploads}
 
 
 def base_models(model: Model) -> set[str]:
@@ -80,8 +82,9 @@ def base_models(model: Model) -> set[str]:
 
 def statements_of_runs(runs: Iterable[str]) -> dict[str, Statements]:
     """Return what authors state about the models of these runs, by run, where there is anything."""
-    stated = Run.objects.filter(pk__in=list(runs)).exclude(submission__statements=None)
-    return {
-        str(run.pk): run.submission.statements
-        for run in stated.select_related("submission__statements")
-    }
+    found = Run.objects.filter(pk__in=list(runs))
+    stated = found.exclude(submission__statements=None)
+    statements = {}
+    for run in stated.select_related("submission__statements"):
+        statements[str(run.pk)] = run.submission.statements
+    return statements

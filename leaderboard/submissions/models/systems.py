@@ -28,7 +28,12 @@ NO_URL: dict[str, Any] = {
 }
 NO_UPLOAD: dict[str, Any] = {"upload__isnull": True}
 NO_BASE: dict[str, Any] = {"base__isnull": True, "base_upload__isnull": True}
-NO_REPO: dict[str, Any] = {"repo": "", "revision": "", "commit": "", "hub__isnull": True}
+NO_REPO: dict[str, Any] = {
+    "repo": "",
+    "revision": "",
+    "commit": "",
+    "hub__isnull": True,
+}
 REPO = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
 
@@ -42,7 +47,8 @@ class Lineage(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(name__regex=NAME), name="lineage_name_is_plain"
+                condition=models.Q(name__regex=NAME),
+                name="lineage_name_is_plain",
             ),
         )
 
@@ -74,7 +80,12 @@ class Model(models.Model):
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="models")
     open_weights = models.BooleanField(default=False)
     parameters = models.PositiveBigIntegerField(null=True, blank=True)
-    lineage = models.ForeignKey(Lineage, on_delete=models.PROTECT, null=True, related_name="models")
+    lineage = models.ForeignKey(
+        Lineage,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="models",
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     objects = ModelQuerySet.as_manager()
@@ -82,7 +93,8 @@ class Model(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(name__regex=MODEL_NAME), name="model_name_is_plain"
+                condition=models.Q(name__regex=MODEL_NAME),
+                name="model_name_is_plain",
             ),
             models.CheckConstraint(
                 condition=models.Q(parameters__isnull=True) | models.Q(parameters__gte=1),
@@ -112,7 +124,8 @@ class LineageRecord(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["model", "artefact"], name="lineage_record_once"),
             models.CheckConstraint(
-                condition=models.Q(artefact__regex=HEX32), name="lineage_record_is_of_weights"
+                condition=models.Q(artefact__regex=HEX32),
+                name="lineage_record_is_of_weights",
             ),
             models.CheckConstraint(
                 condition=models.Q(base_model="") | models.Q(base_model__regex=MODEL_NAME),
@@ -189,13 +202,19 @@ class Submission(models.Model):
         null=True
     )
     upload = models.ForeignKey(
-        Upload, on_delete=models.PROTECT, null=True, related_name="submissions"
+        Upload,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="submissions",
     )
     base: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
     )
     base_upload = models.ForeignKey(
-        Upload, on_delete=models.PROTECT, null=True, related_name="adapted_by"
+        Upload,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="adapted_by",
     )
     url = models.CharField(max_length=2000, blank=True)
     served_model = models.CharField(max_length=200, blank=True)
@@ -212,10 +231,16 @@ class Submission(models.Model):
         models.JSONField(null=True)
     )
     verifier_upload = models.ForeignKey(
-        Upload, on_delete=models.PROTECT, null=True, related_name="verified_by"
+        Upload,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="verified_by",
     )
     occasion = models.ForeignKey(
-        "submissions.Occasion", on_delete=models.PROTECT, null=True, related_name="submissions"
+        "submissions.Occasion",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="submissions",
     )
     part = models.CharField(max_length=6, blank=True)
     idempotency_key = models.CharField(max_length=100)
@@ -234,7 +259,8 @@ class Submission(models.Model):
         )
         constraints = (
             models.UniqueConstraint(
-                fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"
+                fields=["submitted_by", "idempotency_key"],
+                name="submission_once_per_key",
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -299,14 +325,19 @@ class Submission(models.Model):
             ),
             models.UniqueConstraint(fields=["occasion", "part"], name="submission_once_a_part"),
             models.CheckConstraint(
-                condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"
+                condition=models.Q(fingerprint__regex=HEX32),
+                name="submission_has_fingerprint",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    verifier="", verifier_hub__isnull=True, verifier_upload__isnull=True
+                    verifier="",
+                    verifier_hub__isnull=True,
+                    verifier_upload__isnull=True,
                 )
                 | models.Q(
-                    ~models.Q(kind="endpoint"), verifier__regex=NAME, verifier_hub__isnull=True
+                    ~models.Q(kind="endpoint"),
+                    verifier__regex=NAME,
+                    verifier_hub__isnull=True,
                 )
                 | models.Q(
                     ~models.Q(kind="endpoint"),
@@ -382,9 +413,12 @@ class Submission(models.Model):
 
     def party(self) -> Party:
         """Return the names of an endpoint's party that never change: organisations and host."""
-        names: set[tuple[str, object]] = {("organisation", one) for one in self.organisations}
+        names: set[tuple[str, object]] = set()
+        for organisation in self.organisations:
+            names.add(("organisation", organisation))
         if self.url:
-            names.add(("host", policy.site_of(policy.recipient_of(self.url))))
+            host = policy.recipient_of(self.url)
+            names.add(("host", policy.site_of(host)))
         return frozenset(names)
 
 
@@ -409,7 +443,8 @@ class TensorList(models.Model):
         )
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(digest__regex=HEX32), name="tensors_are_sha256"
+                condition=models.Q(digest__regex=HEX32),
+                name="tensors_are_sha256",
             ),
         )
 
@@ -464,7 +499,8 @@ class Commitment(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["digest", "by"], name="commitment_once"),
             models.CheckConstraint(
-                condition=models.Q(digest__regex=HEX32), name="commitment_is_sha256"
+                condition=models.Q(digest__regex=HEX32),
+                name="commitment_is_sha256",
             ),
         )
 

@@ -45,7 +45,11 @@ class Upload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="uploads")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    state = models.CharField(
+        max_length=8,
+        choices=State.choices,
+        default=State.OPEN,
+    )
     fingerprint = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField()
     facts: "models.JSONField[dict[str, object] | None, dict[str, object] | None]" = (
@@ -72,7 +76,8 @@ class Upload(models.Model):
                 name="upload_complete_has_facts",
             ),
             models.CheckConstraint(
-                condition=models.Q(fingerprint__regex=HEX32), name="upload_has_fingerprint"
+                condition=models.Q(fingerprint__regex=HEX32),
+                name="upload_has_fingerprint",
             ),
         )
 
@@ -103,11 +108,13 @@ class UploadFile(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["upload", "name"], name="upload_file_once"),
             models.CheckConstraint(
-                condition=models.Q(name__regex=FILE_NAME), name="upload_file_name_is_plain"
+                condition=models.Q(name__regex=FILE_NAME),
+                name="upload_file_name_is_plain",
             ),
             models.CheckConstraint(condition=models.Q(size__gte=1), name="upload_file_has_bytes"),
             models.CheckConstraint(
-                condition=models.Q(digest__regex=HEX32), name="upload_file_has_digest"
+                condition=models.Q(digest__regex=HEX32),
+                name="upload_file_has_digest",
             ),
         )
 

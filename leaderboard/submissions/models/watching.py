@@ -86,7 +86,12 @@ class Watch(models.Model):
     sealed_keys: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField(default=dict)
     added_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     added_at = models.DateTimeField(auto_now_add=True)
-    ended_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    ended_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     ended_at = models.DateTimeField(null=True)
     ended_why = models.CharField(max_length=LONGEST_WHY, blank=True)
 
@@ -138,7 +143,8 @@ class Watch(models.Model):
 
     def due_on(self, today: date) -> date | None:
         """Return the last day up to ``today`` on which it is to be asked; None before the first."""
-        past = [day for day in self._days(today) if self.added_at.date() <= day <= today]
+        added = self.added_at.date()
+        past = [day for day in self._days(today) if added <= day <= today]
         return max(past, default=None)
 
     def next_after(self, today: date) -> date | None:
@@ -154,13 +160,18 @@ class Watch(models.Model):
         if self.day is None:
             yield from map(date.fromisoformat, self.dates)
             return
-        month = today.replace(day=1)
-        for first in (month - timedelta(days=1), month, month + timedelta(days=31)):
-            yield first.replace(day=self.day)
+        this_month = today.replace(day=1)
+        last_month = this_month - timedelta(days=1)
+        next_month = this_month + timedelta(days=31)
+        for month in (last_month, this_month, next_month):
+            yield month.replace(day=self.day)
 
     def first_result(self) -> "Occasion | None":
         """Return the first occasion with a result, which later ones are compared with."""
-        return next((one for one in self.occasions.all() if one.result), None)
+        for occasion in self.occasions.all():
+            if occasion.result:
+                return occasion
+        return None
 
     def control_items(self) -> frozenset[int]:
         """Return the indices of its control items in the public set, always the same ones."""
