@@ -53,7 +53,10 @@ def enqueue_attempt(
     job = dispatch.job(run, outcomes=outcomes, plan=plan)
     record_grant(run=run.pk, token=run.token, **job.granted())
     Outbox.objects.create(
-        run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds)
+        run=run,
+        token=run.token,
+        payload=job.payload,
+        due=seconds_from_now(pause_seconds),
     )
 
 
@@ -104,21 +107,32 @@ def retry_or_fail(run: Run, code: Code) -> None:
     if code is Code.HANDED_BACK and run.state in LIVE:
         next_attempt(run, attempts=run.attempts, pause_seconds=0.0)
         return
-    if EXPLANATIONS[code].fault is Fault.OURS and run.evaluator_id is not None:
+    explanation = EXPLANATIONS[code]
+    if explanation.fault is Fault.OURS and run.evaluator_id is not None:
         evaluator = Evaluator.objects.filter(pk=run.evaluator_id)
         evaluator.update(last_error=code.value, last_error_at=Now())
-    if EXPLANATIONS[code].retried and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
-        pause = 0.0 if code is Code.LOST else min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
-        next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)
-    else:
+    attempts_left = run.attempts < settings.MAX_ATTEMPTS
+    may_go_on = attempts_left and run.state in LIVE
+    if not explanation.retried or not may_go_on:
         fail(run, code)
+        return
+    pause = 0.0
+    if code is not Code.LOST:
+        pause = min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
+    next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)
 
 
 def fail(run: Run, code: Code) -> None:
     """End a run without a score; the party at fault follows from the code. Outcomes stay stored."""
+    fault = EXPLANATIONS[code].fault
     revoke_lease(run, LeaseRefusal.FAILED)
-    run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value, waiting="")
-    if EXPLANATIONS[code].fault is Fault.OURS:
+    run.move(
+        RunState.FAILED,
+        code=code.value,
+        fault=fault.value,
+        waiting="",
+    )
+    if fault is Fault.OURS:
         refund(run, QuotaEntry.Reason.OUR_FAULT)
     if needs_key_no_more(code):
         erase_key(run)
@@ -132,9 +146,14 @@ def revoke_lease(run: Run, refusal: LeaseRefusal) -> None:
     if run.state not in LIVE or run.evaluator is None or run.slot is None:
         return
     answer = LeaseAnswer(
-        run=str(run.pk), token=run.token, worker=run.worker, sequence=0, refusal=refusal
+        run=str(run.pk),
+        token=run.token,
+        worker=run.worker,
+        sequence=0,
+        refusal=refusal,
     )
-    transaction.on_commit(partial(answer_lease, run.evaluator.name, run.slot, answer))
+    send = partial(answer_lease, run.evaluator.name, run.slot, answer)
+    transaction.on_commit(send)
 
 
 def answer_lease(evaluator: str, slot: int, answer: LeaseAnswer) -> None:
@@ -160,7 +179,7 @@ def erase_key(run: Run) -> None:
 
 def erase_old_keys() -> int:
     """Erase the sealed keys of runs that failed before the grace time. Returns how many."""
-    failed = Run.objects.filter(
-        state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS)
-    )
-    return Submission.objects.with_key().filter(runs__in=failed).erase_keys()
+    grace_ends = seconds_from_now(-settings.KEY_GRACE_SECONDS)
+    failed = Run.objects.filter(state=RunState.FAILED, ended_at__lt=grace_ends)
+    keyed = Submission.objects.with_key()
+    return keyed.filter(runs__in=failed).erase_keys()

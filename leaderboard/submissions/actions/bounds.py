@@ -68,7 +68,21 @@ def check_bounds(submission: Submission, selection: ItemSelection) -> None:
     declared = None
     if selection.tier == "T2" and selection.blocks:
         declared = _declared_use(submission, submission.pair.private, selection.blocks)
-    facts = _facts(submission)
+    # Facts that others may change. The submission's foreign key locks the pair's row as a
+    # withdrawal does: one that is under way is over then, and is seen. Foreign keys are checked at
+    # the commit unless it is asked for. In the same way a model that leaves a name has left it once
+    # the name could be stored.
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    model = submission.model
+    former = FormerIdentity.objects.filter(name__iexact=model.name)
+    columns = {
+        "name_is_former": Exists(former.exclude(model=model)),
+        **_unfinished_columns(submission),
+        **quota_columns(model.organisation, pair, submission.submitted_by),
+    }
+    itself = SetPair.with_practice.filter(pk=pair.pk).annotate(**columns)
+    facts: dict[str, Any] = itself.values("withdrawn_at", *columns).get()
     practice = None
     if pair.practice:
         practice = practice_use(submission.model.organisation, submission.submitted_by)
@@ -96,12 +110,14 @@ def check_continued(run: Run, *, by_maintainer: bool) -> None:
     """
     submission = run.submission
     Organisation.objects.select_for_update(no_key=True).get(pk=submission.model.organisation_id)
-    declared, quota = None, None
+    declared = None
     if run.tier == "T2":
         item_set, blocks = sealed_selection(run)
         declared = _declared_use(submission, item_set, blocks, but=run)
+    quota = None
     is_charged = QuotaEntry.objects.outstanding(run) is not None
-    if is_official(submission.pair) and not is_charged and not by_maintainer:
+    is_to_charge = not is_charged and not by_maintainer
+    if is_official(submission.pair) and is_to_charge:
         organisation = submission.model.organisation
         quota = quota_use(organisation, submission.pair, submission.submitted_by)
     bounds = Bounds(
@@ -129,27 +145,6 @@ def refusal_of(rejection: Rejection) -> SiteError:
     return refusal
 
 
-def _facts(submission: Submission) -> dict[str, Any]:
-    """Return the facts about a submission, stored in this transaction, that others may change.
-
-    Its foreign key locks the pair's row as a withdrawal does: one that is under way is over then,
-    and is seen. Foreign keys are checked at the commit unless it is asked for. In the same way a
-    model that leaves a name has left it once the name could be stored.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    model, pair = submission.model, submission.pair
-    former = FormerIdentity.objects.filter(name__iexact=model.name).exclude(model=model)
-    columns = {
-        "name_is_former": Exists(former),
-        **_unfinished_columns(submission),
-        **quota_columns(model.organisation, pair, submission.submitted_by),
-    }
-    itself = SetPair.with_practice.filter(pk=pair.pk)
-    facts: dict[str, Any] = itself.annotate(**columns).values("withdrawn_at", *columns).get()
-    return facts
-
-
 def _unfinished_columns(submission: Submission) -> dict[str, ArraySubquery]:
     """Return the runs that wait or are under way, to annotate the pair with.
 
@@ -158,27 +153,32 @@ def _unfinished_columns(submission: Submission) -> dict[str, ArraySubquery]:
     own = Run.objects.of_authors().filter(state__in=UNFINISHED)
     alike = own.filter(submission__pair__practice=submission.pair.practice).values("pk")
     organisation = submission.model.organisation_id
+    of_organisation = alike.filter(submission__model__organisation=organisation)
+    of_user = alike.filter(submission__submitted_by=submission.submitted_by_id)
     return {
-        "unfinished": ArraySubquery(alike.filter(submission__model__organisation=organisation)),
-        "unfinished_of_user": ArraySubquery(
-            alike.filter(submission__submitted_by=submission.submitted_by_id)
-        ),
+        "unfinished": ArraySubquery(of_organisation),
+        "unfinished_of_user": ArraySubquery(of_user),
     }
 
 
 def _unfinished(submission: Submission) -> int:
     columns = _unfinished_columns(submission)
     itself = SetPair.with_practice.filter(pk=submission.pair_id)
-    return _unfinished_of(itself.annotate(**columns).values(*columns).get())
+    facts = itself.annotate(**columns).values(*columns).get()
+    return _unfinished_of(facts)
 
 
 def _unfinished_of(facts: Mapping[str, Any]) -> int:
     """Return how many are the organisation's or the submitter's: the greater number counts."""
-    return max(len(facts["unfinished"]), len(facts["unfinished_of_user"]))
+    of_organisation = len(facts["unfinished"])
+    of_user = len(facts["unfinished_of_user"])
+    return max(of_organisation, of_user)
 
 
 def _unfinished_limit(pair: SetPair) -> int:
-    return settings.PRACTICE_UNFINISHED if pair.practice else settings.UNFINISHED_RUNS
+    if pair.practice:
+        return settings.PRACTICE_UNFINISHED
+    return settings.UNFINISHED_RUNS
 
 
 def practice_use(organisation: Organisation, by: User) -> PracticeUse:
@@ -193,16 +193,26 @@ def practice_use(organisation: Organisation, by: User) -> PracticeUse:
         created__gt=timezone.now() - PRACTICE_PERIOD,
         runs__isnull=False,
     )
-    whose = (recent.filter(model__organisation=organisation), recent.filter(submitted_by=by))
-    lists = [list(runs.order_by("created").values_list("created", flat=True)) for runs in whose]
+    of_organisation = recent.filter(model__organisation=organisation)
+    of_user = recent.filter(submitted_by=by)
+    lists = []
+    for submissions in (of_organisation, of_user):
+        oldest_first = submissions.order_by("created")
+        lists.append(list(oldest_first.values_list("created", flat=True)))
     moments = max(lists, key=len)
     used = len(moments)
-    next_free = moments[used - limit] + PRACTICE_PERIOD if 0 < limit <= used else None
+    next_free = None
+    if 0 < limit <= used:
+        next_free = moments[used - limit] + PRACTICE_PERIOD
     return PracticeUse(used, limit, next_free)
 
 
 def _declared_use(
-    submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None
+    submission: Submission,
+    item_set: ItemSet,
+    blocks: Iterable[int],
+    *,
+    but: Run | None = None,
 ) -> DeclaredUse:
     """Return the runs of a self-declared endpoint's party on the season's block.
 
@@ -235,6 +245,8 @@ def _counted_by(submission: Submission) -> Party:
 
     A lineage may be recorded later. It adds to what is counted, and changes no published score.
     """
-    lineage = submission.model.lineage_id
     names = submission.party() | {("submitter", submission.submitted_by_id)}
-    return names | ({("lineage", lineage)} if lineage is not None else set())
+    lineage = submission.model.lineage_id
+    if lineage is None:
+        return names
+    return names | {("lineage", lineage)}

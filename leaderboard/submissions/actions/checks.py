@@ -146,7 +146,16 @@ def check_evaluators() -> Iterator[CheckResult]:
                 f"{evaluator.name} is out of service: {evaluator.out_of_service}.",
                 "It returns by itself once that is mended.",
             )
-        yield from _failing_engines(evaluator)
+        host = evaluator.host_facts()
+        for failure in evaluator.engine_failures():
+            yield CheckResult(
+                "engine_failing",
+                f"{evaluator.name}: {failure.name} fails the self-test ({failure.code})"
+                " and gets no runs.",
+                "Run 'python -m evaluator doctor' on its host, mend the engine, "
+                "restart the evaluator.",
+                problem=not (host and host.engines),
+            )
         if JOB_VERSION not in evaluator.reads:
             yield CheckResult(
                 "unknown_version",
@@ -154,18 +163,6 @@ def check_evaluators() -> Iterator[CheckResult]:
                 f"{JOB_VERSION}.",
                 "Install the same release on the site and on its host.",
             )
-
-
-def _failing_engines(evaluator: Evaluator) -> Iterator[CheckResult]:
-    """Report engines that do not pass the self-test of an evaluator's host."""
-    host = evaluator.host_facts()
-    for one in evaluator.engine_failures():
-        yield CheckResult(
-            "engine_failing",
-            f"{evaluator.name}: {one.name} fails the self-test ({one.code}) and gets no runs.",
-            "Run 'python -m evaluator doctor' on its host, mend the engine, restart the evaluator.",
-            problem=not (host and host.engines),
-        )
 
 
 def check_sets() -> Iterator[CheckResult]:
@@ -216,7 +213,8 @@ def check_messages(beat: Heartbeat | None) -> Iterator[CheckResult]:
             problem=False,
         )
     since = timezone.now().date() - timedelta(days=RECENT_DAYS)
-    for row in RefusedReport.objects.filter(day__gte=since).order_by("day", "code", "claimed"):
+    refused = RefusedReport.objects.filter(day__gte=since)
+    for row in refused.order_by("day", "code", "claimed"):
         about = f" that name {row.claimed}" if row.claimed else ""
         yield CheckResult(
             "refused_reports",
@@ -263,9 +261,11 @@ def check_closes() -> Iterator[CheckResult]:
 def check_watches() -> Iterator[CheckResult]:
     """Report watched endpoints whose last time was missed or has not come."""
     for watch, day in overdue_watches():
-        last = max(watch.occasions.all(), key=lambda one: one.day, default=None)
-        began = last if last is not None and last.day >= day else None
-        why = f"It was missed: {began.code}." if began and began.code else "It is not over."
+        why = "It is not over."
+        occasions = watch.occasions.all()
+        last = max(occasions, key=lambda occasion: occasion.day, default=None)
+        if last is not None and last.day >= day and last.code:
+            why = f"It was missed: {last.code}."
         yield CheckResult(
             "watch_overdue",
             f"{watch} was to be asked on {day}. {why}",

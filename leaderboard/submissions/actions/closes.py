@@ -47,12 +47,15 @@ def next_closes() -> dict[int, datetime]:
     if settings.COHORT_SECONDS:
         open_for = timedelta(seconds=settings.COHORT_SECONDS)
         graded = Run.objects.undecided().filter(submission__pair__withdrawn_at=None)
-        unplanned = graded.exclude(submission__pair__in=PlannedClose.objects.ahead().values("pair"))
-        oldest = unplanned.values("submission__pair").annotate(first=Min("ended_at")).order_by()
+        planned_pairs = PlannedClose.objects.ahead().values("pair")
+        unplanned = graded.exclude(submission__pair__in=planned_pairs)
+        by_pair = unplanned.values("submission__pair")
+        oldest = by_pair.annotate(first=Min("ended_at")).order_by()
         for pair, first in oldest.values_list("submission__pair", "first"):
             if first:
                 closes[pair] = first + open_for
-    ahead = PlannedClose.objects.ahead().filter(at__gt=timezone.now() - OVERDUE)
+    earliest = timezone.now() - OVERDUE
+    ahead = PlannedClose.objects.ahead().filter(at__gt=earliest)
     for pair, planned in ahead.order_by("-at").values_list("pair", "at"):
         closes[pair] = planned
     return closes
@@ -65,12 +68,15 @@ def close_rule(pair: SetPair) -> str:
 
 def close_rules(pairs: Iterable[SetPair]) -> dict[int, str]:
     """Return the close rule of each pair in words, by its key; one query for all of them."""
-    overdue = set(PlannedClose.objects.due().order_by().values_list("pair", flat=True))
+    due = PlannedClose.objects.due().order_by()
+    overdue = set(due.values_list("pair", flat=True))
     usual = "by the maintainers"
     if settings.COHORT_SECONDS:
         start = datetime(2000, 1, 1)
-        end = start + timedelta(seconds=max(settings.COHORT_SECONDS, SHORTEST_WAIT))
-        open_for = timesince(start, end, depth=1).replace("\xa0", " ")  # such as "7 days"
+        seconds = max(settings.COHORT_SECONDS, SHORTEST_WAIT)
+        end = start + timedelta(seconds=seconds)
+        # Such as "7 days".
+        open_for = timesince(start, end, depth=1).replace("\xa0", " ")
         usual = f"{open_for} after the next result"
     rules = {}
     for pair in pairs:
@@ -105,11 +111,15 @@ def plan_close(*, pair: str, at: datetime, by: User) -> PlannedClose:
         raise refuse(Refusal.UNKNOWN_PAIR)
     if planned_for.withdrawn_at:
         raise refuse(Refusal.PAIR_WITHDRAWN)
-    if timezone.is_naive(at) or not timezone.now() < at < timezone.now() + LONGEST_PLAN:
+    now = timezone.now()
+    if timezone.is_naive(at) or not now < at < now + LONGEST_PLAN:
         raise refuse(Refusal.INVALID_FIELD, "at")
-    record_act(actor=by.username, act="plan_close", subject=f"{pair}: {at:%Y-%m-%dT%H:%M:%S%z}")
+    subject = f"{pair}: {at:%Y-%m-%dT%H:%M:%S%z}"
+    record_act(actor=by.username, act="plan_close", subject=subject)
     plan, _ = PlannedClose.objects.get_or_create(
-        pair=planned_for, at=at, defaults={"planned_by": by}
+        pair=planned_for,
+        at=at,
+        defaults={"planned_by": by},
     )
     return plan
 
@@ -133,11 +143,11 @@ def withdraw_close(*, plan: int, by: User) -> None:
 
 def is_due(*, pair: SetPair) -> bool:
     """Return True where the board of a pair is to be closed now, and nothing hinders it."""
-    planned = PlannedClose.objects.ahead().filter(pair=pair)
-    if planned.exists():
+    if PlannedClose.objects.ahead().filter(pair=pair).exists():
         due = PlannedClose.objects.due().filter(pair=pair).exists()
     else:
-        due = _due_by_clock(settings.COHORT_SECONDS).filter(submission__pair=pair).exists()
+        open_for_long = _due_by_clock(settings.COHORT_SECONDS)
+        due = open_for_long.filter(submission__pair=pair).exists()
     return due and not hindrance(pair)
 
 
@@ -162,7 +172,8 @@ def hindrance(pair: SetPair) -> str:
 
 def mark_closed(*, pair: SetPair) -> int:
     """Mark the planned closes of a pair that are due as carried out. Returns how many."""
-    return PlannedClose.objects.due().filter(pair=pair).update(closed_at=Now())
+    due = PlannedClose.objects.due().filter(pair=pair)
+    return due.update(closed_at=Now())
 
 
 def request_rankings() -> int:
@@ -170,8 +181,10 @@ def request_rankings() -> int:
 
     Where a close is due and something hinders it, each maintainer gets a mail, once.
     """
-    pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
-    due = _due_by_clock(max(settings.COHORT_SECONDS, settings.LEASE_SECONDS))
+    stale = SetPair.objects.filter(stale=True)
+    pairs = set(stale.values_list("slug", flat=True))
+    open_for = max(settings.COHORT_SECONDS, settings.LEASE_SECONDS)
+    due = _due_by_clock(open_for)
     wanted = set(due.values_list("submission__pair", flat=True))
     wanted -= set(PlannedClose.objects.ahead().values_list("pair", flat=True))
     wanted |= set(PlannedClose.objects.due().values_list("pair", flat=True))
@@ -186,6 +199,7 @@ def request_rankings() -> int:
 @transaction.atomic
 def _remind(pair: SetPair, sentence: str) -> None:
     close = PlannedClose.objects.due().filter(pair=pair).first()
+    # One mail a planned close, else one a week.
     moment = f"{close.at:%Y%m%d%H%M}" if close else f"{timezone.now():%Y%W}"
     key = f"close {pair.slug} {moment}"
     if Letter.objects.filter(key=key).exists():

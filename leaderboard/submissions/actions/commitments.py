@@ -17,7 +17,8 @@ def commit_weights(*, user: User, digest: str) -> Commitment:
     """
     if not fits(digest, Hex32):
         raise refuse(Refusal.INVALID_FIELD, "digest")
-    return Commitment.objects.get_or_create(digest=digest, by=user)[0]
+    commitment, _ = Commitment.objects.get_or_create(digest=digest, by=user)
+    return commitment
 
 
 def is_post_release(run: Run, artefact: str) -> bool:
@@ -36,5 +37,7 @@ def is_post_release(run: Run, artefact: str) -> bool:
         return True
     before = release.published_at
     committed = Commitment.objects.filter(digest=artefact, committed_at__lt=before)
-    asked = Run.objects.official().filter(artefact=artefact, ended_at__lt=before).exclude(pk=run.pk)
-    return not (committed.exists() or asked.exists())
+    if committed.exists():
+        return False
+    ended = Run.objects.official().filter(artefact=artefact, ended_at__lt=before)
+    return not ended.exclude(pk=run.pk).exists()

@@ -21,7 +21,12 @@ from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import RunState
 
 
-def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
+def continue_run(
+    *,
+    run: UUID,
+    by: User,
+    api_key: str = "",
+) -> Run:
     """Queue a failed run again with the items left, with a new ``api_key`` if one is given.
 
     Raises ``not_found`` for a run of another author, ``not_now`` for one that cannot go on,
@@ -31,7 +36,9 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
     """
     with transaction.atomic():
         locked = Run.objects.locked(run)
-        if locked is None or not (by.is_staff or locked.submission.submitted_by_id == by.pk):
+        if locked is None:
+            raise refuse(Refusal.NOT_FOUND)
+        if not by.is_staff and locked.submission.submitted_by_id != by.pk:
             raise refuse(Refusal.NOT_FOUND)
         if locked.state != RunState.FAILED or not is_continuable(locked.code):
             raise refuse(Refusal.NOT_NOW)

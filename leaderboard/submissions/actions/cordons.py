@@ -18,7 +18,13 @@ from leaderboard.submissions.actions.queue import follow_announcement
 from leaderboard.submissions.states import LIVE
 
 
-def cordon(*, name: str, why: str, by: str, pause: bool = False) -> Evaluator:
+def cordon(
+    *,
+    name: str,
+    why: str,
+    by: str,
+    pause: bool = False,
+) -> Evaluator:
     """Have an evaluator take no new runs; with ``pause`` it loses those that it holds.
 
     ``by`` is the user name of a maintainer. Raises ``not_found``, and ``invalid_field`` for an
@@ -28,11 +34,16 @@ def cordon(*, name: str, why: str, by: str, pause: bool = False) -> Evaluator:
     if not reason:
         raise refuse(Refusal.INVALID_FIELD, "why: a reason")
     order = Evaluator.Cordon.PAUSED if pause else Evaluator.Cordon.CORDONED
-    found = Evaluator.objects.filter(name=name)
-    changed = found.update(cordon=order, cordoned_by=by, cordoned_at=Now(), cordon_reason=reason)
+    named = Evaluator.objects.filter(name=name)
+    changed = named.update(
+        cordon=order,
+        cordoned_by=by,
+        cordoned_at=Now(),
+        cordon_reason=reason,
+    )
     if not changed:
         raise refuse(Refusal.NOT_FOUND, name)
-    return found.get()
+    return named.get()
 
 
 def resume(*, name: str) -> Evaluator:
@@ -46,7 +57,9 @@ def resume(*, name: str) -> Evaluator:
             raise refuse(Refusal.NOT_FOUND, name)
         if not evaluator.cordon:
             raise refuse(Refusal.NOT_NOW)
-        evaluator.cordon = evaluator.cordoned_by = evaluator.cordon_reason = ""
+        evaluator.cordon = ""
+        evaluator.cordoned_by = ""
+        evaluator.cordon_reason = ""
         evaluator.cordoned_at = None
         changed = ("cordon", "cordoned_by", "cordoned_at", "cordon_reason")
         evaluator.save(update_fields=changed)
@@ -67,8 +80,10 @@ def with_condition(evaluators: "QuerySet[Evaluator]") -> "QuerySet[Evaluator]":
 def condition(evaluator: Any) -> str:
     """Return the state of an evaluator of :func:`with_condition` in words."""
     if evaluator.cordon:
-        runs = f"{evaluator.held} run{'' if evaluator.held == 1 else 's'}"
-        return f"{evaluator.cordon}, {f'{runs} left' if evaluator.held else 'drained'}"
+        if not evaluator.held:
+            return f"{evaluator.cordon}, drained"
+        runs = "1 run" if evaluator.held == 1 else f"{evaluator.held} runs"
+        return f"{evaluator.cordon}, {runs} left"
     if not evaluator.alive:
         return "silent"
     if evaluator.out_of_service:

@@ -17,15 +17,24 @@ CLAIM_SECONDS = 120.0
 """Time after which a delivery is sent again whose sender died."""
 
 
-def settle(deliveries: Sequence[Delivery | Letter], taken: bool, result: str) -> None:
+def settle(
+    deliveries: Sequence[Delivery | Letter],
+    taken: bool,
+    result: str,
+) -> None:
     """Record a try: done, to be repeated after a growing pause, or abandoned."""
     for delivery in deliveries:
         tries = delivery.tries + 1
-        fields: dict[str, object] = {"tries": tries, "result": result, "due": None}
+        fields: dict[str, object] = {
+            "tries": tries,
+            "result": result,
+            "due": None,
+        }
         if taken:
             fields["delivered_at"] = Now()
         elif tries < MOST_TRIES:
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 4.0 ** (tries - 1))
+            growing = FIRST_PAUSE_SECONDS * 4.0 ** (tries - 1)
+            pause = min(LONGEST_PAUSE_SECONDS, growing)
             jitter = random.uniform(0.8, 1.2)  # noqa: S311
             fields["due"] = seconds_from_now(pause * jitter)
         type(delivery).objects.filter(pk=delivery.pk).update(**fields)

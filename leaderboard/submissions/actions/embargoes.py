@@ -63,8 +63,10 @@ def lift_embargo(*, run: UUID, by: User) -> Run:
         locked = Run.objects.locked(run)
         if embargo is None or locked is None or not may_lift(locked, by):
             raise refuse(Refusal.NOT_FOUND)
-        Embargo.objects.filter(pk=embargo.pk).update(lifted_at=timezone.now(), lifted_by=by)
-        _show(Embargo.objects.over().filter(submission__pair=embargo.submission.pair_id))
+        own = Embargo.objects.filter(pk=embargo.pk)
+        own.update(lifted_at=timezone.now(), lifted_by=by)
+        over = Embargo.objects.over()
+        _show(over.filter(submission__pair=embargo.submission.pair_id))
         locked.refresh_from_db()
     return locked
 
@@ -75,18 +77,21 @@ def end_embargoes() -> int:
     if not over.exists():
         return 0
     with transaction.atomic():
-        _lock_pairs(sorted(set(over.values_list("submission__pair", flat=True))))
+        pairs = set(over.values_list("submission__pair", flat=True))
+        _lock_pairs(sorted(pairs))
         return _show(over)
 
 
 def _lock_pairs(pairs: Collection[int]) -> None:
-    list(SetPair.objects.select_for_update(no_key=True).filter(pk__in=pairs).order_by("pk"))
+    locking = SetPair.objects.select_for_update(no_key=True)
+    list(locking.filter(pk__in=pairs).order_by("pk"))
 
 
 def _show(embargoes: EmbargoQuerySet) -> int:
     pairs = set(embargoes.values_list("submission__pair", flat=True))
     graded = Run.objects.filter(state=RunState.GRADED, submission__embargo__in=embargoes)
-    runs = list(graded.select_for_update(of=("self",)).order_by("pk"))
+    locked = graded.select_for_update(of=("self",))
+    runs = list(locked.order_by("pk"))
     for run in runs:
         run.move(RunState.RANKED)
     SetPair.objects.filter(pk__in=pairs).update(stale=True)
@@ -109,15 +114,17 @@ def without_embargo(runs: Sequence[Run]) -> list[Run]:
             submission__model=run.submission.model_id,
             submission__pair=run.submission.pair_id,
         )
-        first = followed.exclude(submission=run.submission_id).order_by("-until").first()
+        of_others = followed.exclude(submission=run.submission_id)
+        first = of_others.order_by("-until").first()
         own = asked.filter(submission=run.submission_id).first()
         if first is None and own is None:
             shown.append(run)
             continue
         now = timezone.now()
+        decided = {"because_of": first, "decided_at": now}
         Embargo.objects.update_or_create(
             submission=run.submission,
-            defaults={"because_of": first, "decided_at": now},
-            create_defaults={"because_of": first, "decided_at": now, "until": now},
+            defaults=decided,
+            create_defaults={**decided, "until": now},
         )
     return shown

@@ -24,18 +24,30 @@ class Expected:
     runs: int
 
 
-def prospect(*, pair: SetPair, organisation: int, kind: str, items: int, needs: Needs) -> Prospect:
+def prospect(
+    *,
+    pair: SetPair,
+    organisation: int,
+    kind: str,
+    items: int,
+    needs: Needs,
+) -> Prospect:
     """Return the place and the expected moments of a run of ``items`` that would be queued now."""
     pace = pace_of(settings.POOL)
     own = pace.seconds(pair=pair.pk, kind=kind, items=items)
-    turn = foresee(settings.POOL, new=NewRun(organisation, needs, own, pair.practice)).new
+    new = NewRun(organisation, needs, own, pair.practice)
+    turn = foresee(settings.POOL, new=new).new
     if own is None or turn.start is None:
         return Prospect(turn.position)
-    return Prospect(turn.position, turn.start, turn.start + timedelta(seconds=own), pace.count)
+    end = turn.start + timedelta(seconds=own)
+    return Prospect(turn.position, turn.start, end, pace.count)
 
 
 def expected(
-    run: Run, *, held_up: bool = False, forecast: Forecast | None = None
+    run: Run,
+    *,
+    held_up: bool = False,
+    forecast: Forecast | None = None,
 ) -> Expected | None:
     """Return when a run is expected to begin and to end.
 
@@ -49,8 +61,14 @@ def expected(
     if run.state in LIVE:
         now = timezone.now()
         left = seconds_left(run, pace, now) or 0.0
-        return Expected(None, now + timedelta(seconds=left), pace.count)
+        end = now + timedelta(seconds=left)
+        return Expected(None, end, pace.count)
     if run.state != RunState.QUEUED:
         return None
-    start = (forecast or foresee(run.pool)).turn(run).start
-    return Expected(start, start + timedelta(seconds=own), pace.count) if start else None
+    if forecast is None:
+        forecast = foresee(run.pool)
+    start = forecast.turn(run).start
+    if start is None:
+        return None
+    end = start + timedelta(seconds=own)
+    return Expected(start, end, pace.count)

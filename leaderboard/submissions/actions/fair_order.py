@@ -49,7 +49,12 @@ REMEMBERED_HALF_LIVES = 5
 SOON_SECONDS = 60.0
 """Time within which an evaluator is free that is sent a run because it has the weights."""
 _ANYTHING = Needs(version=0, sets=frozenset())
-_ANYONE = Candidate("", in_service=True, sets=frozenset(), reads=frozenset({0}))
+_ANYONE = Candidate(
+    "",
+    in_service=True,
+    sets=frozenset(),
+    reads=frozenset({0}),
+)
 """Evaluator of a release that announces nothing: it is not known what it can do."""
 
 
@@ -96,17 +101,33 @@ class FairOrder:
     """
 
     def __init__(
-        self, pool: str, candidates: Sequence[Candidate], live: Sequence[UnderWay]
+        self,
+        pool: str,
+        candidates: Sequence[Candidate],
+        live: Sequence[UnderWay],
     ) -> None:
         self._pool = pool
         self._live = live
-        self._candidates = [one for one in candidates if one.in_service]
+        self._candidates: list[Candidate] = []
+        self._gpus: dict[str, int] = {}
+        self._apart: set[str] = set()
+        for candidate in candidates:
+            gpus, _ = candidate.size
+            self._gpus[candidate.name] = max(1, gpus)
+            if candidate.in_service:
+                self._candidates.append(candidate)
+            if candidate.endpoint_runs:
+                self._apart.add(candidate.name)
         self.sent = self._read(Outbox.objects.sent())
-        self._gpus = {one.name: max(1, one.size[0]) for one in candidates}
-        self._apart = {one.name for one in candidates if one.endpoint_runs}
         self._used = self._charged()
 
-    def first(self, limit: int, *, each: int = AFFINE, held: bool = False) -> list[Due]:
+    def first(
+        self,
+        limit: int,
+        *,
+        each: int = AFFINE,
+        held: bool = False,
+    ) -> list[Due]:
         """Return the attempts that are due, of each organisation the oldest ``each``.
 
         At most ``limit``, of the organisations that used least lately. With ``held`` also those
@@ -115,7 +136,8 @@ class FairOrder:
         attempts = Outbox.objects.queued() if held else Outbox.objects.due()
         oldest = self._oldest(attempts, each)
         usage = Usage(self._used, now=0.0)
-        for organisation in sorted(oldest, key=lambda one: oldest[one][0]):
+        by_oldest = sorted(oldest, key=lambda organisation: oldest[organisation][0])
+        for organisation in by_oldest:
             if organisation not in usage:
                 usage.add(organisation, 0.0, now=0.0)
         # First the oldest attempt of each organisation in turn, then the second of each.
@@ -125,10 +147,15 @@ class FairOrder:
                 places.append((place, turn, attempt))
         places.sort()
         chosen = [attempt for _, _, attempt in places[:limit]]
-        found = {due.outbox: due for due in self._read(Outbox.objects.filter(pk__in=chosen))}
-        return [found[attempt] for attempt in chosen if attempt in found]
+        rows = Outbox.objects.filter(pk__in=chosen)
+        by_key = {due.outbox: due for due in self._read(rows)}
+        return [by_key[attempt] for attempt in chosen if attempt in by_key]
 
-    def _oldest(self, attempts: OutboxQuerySet, each: int) -> dict[int, list[int]]:
+    def _oldest(
+        self,
+        attempts: OutboxQuerySet,
+        each: int,
+    ) -> dict[int, list[int]]:
         """Return the keys of the oldest attempts of each organisation that has some, by its key.
 
         A database that counted the attempts of each would read the whole queue.
@@ -137,16 +164,21 @@ class FairOrder:
         in_order = of_pool.order_by("run__queued_at", "pk").values("pk")
         own = in_order.filter(run__organisation=OuterRef("pk"))[:each]
         owners = Organisation.objects.annotate(oldest=ArraySubquery(own))
-        watched = in_order.filter(run__organisation=None)[:each].values_list("pk", flat=True)
-        found = {MAINTAINERS: list(watched), **dict(owners.values_list("pk", "oldest"))}
-        return {organisation: oldest for organisation, oldest in found.items() if oldest}
+        watched = in_order.filter(run__organisation=None)[:each]
+        attempts_of = {MAINTAINERS: list(watched.values_list("pk", flat=True))}
+        attempts_of.update(owners.values_list("pk", "oldest"))
+        return {owner: oldest for owner, oldest in attempts_of.items() if oldest}
 
     def paused(self, limit: int) -> list[Due]:
         """Return the attempts that are paused after a failure, the next one first."""
         return self._read(Outbox.objects.paused(), paused=True, limit=limit)
 
     def _read(
-        self, attempts: OutboxQuerySet, *, paused: bool = False, limit: int | None = None
+        self,
+        attempts: OutboxQuerySet,
+        *,
+        paused: bool = False,
+        limit: int | None = None,
     ) -> list[Due]:
         pace = pace_of(self._pool)
         of_pool = attempts.official().filter(run__pool=self._pool)
@@ -179,13 +211,19 @@ class FairOrder:
         return found
 
     def schedule(
-        self, waiting: Iterable[Due], needs: Mapping[int, Needs], *, now: float
+        self,
+        waiting: Iterable[Due],
+        needs: Mapping[int, Needs],
+        *,
+        now: float,
     ) -> Schedule:
         """Return the schedule of attempts on the evaluators that serve the pool.
 
         ``needs`` has the requirements of those that are to be chosen from, by outbox row.
         """
-        places = [place for one in self._candidates for place in one.places()]
+        places: list[Candidate] = []
+        for candidate in self._candidates:
+            places.extend(candidate.places())
         fleet = Fleet(places or [_ANYONE])
         # Runs of each organisation that were begun or sent, and when those under way end.
         numbers = Counter(due.organisation for due in self.sent)
@@ -204,8 +242,10 @@ class FairOrder:
         )
         for due in sorted(waiting, key=lambda due: due.outbox):
             if due.outbox in needs:
-                queue.add(due.waiting(self.needs_of(due, needs)), now=now)
-        return Schedule(queue, self._workers(fleet, now), now=now, ends=ends)
+                own_needs = self.needs_of(due, needs)
+                queue.add(due.waiting(own_needs), now=now)
+        workers = self._workers(fleet, now)
+        return Schedule(queue, workers, now=now, ends=ends)
 
     def _workers(self, fleet: Fleet, now: float) -> list[Worker]:
         """Return the evaluators, when each is free, and the weights in their stores.
@@ -226,9 +266,10 @@ class FairOrder:
                 later.add(name)
             free_at.setdefault(name, now + (run.left or 0.0))
         workers = []
-        for one in fleet.serving:
-            cached = frozenset() if one.name in later else one.fetched
-            workers.append(Worker(one, free_at.get(one.name, 0.0), cached))
+        for candidate in fleet.serving:
+            name = candidate.name
+            cached = frozenset() if name in later else candidate.fetched
+            workers.append(Worker(candidate, free_at.get(name, 0.0), cached))
         return workers
 
     def needs_of(self, due: Due, needs: Mapping[int, Needs]) -> Needs:
@@ -251,21 +292,31 @@ class FairOrder:
             endpoint = kind == Submission.Kind.ENDPOINT
             used[organisation] += seconds * self._gpus_of(evaluator, endpoint=endpoint)
         for run in self._live:
-            left = max(0.0, UNKNOWN_SECONDS - run.elapsed) if run.left is None else run.left
+            left = run.left
+            if left is None:
+                left = max(0.0, UNKNOWN_SECONDS - run.elapsed)
             gpus = self._gpus_of(run.evaluator, endpoint=run.endpoint)
             used[run.organisation] += (run.elapsed + left) * gpus
-        smallest = min((self._gpus[one.name] for one in self._candidates), default=1)
+        serving_gpus = [self._gpus[candidate.name] for candidate in self._candidates]
+        smallest = min(serving_gpus, default=1)
         for due in self.sent:
-            used[due.organisation] += due.charge * (1 if due.endpoint and self._apart else smallest)
+            is_apart = due.endpoint and self._apart
+            gpus = 1 if is_apart else smallest
+            used[due.organisation] += due.charge * gpus
         return dict(used)
 
 
 def _seconds_used(pool: str) -> "QuerySet[Run, tuple[int, str, str, float]]":
     """Return organisation, evaluator, kind and seconds of ended runs; older ones count less."""
-    age = _epoch(Now() - F("ended_at")) / HALF_LIFE_SECONDS
-    seconds = _epoch(F("ended_at") - F("started_at")) * Power(Value(0.5), age)
+    half_lives = _epoch(Now() - F("ended_at")) / HALF_LIFE_SECONDS
+    weight = Power(Value(0.5), half_lives)
+    seconds = _epoch(F("ended_at") - F("started_at")) * weight
     remembered = seconds_from_now(-REMEMBERED_HALF_LIVES * HALF_LIFE_SECONDS)
-    runs = Run.objects.filter(pool=pool, started_at__isnull=False, ended_at__gt=remembered)
+    runs = Run.objects.filter(
+        pool=pool,
+        started_at__isnull=False,
+        ended_at__gt=remembered,
+    )
     summed = (
         runs.order_by()
         .annotate(charged=Coalesce("organisation", MAINTAINERS))

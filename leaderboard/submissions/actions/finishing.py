@@ -50,7 +50,8 @@ def _summaries(row: RunOutcomes) -> list[object]:
 
 def store_summary(locked: LockedRun, body: Finished) -> None:
     """Check all that a finished attempt reports, and store it; some of it is held until later."""
-    run, rows = locked.run, locked.rows
+    run = locked.run
+    rows = locked.rows
     before = {name: _summaries(row) for name, row in rows.items()}
     _check_counts(rows, body.sets)
     _check_system(run, rows, body)
@@ -59,7 +60,10 @@ def store_summary(locked: LockedRun, body: Finished) -> None:
     _store_grader_counts(run, rows, body.graders)
     _set_likelihoods(run, rows, body.likelihoods)
     _set_reasons(run, rows, body.reasons)
-    changed = [row for name, row in rows.items() if _summaries(row) != before[name]]
+    changed = []
+    for name, row in rows.items():
+        if _summaries(row) != before[name]:
+            changed.append(row)
     locked.hold(changed, SUMMARISED)
     weights = run.weights
     if body.weights:
@@ -84,10 +88,15 @@ def store_summary(locked: LockedRun, body: Finished) -> None:
     )
 
 
-def _by_set(rows: Rows, parts: Sequence[Part], what: str) -> dict[str, Part]:
+def _by_set(
+    rows: Rows,
+    parts: Sequence[Part],
+    what: str,
+) -> dict[str, Part]:
     """Return the parts by set: at most one for each set of the run, and none for another."""
     by_set = {part.name: part for part in parts}
-    if len(by_set) != len(parts) or not by_set.keys() <= rows.keys():
+    is_once_each = len(by_set) == len(parts)
+    if not is_once_each or not by_set.keys() <= rows.keys():
         raise error(Code.BAD_MESSAGE, f"{what} are not for the sets of the run")
     return by_set
 
@@ -99,10 +108,11 @@ def _least(row: RunOutcomes) -> int:
 
 def _is_over_set(part: Votes | Candidates, row: RunOutcomes) -> bool:
     """Return True where the counts are over the whole set, and no bin is over too few items."""
-    items_in_bins = sum(one.n for one in part.bins)
+    items_in_bins = sum(items.n for items in part.bins)
     if not part.n == row.n == items_in_bins:
         return False
-    return all(one.n >= _least(row) and one.right <= one.n for one in part.bins)
+    least = _least(row)
+    return all(items.n >= least and items.right <= items.n for items in part.bins)
 
 
 def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
@@ -115,11 +125,13 @@ def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
 
 def _check_system(run: Run, rows: Rows, body: Finished) -> None:
     """Raise ``bad_message`` unless the record and the parts of a system are those of the run."""
-    submission, record = run.submission, body.record
+    submission = run.submission
+    record = body.record
     if record:
         asked = (submission.asked_by, submission.pair.grader)
+        recorded = (record.protocol, record.grader)
         sets = sorted(shots.name for shots in record.shots)
-        if sets != sorted(rows) or (record.protocol, record.grader) != asked:
+        if sets != sorted(rows) or recorded != asked:
             raise error(Code.BAD_MESSAGE, "a record is not of the run")
     roles = [part.role for part in body.parts or ()]
     expected = ["generator", "verifier"] if submission.verifier else []
@@ -147,8 +159,9 @@ def _set_candidates(run: Run, rows: Rows, candidates: Sequence[Candidates]) -> N
     for name, row in rows.items():
         of_set = by_set.get(name)
         if of_set:
+            all_samples = of_set.n * of_set.samples
             most = max(of_set.right, of_set.unreadable, of_set.unscored)
-            fits = row.n >= _least(row) and most <= of_set.n * of_set.samples
+            fits = row.n >= _least(row) and most <= all_samples
             if not fits or not _is_over_set(of_set, row):
                 raise error(Code.BAD_MESSAGE, "candidates do not fit their set")
         row.candidates = of_set.to_dict() if of_set else None
@@ -160,8 +173,11 @@ def _tokens_per_item(rows: Rows, usages: Sequence[SetUsage]) -> float | None:
     for name, usage in by_set.items():
         if rows[name].item_set.sealed or usage.n > rows[name].n:
             raise error(Code.BAD_MESSAGE, "usages do not fit their set")
-    total = sum(usage.tokens_in + usage.tokens_out for usage in usages)
-    return total / sum(usage.n for usage in usages) if total else None
+    tokens = sum(usage.tokens_in + usage.tokens_out for usage in usages)
+    if not tokens:
+        return None
+    items = sum(usage.n for usage in usages)
+    return tokens / items
 
 
 def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -> None:
@@ -194,7 +210,8 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
 def _set_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
     """Set the likelihoods that weights have of each set: of all of them, or of none."""
     by_set = _by_set(rows, likelihoods, "likelihoods")
-    if by_set and (run.submission.is_endpoint or by_set.keys() != rows.keys()):
+    may_have_any = not run.submission.is_endpoint and by_set.keys() == rows.keys()
+    if by_set and not may_have_any:
         raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
     for name, row in rows.items():
         of_set = by_set.get(name)
@@ -213,6 +230,8 @@ def _set_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
         row.reasons = None
         if of_set:
             row.reasons = {str(reason): count for reason, count in of_set.counts}
-            fits = of_set.n == row.n >= max(_least(row), sum(row.reasons.values()))
+            without_answer = sum(row.reasons.values())
+            least = max(_least(row), without_answer)
+            fits = of_set.n == row.n >= least
             if row.reasons and not fits:
                 raise error(Code.BAD_MESSAGE, "reasons do not fit their set")

@@ -42,7 +42,9 @@ def check_disk() -> Iterator[CheckResult]:
     """Report folders of uploads and releases that cannot be written, or whose disk is full."""
     for name in ("UPLOADS", "RELEASES"):
         folder: Path = getattr(settings, name)
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        existing = folder
+        while not existing.exists():
+            existing = existing.parent
         if not os.access(existing, os.W_OK | os.X_OK):
             yield CheckResult(
                 "disk",

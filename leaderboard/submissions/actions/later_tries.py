@@ -14,7 +14,11 @@ LATER_TRY = "later_try"
 _ENDED_WITHOUT = (RunState.FAILED, RunState.CANCELLED)
 
 
-def later_try_checks(user: User, ask: Ask, pair: SetPair) -> tuple[Check, ...]:
+def later_try_checks(
+    user: User,
+    ask: Ask,
+    pair: SetPair,
+) -> tuple[Check, ...]:
     """Return a warning where a run of the organisation's model has its row, or will have it.
 
     Empty for a name without such a run, for practice, and for a protocol that is not ranked. Runs

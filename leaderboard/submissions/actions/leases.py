@@ -43,11 +43,13 @@ def end_lapsed(*, moment: datetime) -> int:
         if before is not None and moment <= before:
             return 0
         # A recorder that keeps up leaves no more time between two moments.
-        longest_pause = timedelta(seconds=max(2 * BEAT_SECONDS, settings.LEASE_SECONDS / 3))
+        seconds = max(2 * BEAT_SECONDS, settings.LEASE_SECONDS / 3)
+        longest_pause = timedelta(seconds=seconds)
         if before is None or moment - before > longest_pause:
             # A run that is locked is being recorded, and so has a whole term already.
-            live = Run.objects.filter(state__in=LIVE).select_for_update(skip_locked=True)
-            pks = list(live.values_list("pk", flat=True))
+            live = Run.objects.filter(state__in=LIVE)
+            locked = live.select_for_update(skip_locked=True)
+            pks = list(locked.values_list("pk", flat=True))
             extended = Run.objects.filter(pk__in=pks).update(lease_expires=lease_end())
             logger.warning("reports were not recorded for long: %d leases extended", extended)
     return reap(recorded_until=moment)

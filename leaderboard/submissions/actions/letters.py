@@ -14,29 +14,42 @@ from leaderboard.submissions.models import Letter, seconds_from_now
 MOST_AT_ONCE = 50
 
 
-def write_letters(*, users: Iterable[User], key: str, subject: str, text: str) -> None:
+def write_letters(
+    *,
+    users: Iterable[User],
+    key: str,
+    subject: str,
+    text: str,
+) -> None:
     """Write a mail to each user, in the caller's transaction; to none who has one with this key."""
     one_line = " ".join(subject.split())[:200]
-    Letter.objects.bulk_create(
-        [Letter(user=user, key=key, subject=one_line, text=text) for user in users],
-        ignore_conflicts=True,
-    )
+    letters = []
+    for user in users:
+        letters.append(Letter(user=user, key=key, subject=one_line, text=text))
+    Letter.objects.bulk_create(letters, ignore_conflicts=True)
 
 
 def send_letters() -> int:
     """Send the mails that are due. Returns how many were tried."""
     with transaction.atomic():
-        due = Letter.objects.select_for_update(of=("self",), skip_locked=True).due()
-        claimed = list(due.select_related("user").order_by("due")[:MOST_AT_ONCE])
-        claim = seconds_from_now(CLAIM_SECONDS)
-        Letter.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+        locking = Letter.objects.select_for_update(of=("self",), skip_locked=True)
+        due = locking.due().select_related("user")
+        claimed = list(due.order_by("due")[:MOST_AT_ONCE])
+        rows = Letter.objects.filter(pk__in=[letter.pk for letter in claimed])
+        rows.update(due=seconds_from_now(CLAIM_SECONDS))
     for letter in claimed:
-        settle([letter], *_send(letter))
+        taken, result = _send(letter)
+        settle([letter], taken, result)
     return len(claimed)
 
 
 def _send(letter: Letter) -> tuple[bool, str]:
-    confirmed = EmailAddress.objects.filter(user=letter.user, verified=True, primary=True).first()
+    addresses = EmailAddress.objects.filter(
+        user=letter.user,
+        verified=True,
+        primary=True,
+    )
+    confirmed = addresses.first()
     if confirmed is None:
         return False, "no_address"
     mail = EmailMessage(letter.subject, letter.text, to=[confirmed.email])

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef
 
 from evaluator.contract import Weights
-from leaderboard.submissions.actions.relatives import Relative
+from leaderboard.submissions.actions.relatives import Relative, closeness
 from leaderboard.submissions.models import Likeness, Model, Run, SampledTensor, TensorList
 from leaderboard.submissions.models.systems import ModelQuerySet
 
@@ -45,13 +45,14 @@ def compare_weights() -> int:
         rows = list(due.order_by("pk")[:AT_ONCE])
         for row in rows:
             own = Weights.from_dict(row.data)
-            largest = sorted(own.tensors, key=lambda tensor: (-tensor[1], tensor[0]))[:SAMPLED]
-            names = [name for name, _ in largest]
+            largest_first = sorted(own.tensors, key=lambda tensor: (-tensor[1], tensor[0]))
+            names = [name for name, _ in largest_first[:SAMPLED]]
             sample = [SampledTensor(of=row, tensor=name) for name in names]
             SampledTensor.objects.bulk_create(sample, ignore_conflicts=True)
             alike = SampledTensor.objects.filter(tensor__in=names).exclude(of=row)
-            closest = alike.values("of").annotate(common=Count("pk")).order_by("-common", "-of")
-            to_read = [one["of"] for one in closest[:MOST_READ]]
+            by_list = alike.values("of").annotate(common=Count("pk"))
+            closest = by_list.order_by("-common", "-of")
+            to_read = [counts["of"] for counts in closest[:MOST_READ]]
             shares = {row.digest: 1.0}
             for other in TensorList.objects.filter(pk__in=to_read):
                 shares[other.digest] = own.shared_with(Weights.from_dict(other.data))
@@ -63,15 +64,17 @@ def compare_weights() -> int:
 
 def _store(digest: str, shares: dict[str, float]) -> None:
     """Store what the models of a list share with those of others, by the digests of these."""
-    known = Run.objects.filter(weights__in=shares).values_list("weights", "submission__model")
-    owners = list(known.distinct())
-    owners.sort(key=lambda one: -shares[one[0]])
+    runs = Run.objects.filter(weights__in=shares)
+    pairs = runs.values_list("weights", "submission__model")
+    owners = list(pairs.distinct())
+    owners.sort(key=lambda owner: -shares[owner[0]])
     mine = [model for weights, model in owners if weights == digest]
     found: dict[tuple[int, int], float] = {}
     for weights, other in owners:
         for model in mine:
             if model != other and len(found) < 2 * MOST_PAIRS:
-                share = max(shares[weights], found.get((model, other), 0.0))
+                so_far = found.get((model, other), 0.0)
+                share = max(shares[weights], so_far)
                 found[model, other] = share
                 found[other, model] = share
     others = {other for _, other in found}
@@ -94,7 +97,8 @@ def _store(digest: str, shares: dict[str, float]) -> None:
 
 def with_hints(models: ModelQuerySet) -> ModelQuerySet:
     """Annotate models with ``alike``: True where tensors in common with another one are known."""
-    return models.annotate(alike=Exists(Likeness.objects.filter(model=OuterRef("pk"))))
+    likenesses = Likeness.objects.filter(model=OuterRef("pk"))
+    return models.annotate(alike=Exists(likenesses))
 
 
 def hints_of(model: Model) -> list[Relative]:
@@ -103,13 +107,14 @@ def hints_of(model: Model) -> list[Relative]:
     At most ``MOST_SHOWN`` of each kind: two queries by an index.
     """
     close = model.likenesses.select_related("other").order_by("-shared", "other__name")
-    shared = {one.other.name: one.shared for one in close[:MOST_SHOWN]}
+    shared = {likeness.other.name: likeness.shared for likeness in close[:MOST_SHOWN]}
     own = model.submissions.exclude(tokenizer="").values("tokenizer")
     others = Model.objects.filter(submissions__tokenizer__in=own).exclude(pk=model.pk)
     alike = others.order_by("name").values_list("name", flat=True).distinct()
-    tokenizers = set(alike[:MOST_SHOWN]) | set(alike.filter(name__in=shared))
-    found = [
-        Relative(name, shared.get(name, 0.0), name in tokenizers)
-        for name in shared.keys() | tokenizers
-    ]
-    return sorted(found, key=lambda one: (-one.shared, not one.same_tokenizer, one.model))
+    tokenizers = set(alike[:MOST_SHOWN])
+    tokenizers.update(alike.filter(name__in=shared))
+    relatives = []
+    for name in shared.keys() | tokenizers:
+        share = shared.get(name, 0.0)
+        relatives.append(Relative(name, share, name in tokenizers))
+    return sorted(relatives, key=closeness)

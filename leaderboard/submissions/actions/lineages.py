@@ -34,7 +34,11 @@ def register_lineage(*, name: str, parents: list[str]) -> Lineage:
 
 
 def assign_lineage(
-    *, model: str, lineage: str, weights: str = "", base_model: str = ""
+    *,
+    model: str,
+    lineage: str,
+    weights: str = "",
+    base_model: str = "",
 ) -> LineageRecord | None:
     """Record the lineage of a model's weights, which ``weights`` names by their files' digest.
 

@@ -38,7 +38,11 @@ class LockedRun:
             self._rows = {row.item_set.name: row for row in outcomes}
         return self._rows
 
-    def hold(self, rows: Iterable[RunOutcomes], columns: Iterable[str]) -> None:
+    def hold(
+        self,
+        rows: Iterable[RunOutcomes],
+        columns: Iterable[str],
+    ) -> None:
         """Hold changes of these columns until :meth:`write`."""
         changed = {row.pk: row for row in rows}
         if changed:
@@ -49,5 +53,6 @@ class LockedRun:
         """Write what is held, of the outcomes and of the run. Raises as :meth:`Run.write_held`."""
         if self._changed:
             RunOutcomes.objects.bulk_update(self._changed.values(), sorted(self._columns))
-            self._changed, self._columns = {}, set()
+            self._changed = {}
+            self._columns = set()
         self.run.write_held()

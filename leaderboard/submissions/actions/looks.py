@@ -24,7 +24,8 @@ def facts_of_weights(user: User, ask: Ask) -> HubFacts | UploadFacts:
     """
     with _stated_base(user, ask) as base:
         if ask.kind == "hub":
-            return hub.look(ask.repo, ask.revision or DEFAULT_REVISION, ask.hub_token, base)
+            revision = ask.revision or DEFAULT_REVISION
+            return hub.look(ask.repo, revision, ask.hub_token, base)
         upload = _complete_upload(user, ask, ask.upload)
         facts = upload.inspected()
         if facts is None:
@@ -33,9 +34,17 @@ def facts_of_weights(user: User, ask: Ask) -> HubFacts | UploadFacts:
             if base is not None:
                 raise refuse(Code.CHECKPOINT_ADAPTER_NONE)
             return _with_architecture(facts, LANGUAGE_MODELS)
-        changed = base or _named_base(facts)
+        changed = base
+        if changed is None:
+            # The author states none: it is the base that the adapter itself names.
+            adapter = facts.adapter
+            if not adapter.named:
+                raise refuse(Code.CHECKPOINT_ADAPTER_NO_BASE)
+            revision = adapter.named_revision or DEFAULT_REVISION
+            changed = BaseOnHub(repo=adapter.named, revision=revision)
+        files = upload.declared()
         store = store_of(upload.organisation)
-        with reachable(), store.reading(ask.upload, upload.declared()) as folder:
+        with reachable(), store.reading(ask.upload, files) as folder:
             merged = hub.inspect_adapter(folder, changed, ask.hub_token)
     return UploadFacts.of(ask.upload, facts.files, merged)
 
@@ -47,7 +56,12 @@ def facts_of_verifier(user: User, ask: Ask) -> HubFacts | UploadFacts | None:
     """
     repo, _, revision = ask.verifier.partition("@")
     if is_repo(repo):
-        return hub.look(repo, revision or DEFAULT_REVISION, ask.hub_token, verifier=True)
+        return hub.look(
+            repo,
+            revision or DEFAULT_REVISION,
+            ask.hub_token,
+            verifier=True,
+        )
     if not base_upload(ask.verifier):
         return None
     facts = _complete_upload(user, ask, ask.verifier).inspected()
@@ -92,14 +106,7 @@ def _stated_base(user: User, ask: Ask) -> Iterator[Base | None]:
     upload = _complete_upload(user, ask, ask.base)
     if isinstance(upload.inspected(), UploadedAdapter):
         raise refuse(Code.CHECKPOINT_ADAPTER_STACKED)
+    files = upload.declared()
     store = store_of(upload.organisation)
-    with reachable(), store.reading(ask.base, upload.declared()) as folder:
+    with reachable(), store.reading(ask.base, files) as folder:
         yield BaseInFolder(folder=str(folder.absolute()))
-
-
-def _named_base(facts: UploadedAdapter) -> Base:
-    """Return the base that an uploaded adapter names itself."""
-    adapter = facts.adapter
-    if not adapter.named:
-        raise refuse(Code.CHECKPOINT_ADAPTER_NO_BASE)
-    return BaseOnHub(repo=adapter.named, revision=adapter.named_revision or DEFAULT_REVISION)

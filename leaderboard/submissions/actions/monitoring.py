@@ -57,9 +57,12 @@ def status() -> Status:
         *checks.check_watches(),
     )
     moments = next_closes()
-    closes = [(pair, moments[pair.pk]) for pair in SetPair.objects.filter(pk__in=moments)]
-    closes.sort(key=lambda one: (one[1], one[0].slug))
-    return Status(beat.at if beat else None, pools, tuple(closes), check_results)
+    closes = []
+    for pair in SetPair.objects.filter(pk__in=moments):
+        closes.append((pair, moments[pair.pk]))
+    closes.sort(key=lambda close: (close[1], close[0].slug))
+    beat_at = beat.at if beat else None
+    return Status(beat_at, pools, tuple(closes), check_results)
 
 
 def examine() -> tuple[CheckResult, ...]:
@@ -92,9 +95,16 @@ def public_facts(status_now: Status) -> dict[str, Any]:
         "endpoints_running",
         "oldest",
     )
-    pools = [{name: getattr(pool, name) for name in names} for pool in status_now.pools]
+    pools = []
+    for pool in status_now.pools:
+        pools.append({name: getattr(pool, name) for name in names})
     closes = [{"pair": pair.slug, "at": at} for pair, at in status_now.closes]
-    return {"ok": status_now.ok, "beat": status_now.beat, "pools": pools, "closes": closes}
+    return {
+        "ok": status_now.ok,
+        "beat": status_now.beat,
+        "pools": pools,
+        "closes": closes,
+    }
 
 
 def watch() -> int:
@@ -124,8 +134,17 @@ def refuse_report(envelope: object, failure: EvaluatorError) -> None:
         case {"report": {"evaluator": str(name)}} if "\0" not in name:
             if Evaluator.objects.public_key_of(name) is not None:
                 claimed = name
-    key = {"day": timezone.now().date(), "code": failure.code.value, "claimed": claimed}
-    fields = {"size": len(raw), "digest": hashlib.sha256(raw).hexdigest(), "last": Now()}
+    key = {
+        "day": timezone.now().date(),
+        "code": failure.code.value,
+        "claimed": claimed,
+    }
+    last = {
+        "size": len(raw),
+        "digest": hashlib.sha256(raw).hexdigest(),
+        "last": Now(),
+    }
     with transaction.atomic():
-        row, _ = RefusedReport.objects.get_or_create(**key, defaults=fields)
-        RefusedReport.objects.filter(pk=row.pk).update(count=F("count") + 1, **fields)
+        row, _ = RefusedReport.objects.get_or_create(**key, defaults=last)
+        counted = RefusedReport.objects.filter(pk=row.pk)
+        counted.update(count=F("count") + 1, **last)

@@ -38,7 +38,8 @@ def rename_model(*, name: str, new: str, by: User) -> Model:
         # Readers would take a name that looks like another's for that one.
         others = Model.objects.exclude(organisation=model.organisation)
         looks = skeleton(new)
-        if any(skeleton(other) == looks for other in others.values_list("name", flat=True)):
+        names = others.values_list("name", flat=True)
+        if any(skeleton(other) == looks for other in names):
             taken = others.filter(name__iexact=new).exists()
             raise refuse(Refusal.MODEL_TAKEN if taken else Refusal.MODEL_ALIKE)
         _remember(model, by)
@@ -57,16 +58,19 @@ def _locked(name: str, by: User) -> Model:
     """
     SetPair.objects.filter(submissions__model__name__iexact=name).update(stale=True)
     model = Model.objects.select_for_update().filter(name__iexact=name).first()
-    members = by.membership_set
-    if model is None or not (by.is_staff or members.filter(organisation=model.organisation_id)):
+    if model is None:
         raise refuse(Refusal.NOT_FOUND, "model")
-    if not by.is_staff:
-        _check_owner(model.organisation, by)
+    if by.is_staff:
+        return model
+    if not by.membership_set.filter(organisation=model.organisation_id):
+        raise refuse(Refusal.NOT_FOUND, "model")
+    _check_owner(model.organisation, by)
     return model
 
 
 def _check_owner(organisation: Organisation, by: User) -> None:
-    if not organisation.membership_set.filter(user=by, role=Role.OWNER).exists():
+    owners = organisation.membership_set.filter(role=Role.OWNER)
+    if not owners.filter(user=by).exists():
         raise refuse(Refusal.OWNERS_ONLY)
 
 
@@ -79,7 +83,10 @@ def check_not_former(model: Model) -> None:
 
 def _remember(model: Model, by: User) -> None:
     FormerIdentity.objects.create(
-        model=model, name=model.name, organisation=model.organisation, by=by
+        model=model,
+        name=model.name,
+        organisation=model.organisation,
+        by=by,
     )
 
 
@@ -101,7 +108,9 @@ def offer_transfer(*, name: str, to: str, by: User) -> Transfer:
             defaults={"to": receiving, "offered_by": by, "offered": timezone.now()},
         )
         owners = User.objects.filter(
-            is_active=True, membership__organisation=offer.to, membership__role=Role.OWNER
+            is_active=True,
+            membership__organisation=offer.to,
+            membership__role=Role.OWNER,
         )
         address = settings.SITE_URL + reverse("organisation", args=[offer.to.name])
         write_letters(
@@ -142,8 +151,9 @@ def end_transfer(*, transfer: int, by: User) -> None:
     """
     with transaction.atomic():
         offer = _offer(transfer)
-        owners = [offer.model.organisation_id, offer.to_id]
-        if not by.membership_set.filter(organisation__in=owners, role=Role.OWNER).exists():
+        organisations = [offer.model.organisation_id, offer.to_id]
+        owned = by.membership_set.filter(role=Role.OWNER)
+        if not owned.filter(organisation__in=organisations).exists():
             raise refuse(Refusal.OWNERS_ONLY)
         offer.delete()
 

@@ -47,7 +47,9 @@ class NextStep:
 
 
 def next_step(
-    run: Run, closes: Mapping[int, datetime], forecasts: Mapping[str, Forecast] = NO_FORECASTS
+    run: Run,
+    closes: Mapping[int, datetime],
+    forecasts: Mapping[str, Forecast] = NO_FORECASTS,
 ) -> NextStep:
     """Return the next step of a run; ``closes`` are those of :func:`next_closes`.
 

@@ -63,7 +63,8 @@ SHOWN_IN_MAIL = 30
 def choose_mail(*, user: User, ends: bool, results: bool) -> MailChoice:
     """Store what a user wants mail about."""
     choice, _ = MailChoice.objects.update_or_create(
-        user=user, defaults={"ends": ends, "results": results}
+        user=user,
+        defaults={"ends": ends, "results": results},
     )
     return choice
 
@@ -73,15 +74,21 @@ def owned_webhooks(*, organisation: str, by: User) -> Organisation:
 
     Raises ``unknown_organisation`` and ``owners_only``.
     """
-    found = Organisation.objects.filter(name__iexact=organisation).first()
-    if found is None:
+    owned = Organisation.objects.filter(name__iexact=organisation).first()
+    if owned is None:
         raise refuse(Refusal.UNKNOWN_ORGANISATION)
-    if not Membership.objects.filter(organisation=found, user=by, role=Role.OWNER).exists():
+    owners = Membership.objects.filter(organisation=owned, role=Role.OWNER)
+    if not owners.filter(user=by).exists():
         raise refuse(Refusal.OWNERS_ONLY)
-    return found
+    return owned
 
 
-def add_webhook(*, organisation: str, url: str, by: User) -> tuple[Webhook, str]:
+def add_webhook(
+    *,
+    organisation: str,
+    url: str,
+    by: User,
+) -> tuple[Webhook, str]:
     """Return a new webhook and its secret, which is shown once.
 
     Raises as :func:`owned_webhooks`, ``too_many_webhooks``, and ``webhook_refused`` for an address
@@ -97,17 +104,21 @@ def add_webhook(*, organisation: str, url: str, by: User) -> tuple[Webhook, str]
         if owned.webhooks.count() >= MOST_WEBHOOKS:
             raise refuse(Refusal.TOO_MANY_WEBHOOKS, str(MOST_WEBHOOKS))
         made = Webhook.objects.create(
-            organisation=owned, url=url, salt=secrets.token_hex(32), created_by=by
+            organisation=owned,
+            url=url,
+            salt=secrets.token_hex(32),
+            created_by=by,
         )
     return made, written_secret(_secret(made))
 
 
 def own_webhook(*, organisation: str, webhook: int, by: User) -> Webhook:
     """Return a webhook of an organisation that ``by`` owns. Raises ``not_found`` too."""
-    found = owned_webhooks(organisation=organisation, by=by).webhooks.filter(pk=webhook).first()
-    if found is None:
+    owned = owned_webhooks(organisation=organisation, by=by)
+    own = owned.webhooks.filter(pk=webhook).first()
+    if own is None:
         raise refuse(Refusal.NOT_FOUND)
-    return found
+    return own
 
 
 def remove_webhook(*, organisation: str, webhook: int, by: User) -> None:
@@ -119,11 +130,14 @@ def ping_webhook(*, organisation: str, webhook: int, by: User) -> Delivery:
     """Queue a delivery that says nothing, to try a webhook. Raises as :func:`own_webhook`."""
     own = own_webhook(organisation=organisation, webhook=webhook, by=by)
     waiting = own.deliveries.filter(event=PING, due__isnull=False).first()
-    return waiting or Delivery.objects.create(webhook=own, event=PING, due=Now())
+    if waiting is not None:
+        return waiting
+    return Delivery.objects.create(webhook=own, event=PING, due=Now())
 
 
 def _secret(webhook: Webhook) -> bytes:
-    return salted_hmac("holdfast.webhook", webhook.salt, algorithm="sha256").digest()
+    keyed = salted_hmac("holdfast.webhook", webhook.salt, algorithm="sha256")
+    return keyed.digest()
 
 
 # --- spreading
@@ -133,20 +147,33 @@ def spread() -> int:
     """Make the deliveries of the oldest steps that have none yet. Returns how many steps."""
     with transaction.atomic():
         changes = StateChange.objects.select_for_update(of=("self",), skip_locked=True)
-        oldest = changes.select_related("run__submission__model").order_by("pk")[:SPREAD_AT_ONCE]
-        steps = list(oldest)
-        deliveries = [one for step in steps for one in _deliveries(step)]
+        oldest_first = changes.select_related("run__submission__model").order_by("pk")
+        steps = list(oldest_first[:SPREAD_AT_ONCE])
+        deliveries: list[Delivery] = []
+        for step in steps:
+            deliveries.extend(_deliveries(step))
         Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
-        StateChange.objects.filter(pk__in=[step.pk for step in steps]).delete()
+        spread_steps = [step.pk for step in steps]
+        StateChange.objects.filter(pk__in=spread_steps).delete()
     return len(steps)
 
 
 def _deliveries(step: StateChange) -> list[Delivery]:
     submission = step.run.submission
-    facts = {"run": step.run, "event": step.state, "change": step.pk, "moment": step.moment}
+    facts = {
+        "run": step.run,
+        "event": step.state,
+        "change": step.pk,
+        "moment": step.moment,
+    }
+    deliveries = []
     webhooks = Webhook.objects.filter(organisation=submission.model.organisation_id)
-    made = [Delivery(webhook=webhook, due=Now(), **facts) for webhook in webhooks]
-    choices = MailChoice.objects.filter(user=submission.submitted_by_id, user__is_active=True)
+    for webhook in webhooks:
+        deliveries.append(Delivery(webhook=webhook, due=Now(), **facts))
+    choices = MailChoice.objects.filter(
+        user=submission.submitted_by_id,
+        user__is_active=True,
+    )
     if step.state in ENDS:
         choices = choices.filter(ends=True)
     elif step.state == RunState.RANKED:
@@ -154,7 +181,9 @@ def _deliveries(step: StateChange) -> list[Delivery]:
     else:
         choices = choices.none()
     due = seconds_from_now(GATHER_SECONDS)
-    return made + [Delivery(user_id=choice.user_id, due=due, **facts) for choice in choices]
+    for choice in choices:
+        deliveries.append(Delivery(user_id=choice.user_id, due=due, **facts))
+    return deliveries
 
 
 def request_notifications() -> int:
@@ -162,7 +191,11 @@ def request_notifications() -> int:
 
     Returns 1 if it was asked.
     """
-    due = (StateChange.objects.all(), Delivery.objects.due(), Letter.objects.due())
+    due = (
+        StateChange.objects.all(),
+        Delivery.objects.due(),
+        Letter.objects.due(),
+    )
     if not any(rows.exists() for rows in due):
         return 0
     try:
@@ -187,16 +220,18 @@ def deliver() -> int:
         for delivery in claimed:
             if delivery.webhook is None:
                 continue
-            settle([delivery], *_call(delivery, delivery.webhook))
+            taken, result = _call(delivery, delivery.webhook)
+            settle([delivery], taken, result)
             delivery.refresh_from_db(fields=["due"])
             if delivery.due is not None:
                 # It was not taken: all that is due at the webhook waits with it.
-                same = Delivery.objects.filter(webhook=delivery.webhook_id, due__lt=delivery.due)
-                same.update(due=delivery.due)
+                of_webhook = Delivery.objects.filter(webhook=delivery.webhook_id)
+                of_webhook.filter(due__lt=delivery.due).update(due=delivery.due)
         tried += len(claimed)
         if not claimed:
             break
-    for user in User.objects.filter(pk__in=Delivery.objects.due().values("user")):
+    due_users = Delivery.objects.due().values("user")
+    for user in User.objects.filter(pk__in=due_users):
         tried += _mail(user)
     return tried + send_letters()
 
@@ -205,24 +240,34 @@ def _claimed() -> list[Delivery]:
     """Claim the oldest due delivery of each webhook: one that does not answer delays no other."""
     with transaction.atomic():
         due = Delivery.objects.due().filter(webhook__isnull=False)
-        first = due.order_by("webhook", "moment", "pk").distinct("webhook").values("pk")
-        chosen = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
-        rows = chosen.due().filter(pk__in=list(first.values_list("pk", flat=True)))
-        rows = rows.select_related(
-            "webhook", "run__submission__model", "run__submission__pair"
-        ).order_by("due")
-        claimed = list(rows[:SENT_AT_ONCE])
-        claim = seconds_from_now(CLAIM_SECONDS)
-        Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+        oldest_first = due.order_by("webhook", "moment", "pk")
+        oldest = oldest_first.distinct("webhook").values_list("pk", flat=True)
+        locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        rows = locking.due().filter(pk__in=list(oldest))
+        related = rows.select_related(
+            "webhook",
+            "run__submission__model",
+            "run__submission__pair",
+        )
+        claimed = list(related.order_by("due")[:SENT_AT_ONCE])
+        _claim(claimed)
     return claimed
+
+
+def _claim(deliveries: Sequence[Delivery]) -> None:
+    """Have no other program send these locked deliveries for a time."""
+    rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
+    rows.update(due=seconds_from_now(CLAIM_SECONDS))
 
 
 def _call(delivery: Delivery, webhook: Webhook) -> tuple[bool, str]:
     """Call a webhook. Return true if it took the notification, and the status or the code."""
-    body = json.dumps(payload(delivery), separators=(",", ":")).encode()
+    text = json.dumps(payload(delivery), separators=(",", ":"))
+    body = text.encode()
     now = int(time.time())
     identity = str(delivery.pk)
-    signed = signature(_secret(webhook), identity=identity, timestamp=now, body=body)
+    secret = _secret(webhook)
+    signed = signature(secret, identity=identity, timestamp=now, body=body)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Holdfast",
@@ -264,28 +309,33 @@ def payload(delivery: Delivery) -> dict[str, object]:
 def _mail(user: User) -> int:
     """Send one mail about all that is due to a user."""
     with transaction.atomic():
-        mine = Delivery.objects.select_for_update(of=("self",), skip_locked=True).due()
-        rows = mine.filter(user=user).select_related(
-            "run__submission__model", "run__submission__pair"
-        )
-        claimed = list(rows.order_by("moment", "pk"))
-        claim = seconds_from_now(CLAIM_SECONDS)
-        Delivery.objects.filter(pk__in=[one.pk for one in claimed]).update(due=claim)
+        locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+        rows = locking.due().filter(user=user)
+        related = rows.select_related("run__submission__model", "run__submission__pair")
+        claimed = list(related.order_by("moment", "pk"))
+        _claim(claimed)
     if claimed:
-        settle(claimed, *_send(user, claimed))
+        taken, result = _send(user, claimed)
+        settle(claimed, taken, result)
     return len(claimed)
 
 
 def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:
-    confirmed = EmailAddress.objects.filter(user=user, verified=True, primary=True).first()
+    addresses_of_user = EmailAddress.objects.filter(
+        user=user,
+        verified=True,
+        primary=True,
+    )
+    confirmed = addresses_of_user.first()
     if confirmed is None:
         return False, "no_address"
     closes = next_closes()
-    runs = [(one, one.run) for one in deliveries if one.run is not None][:SHOWN_IN_MAIL]
-    lines = [
-        (one.event, run, settings.SITE_URL + run.get_absolute_url(), next_step(run, closes))
-        for one, run in runs
-    ]
+    about_runs = [(delivery, delivery.run) for delivery in deliveries if delivery.run is not None]
+    shown = about_runs[:SHOWN_IN_MAIL]
+    lines = []
+    for delivery, run in shown:
+        url = settings.SITE_URL + run.get_absolute_url()
+        lines.append((delivery.event, run, url, next_step(run, closes)))
     context = {
         "lines": lines,
         "more": len(deliveries) - len(lines),
@@ -293,13 +343,14 @@ def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:
         "mine": settings.SITE_URL + reverse("mine"),
     }
     text = render_to_string("submissions/email/notifications.txt", context)
-    first, run = runs[0]
-    subject = f"{run.submission.model.name} on {run.submission.pair.title}: {first.event}"
+    first, first_run = shown[0]
+    submission = first_run.submission
+    subject = f"{submission.model.name} on {submission.pair.title}: {first.event}"
     subject = " ".join(subject.split())
     if len(deliveries) > 1:
         subject += f", and {len(deliveries) - 1} more"
     # The id is the same whenever the same notifications are sent.
-    ids = " ".join(str(one.pk) for one in deliveries)
+    ids = " ".join(str(delivery.pk) for delivery in deliveries)
     mail_id = hashlib.sha256(ids.encode()).hexdigest()[:32]
     mail = EmailMessage(subject, text, to=[confirmed.email])
     mail.extra_headers = {

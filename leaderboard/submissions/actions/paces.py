@@ -53,20 +53,22 @@ def pace_of(pool: str) -> Pace:
             plan=None,
             started_at__lt=F("ended_at"),
         )
-        rows = (
-            ended.of_authors()
-            .order_by("-ended_at")
-            .values_list("submission__pair", "submission__kind", "total", "started_at", "ended_at")
+        newest_first = ended.of_authors().order_by("-ended_at")
+        rows = newest_first.values_list(
+            "submission__pair",
+            "submission__kind",
+            "total",
+            "started_at",
+            "ended_at",
         )
         official = rows.filter(submission__pair__practice=False)[:MEASURED_RUNS]
         practice = rows.filter(submission__pair__practice=True)[:MEASURED_RUNS]
-        pace = Pace(
-            [
-                Measured(pair, kind, (end - start).total_seconds() / total)
-                for pair, kind, total, start, end in [*official, *practice]
-                if start and end
-            ]
-        )
+        measured = []
+        for pair, kind, total, start, end in [*official, *practice]:
+            if start and end:
+                seconds = (end - start).total_seconds()
+                measured.append(Measured(pair, kind, seconds / total))
+        pace = Pace(measured)
         cache.set(key, pace, PACE_SECONDS)
     return pace
 
@@ -83,7 +85,8 @@ def seconds_of_run(run: Run, pace: Pace) -> float | None:
 
 def seconds_left(run: Run, pace: Pace, now: datetime) -> float | None:
     """Return how long a run under way still takes: by its own pace once that says enough."""
-    if run.attempts > 1 or run.continued or run.percent < OWN_PACE_PERCENT or not run.started_at:
+    was_begun_again = run.attempts > 1 or run.continued
+    if was_begun_again or run.percent < OWN_PACE_PERCENT or not run.started_at:
         return seconds_of_run(run, pace)
     elapsed = (now - run.started_at).total_seconds()
     return elapsed * (100 - run.percent) / run.percent
@@ -91,15 +94,26 @@ def seconds_left(run: Run, pace: Pace, now: datetime) -> float | None:
 
 def under_way(pool: str) -> list[UnderWay]:
     """Return the runs of a pool that an evaluator has begun."""
-    pace, now = pace_of(pool), timezone.now()
-    live = Run.objects.filter(pool=pool, state__in=LIVE, evaluator__isnull=False)
-    found = []
+    pace = pace_of(pool)
+    now = timezone.now()
+    live = Run.objects.filter(
+        pool=pool,
+        state__in=LIVE,
+        evaluator__isnull=False,
+    )
+    runs = []
     for run in live.select_related("submission__pair", "evaluator"):
-        elapsed = (now - run.started_at).total_seconds() if run.started_at else 0.0
-        name = run.evaluator.name if run.evaluator else ""
-        left = seconds_left(run, pace, now)
-        organisation = run.organisation_id or MAINTAINERS
-        endpoint = run.submission.kind == Submission.Kind.ENDPOINT
-        practice = run.submission.pair.practice
-        found.append(UnderWay(name, organisation, elapsed, left, practice, endpoint))
-    return found
+        elapsed = 0.0
+        if run.started_at:
+            elapsed = (now - run.started_at).total_seconds()
+        runs.append(
+            UnderWay(
+                evaluator=run.evaluator.name if run.evaluator else "",
+                organisation=run.organisation_id or MAINTAINERS,
+                elapsed=elapsed,
+                left=seconds_left(run, pace, now),
+                practice=run.submission.pair.practice,
+                endpoint=run.submission.kind == Submission.Kind.ENDPOINT,
+            )
+        )
+    return runs

@@ -32,7 +32,8 @@ def public_only(ask: Ask) -> Ask:
         raise refuse(Refusal.NO_PUBLIC_RUN)
     wanted = ask.protocol or pair.protocol
     is_allowed = wanted in (practice.protocol, *practice.also)
-    return replace(ask, pair=practice.slug, protocol=wanted if is_allowed else "")
+    protocol = wanted if is_allowed else ""
+    return replace(ask, pair=practice.slug, protocol=protocol)
 
 
 def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
@@ -48,19 +49,24 @@ def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
     if reason not in SetPair.Withdrawal:
         raise refuse(Refusal.INVALID_FIELD, "reason")
     with transaction.atomic():
-        pair = SetPair.with_practice.select_for_update(of=("self",)).filter(slug=slug).first()
+        pairs = SetPair.with_practice.select_for_update(of=("self",))
+        pair = pairs.filter(slug=slug).first()
         if pair is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
         if pair.withdrawn_at:
             raise refuse(Refusal.PAIR_WITHDRAWN, slug)
         runs = Run.objects.filter(submission__pair=pair)
-        under_way = runs.filter(state__in=CANCELLABLE).select_for_update(of=("self",))
-        cancelled = list(under_way.order_by("pk"))
+        under_way = runs.filter(state__in=CANCELLABLE)
+        locked = under_way.select_for_update(of=("self",))
+        cancelled = list(locked.order_by("pk"))
         graded = runs.filter(state__in=(RunState.GRADED, RunState.RANKED))
         if not pair.practice and graded.exists():
             raise refuse(Refusal.PAIR_RANKED, slug)
         SetPair.with_practice.filter(pk=pair.pk).update(
-            withdrawn_at=Now(), withdrawn_by=by, withdrawn_why=reason, stale=True
+            withdrawn_at=Now(),
+            withdrawn_by=by,
+            withdrawn_why=reason,
+            stale=True,
         )
         for run in cancelled:
             run.move(RunState.CANCELLED)

@@ -27,8 +27,8 @@ def plan_run(run: Run) -> tuple[RunPlan, ItemSelection] | None:
     """
     submission = run.submission
     pair = submission.pair
-    is_offered = pair.adaptive and submission.is_endpoint and not submission.protocol
-    if not is_offered or run.tier != ADAPTIVE_TIER:
+    is_listed_endpoint = submission.is_endpoint and run.tier == ADAPTIVE_TIER
+    if not pair.adaptive or not is_listed_endpoint or submission.protocol:
         return None
     selection = select_items(submission, staged=False)
     draft = statistician().draft(run, selection.items)
@@ -52,7 +52,10 @@ def plan_run(run: Run) -> tuple[RunPlan, ItemSelection] | None:
         easiness=easiness.digest(),
     )
     stored = RunPlan(
-        run=run, body=plan.to_dict(), digest=plan.digest(), easiness=easiness.to_dict()
+        run=run,
+        body=plan.to_dict(),
+        digest=plan.digest(),
+        easiness=easiness.to_dict(),
     )
     return stored, selection
 
@@ -70,7 +73,8 @@ def goes_on(run: Run) -> bool:
     plan = RunPlan.of_run(run)
     if plan is None or plan.result is not None:
         return False
-    rows = {row.item_set.sealed: row for row in run.outcomes.select_related("item_set")}
+    outcomes = run.outcomes.select_related("item_set")
+    rows = {row.item_set.sealed: row for row in outcomes}
     result: dict[str, Any] | None = None
     if plan.look == 0:
         plan.right = rows[False].right

@@ -41,18 +41,16 @@ class Pool:
     def sentence(self) -> str:
         """State of the pool, for any visitor."""
         if self.in_service:
-            others = [
-                f", {count} {words}"
-                for count, words in (
-                    (self.cordoned, "cordoned"),
-                    (self.silent, "silent"),
-                    (self.engine_failing, "with an engine that fails its self-test"),
-                )
-                if count
-            ]
-            counted = f"{self.in_service} of {self.registered} evaluators in service"
-            places = f", with {self.endpoint_places} places for endpoints"
-            return f"{counted}{places if self.endpoint_places else ''}{''.join(others)}."
+            parts = [f"{self.in_service} of {self.registered} evaluators in service"]
+            if self.endpoint_places:
+                parts.append(f"with {self.endpoint_places} places for endpoints")
+            if self.cordoned:
+                parts.append(f"{self.cordoned} cordoned")
+            if self.silent:
+                parts.append(f"{self.silent} silent")
+            if self.engine_failing:
+                parts.append(f"{self.engine_failing} with an engine that fails its self-test")
+            return f"{', '.join(parts)}."
         if self.cordoned and self.cordoned == self.registered:
             return "Every evaluator is cordoned: maintainers work on them."
         if self.live:
@@ -81,19 +79,26 @@ def all_pools() -> tuple[Pool, ...]:
     Practice is not counted: it waits for others by intent.
     """
     under_way = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING)
-    runs = Run.objects.official().filter(state__in=under_way).values("pool", "state")
+    runs = Run.objects.official().filter(state__in=under_way)
+    is_of_endpoint = Q(submission__kind=Submission.Kind.ENDPOINT)
+    by_pool_and_state = runs.values("pool", "state").annotate(
+        runs=Count("pk"),
+        oldest=Min("queued_at"),
+        endpoints=Count("pk", filter=is_of_endpoint),
+    )
     counts: dict[str, dict[str, Any]] = {}
-    of_endpoints = Count("pk", filter=Q(submission__kind=Submission.Kind.ENDPOINT))
-    for row in runs.annotate(runs=Count("pk"), oldest=Min("queued_at"), endpoints=of_endpoints):
-        counts.setdefault(row["pool"], {})[row["state"]] = row
+    for row in by_pool_and_state:
+        of_pool = counts.setdefault(row["pool"], {})
+        of_pool[row["state"]] = row
     members: dict[str, list[Evaluator]] = {}
     for evaluator in Evaluator.objects.order_by("pk"):
         members.setdefault(evaluator.pool, []).append(evaluator)
     live = set(Evaluator.objects.live().values_list("pk", flat=True))
-    names = {settings.POOL, *counts, *members}
-    return tuple(
-        _pool(name, members.get(name, []), live, counts.get(name, {})) for name in sorted(names)
-    )
+    pools = []
+    for name in sorted({settings.POOL, *counts, *members}):
+        evaluators = members.get(name, [])
+        pools.append(_pool(name, evaluators, live, counts.get(name, {})))
+    return tuple(pools)
 
 
 def _pool(
@@ -104,7 +109,8 @@ def _pool(
 ) -> Pool:
     """Return a pool from its evaluators and the counts of its runs, by state."""
     queued = counts.get(RunState.QUEUED)
-    busy = [counts[state] for state in (RunState.LEASED, RunState.RUNNING) if state in counts]
+    under_way = (RunState.LEASED, RunState.RUNNING)
+    busy = [counts[state] for state in under_way if state in counts]
     return Pool(
         name=name,
         waiting=queued["runs"] if queued else 0,
@@ -124,9 +130,11 @@ def _counted(members: Sequence[Evaluator], live_keys: Collection[int]) -> dict[s
         "registered": len(members),
         "live": len(live),
         "in_service": len(serving),
-        "endpoint_places": sum(one.endpoint_runs for one in serving),
-        "cordoned": sum(bool(one.cordon) for one in members),
-        "silent": sum(not one.cordon and one.pk not in live_keys for one in members),
+        "endpoint_places": sum(evaluator.endpoint_runs for evaluator in serving),
+        "cordoned": sum(bool(evaluator.cordon) for evaluator in members),
+        "silent": sum(
+            not evaluator.cordon and evaluator.pk not in live_keys for evaluator in members
+        ),
         "engine_failing": sum(bool(evaluator.engine_failures()) for evaluator in live),
         "last_seen": max(seen, default=None),
     }

@@ -11,7 +11,8 @@ from leaderboard.submissions.states import LIVE, Disposition, RunState
 
 def store_result(run: Run) -> None:
     """Store the gap of a practice run that has just been graded."""
-    PracticeResult.objects.create(run=run, **asdict(statistician().raw_gap(run)))
+    gap = statistician().raw_gap(run)
+    PracticeResult.objects.create(run=run, **asdict(gap))
 
 
 def store_transcripts(run: Run, body: Transcripts) -> Disposition:
@@ -21,15 +22,17 @@ def store_transcripts(run: Run, body: Transcripts) -> Disposition:
     is sealed or not the run's.
     """
     pair = run.submission.pair
-    public = {one.name: one for one in pair.sets() if pair.practice and not one.sealed}
-    item_set = public.get(body.set)
-    if item_set is None:
+    by_name = {item_set.name: item_set for item_set in pair.sets()}
+    item_set = by_name.get(body.set)
+    if not pair.practice or item_set is None or item_set.sealed:
         raise error(Code.BAD_MESSAGE, "transcripts are of public sets of practice runs only")
     if any(item.index >= item_set.n for item in body.items):
         raise error(Code.BAD_MESSAGE, "transcripts do not fit their set")
     if run.state not in (*LIVE, RunState.GRADED):
         return Disposition.LATE
     Transcript.objects.update_or_create(
-        run=run, item_set=item_set, defaults={"body": body.to_dict()}
+        run=run,
+        item_set=item_set,
+        defaults={"body": body.to_dict()},
     )
     return Disposition.APPLIED

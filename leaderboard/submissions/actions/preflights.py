@@ -42,7 +42,8 @@ def preflight_of(ask: Ask, *, user: User) -> Preflight:
     protocol = ask.protocol or pair.protocol
     found = preflight.judge(facts, protocol, known_workers(), rendered, verifier)
     found += preflight.check_parts(protocol, named=bool(ask.verifier))
-    total = pair.public.n + _second_items(Submission(pair=pair, kind=ask.kind))
+    submission = Submission(pair=pair, kind=ask.kind)
+    total = pair.public.n + _second_items(submission)
     expected = _prospect(user, ask, pair, items=total, facts=facts)
     prompt = rendered if isinstance(rendered, PromptFacts) else None
     found += later_try_checks(user, ask, pair)
@@ -74,8 +75,9 @@ def check_model(
     pair = SetPair.with_practice.filter(slug=ask.pair).first()
     if pair is None or ask.protocol not in ("", pair.protocol, *pair.also):
         return
+    protocol = ask.protocol or pair.protocol
     rendered = _rendered(facts, ask, pair, user) if facts else None
-    preflight.check(facts, ask.protocol or pair.protocol, known_workers(), rendered, verifier)
+    preflight.check(facts, protocol, known_workers(), rendered, verifier)
 
 
 def preflight_of_endpoint(ask: Ask, *, user: User) -> EndpointPreflight:
@@ -96,33 +98,45 @@ def preflight_of_endpoint(ask: Ask, *, user: User) -> EndpointPreflight:
     selection = select_items(submission)
     total = pair.public.n + _second_items(submission)
     probe = start_probe(user=user, ask=ask, items=total)
-    found = preflight.judge_endpoint(selection, total=total) + later_try_checks(user, ask, pair)
+    found = preflight.judge_endpoint(selection, total=total)
+    found += later_try_checks(user, ask, pair)
     public_only = None if selection.may_be_shown else pair.public_only()
     expected = _prospect(user, ask, pair, items=total, facts=None)
     return EndpointPreflight(found, expected, probe, public_only)
 
 
 def _prospect(
-    user: User, ask: Ask, pair: SetPair, *, items: int, facts: HubFacts | UploadFacts | None
+    user: User,
+    ask: Ask,
+    pair: SetPair,
+    *,
+    items: int,
+    facts: HubFacts | UploadFacts | None,
 ) -> Prospect:
     organisation = user.organisation(ask.organisation)
+    protocol = ask.protocol or pair.protocol
     return prospect(
         pair=pair,
         organisation=organisation.pk if organisation else 0,
         kind=ask.kind,
         items=items,
-        needs=dispatch.needs_of_new(pair, ask.protocol or pair.protocol, facts),
+        needs=dispatch.needs_of_new(pair, protocol, facts),
     )
 
 
 def _second_items(submission: Submission) -> int:
     """Return the number of items of the second set that a submission would be asked."""
     pair = submission.pair
-    return pair.private.n if pair.practice else len(select_items(submission).items)
+    if pair.practice:
+        return pair.private.n
+    return len(select_items(submission).items)
 
 
 def _rendered(
-    facts: HubFacts | UploadFacts, ask: Ask, pair: SetPair, user: User
+    facts: HubFacts | UploadFacts,
+    ask: Ask,
+    pair: SetPair,
+    user: User,
 ) -> PromptFacts | EvaluatorError | None:
     """Return the first public item as the model is sent it, or the error for which it is not.
 
@@ -138,14 +152,24 @@ def _rendered(
     order = Preview(text=text[:MOST_PROMPT], chat=chat, special=special)
     try:
         if isinstance(facts, HubFacts):
-            files, token = facts.files, ask.hub_token
-            order = replace(order, repo=facts.repo, commit=facts.commit, files=files, token=token)
-            return hub.preview(order)
+            on_hub = replace(
+                order,
+                repo=facts.repo,
+                commit=facts.commit,
+                files=facts.files,
+                token=ask.hub_token,
+            )
+            return hub.preview(on_hub)
         own = uploads_for(user, ask.organisation)
         upload = own.select_related("organisation").get(pk=ask.upload)
-        small = [file for file in upload.declared() if not file.name.endswith(".safetensors")]
-        with reachable(), store_of(upload.organisation).reading(ask.upload, small) as folder:
-            return hub.preview(replace(order, folder=str(folder.absolute())))
+        small = []
+        for file in upload.declared():
+            if not file.name.endswith(".safetensors"):
+                small.append(file)
+        store = store_of(upload.organisation)
+        with reachable(), store.reading(ask.upload, small) as folder:
+            path = str(folder.absolute())
+            return hub.preview(replace(order, folder=path))
     except SiteError as failure:
         if isinstance(failure.code, Refusal):
             raise

@@ -79,7 +79,25 @@ def start_probe(*, user: User, ask: Ask, items: int) -> Probe:
         items=items,
         deadline=timezone.now() + timedelta(seconds=PROBE_SECONDS + GRACE_SECONDS),
     )
-    _send(probe, secrets.choice(probers))
+    endpoint = {
+        "kind": "endpoint",
+        "url": probe.url,
+        "model": probe.served_model,
+        "api": probe.api,
+        "provider": probe.provider,
+        "sealed_keys": probe.sealed_keys,
+    }
+    evaluator = secrets.choice(probers)
+    order = _order(
+        probe.pk,
+        probe.pair.public,
+        probe.protocol,
+        MOST_PROBED,
+        Endpoint.from_dict(endpoint),
+    )
+    if not try_to_send(partial(dispatch.send_probe, evaluator.name, order)):
+        with suppress(SiteError), quiet_database():
+            probe_failed(probe, Code.PROBE_UNANSWERED)
     return probe
 
 
@@ -101,35 +119,25 @@ def pair_of(ask: Ask) -> SetPair:
 
 def _probers(item_set: ItemSet) -> list[Evaluator]:
     """Return the live evaluators that answer orders and hold a set."""
-    live = Evaluator.objects.of_pool(settings.POOL).live().filter(probes=True)
-    return [evaluator for evaluator in live if evaluator.holds_set(item_set)]
-
-
-def _send(probe: Probe, evaluator: Evaluator) -> None:
-    endpoint = {
-        "kind": "endpoint",
-        "url": probe.url,
-        "model": probe.served_model,
-        "api": probe.api,
-        "provider": probe.provider,
-        "sealed_keys": probe.sealed_keys,
-    }
-    asked = Endpoint.from_dict(endpoint)
-    order = _order(probe.pk, probe.pair.public, probe.protocol, MOST_PROBED, asked)
-    if not try_to_send(partial(dispatch.send_probe, evaluator.name, order)):
-        with suppress(SiteError), quiet_database():
-            probe_failed(probe, Code.PROBE_UNANSWERED)
+    live = Evaluator.objects.of_pool(settings.POOL).live()
+    answering = live.filter(probes=True)
+    return [evaluator for evaluator in answering if evaluator.holds_set(item_set)]
 
 
 def _order(
-    probe: uuid.UUID, public: ItemSet, protocol: str, items: int, endpoint: Endpoint | None
+    probe: uuid.UUID,
+    public: ItemSet,
+    protocol: str,
+    items: int,
+    endpoint: Endpoint | None,
 ) -> ProbeOrder:
     if public.sealed:
         raise refuse(Refusal.INTERNAL)
     until = timezone.now() + timedelta(seconds=GRACE_SECONDS)
+    public_set = PublicSet(name=public.name, n=public.n, digest=public.digest)
     return ProbeOrder(
         probe=str(probe),
-        set=PublicSet(name=public.name, n=public.n, digest=public.digest),
+        set=public_set,
         protocol=protocol,
         items=min(items, public.n),
         seconds=PROBE_SECONDS,
@@ -141,33 +149,56 @@ def _order(
 def probe_failed(probe: Probe, code: Code) -> None:
     """Store the reason for which a probe has no answer, and erase its key."""
     waiting = Probe.objects.filter(pk=probe.pk, state=Probe.State.WAITING)
-    waiting.update(state=Probe.State.FAILED, code=code.value, sealed_keys={})
+    waiting.update(
+        state=Probe.State.FAILED,
+        code=code.value,
+        sealed_keys={},
+    )
 
 
 def end_probes() -> int:
     """Fail the probes whose time is over, and erase their keys. Returns how many."""
     return Probe.objects.lapsed().update(
-        state=Probe.State.FAILED, code=Code.PROBE_UNANSWERED.value, sealed_keys={}
+        state=Probe.State.FAILED,
+        code=Code.PROBE_UNANSWERED.value,
+        sealed_keys={},
     )
 
 
 def record_probe(body: Probed) -> Disposition:
     """Store the answer to an order, once. Raises ``bad_message`` for one about a sealed set."""
-    known = ItemSet.objects.filter(name=body.set.name, digest=body.set.digest, sealed=False).first()
-    if known is None or [item.index for item in body.items] != list(range(len(body.items))):
+    public_sets = ItemSet.objects.filter(
+        name=body.set.name,
+        digest=body.set.digest,
+        sealed=False,
+    )
+    known = public_sets.first()
+    # The first items of the set, in order.
+    expected = list(range(len(body.items)))
+    if known is None or [item.index for item in body.items] != expected:
         raise error(Code.BAD_MESSAGE, "a probe does not fit a public set")
     if body.items and body.protocol in protocols.ids():
+        first = body.items[0]
         PublicPrompt.objects.update_or_create(
-            item_set=known, protocol=body.protocol, defaults={"text": body.items[0].prompt}
+            item_set=known,
+            protocol=body.protocol,
+            defaults={"text": first.prompt},
         )
     waiting = Probe.objects.filter(
-        pk=body.probe, state=Probe.State.WAITING, pair__public=known, protocol=body.protocol
+        pk=body.probe,
+        state=Probe.State.WAITING,
+        pair__public=known,
+        protocol=body.protocol,
     )
-    state = Probe.State.FAILED if body.code else Probe.State.ANSWERED
     stored = waiting.update(
-        state=state, code=body.code or "", result=body.to_dict(), sealed_keys={}
+        state=Probe.State.FAILED if body.code else Probe.State.ANSWERED,
+        code=body.code or "",
+        result=body.to_dict(),
+        sealed_keys={},
     )
-    return Disposition.APPLIED if stored or body.items else Disposition.STALE
+    if stored or body.items:
+        return Disposition.APPLIED
+    return Disposition.STALE
 
 
 @dataclass(frozen=True)
@@ -223,7 +254,8 @@ def request_prompts() -> int:
     """Order the prompts of public items that the site lacks. Returns the number of orders."""
     sent = 0
     known = set(PublicPrompt.objects.values_list("item_set", "protocol"))
-    for pair in SetPair.with_practice.filter(withdrawn_at=None).select_related("public"):
+    pairs = SetPair.with_practice.filter(withdrawn_at=None)
+    for pair in pairs.select_related("public"):
         for protocol in (pair.protocol, *pair.also):
             key = f"prompt:{pair.public_id}:{protocol}"
             if (pair.public_id, protocol) in known:

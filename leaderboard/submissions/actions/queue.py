@@ -74,21 +74,36 @@ class QueueCapacity:
     """
 
     def __init__(
-        self, pool: str, candidates: Sequence[Candidate], live: Sequence[UnderWay]
+        self,
+        pool: str,
+        candidates: Sequence[Candidate],
+        live: Sequence[UnderWay],
     ) -> None:
         serving = [candidate for candidate in candidates if candidate.in_service]
         self.pool = evaluate_queue(pool)
-        self.own = {candidate.name: journal_queue(candidate.name) for candidate in serving}
-        self.apart = {one.name: endpoint_queue(one.name) for one in serving if one.endpoint_runs}
+        self.own: dict[str, str] = {}
+        self.apart: dict[str, str] = {}
+        for candidate in serving:
+            name = candidate.name
+            self.own[name] = journal_queue(name)
+            if candidate.endpoint_runs:
+                self.apart[name] = endpoint_queue(name)
         busy = self._busy(live)
         for_all = PER_EVALUATOR * max(1, len(serving)) - len(busy)
         self._left = {self.pool: for_all - dispatch.depth(self.pool)}
         for name, queue in self.own.items():
-            self._left[queue] = PER_EVALUATOR - (name in busy) - dispatch.depth(queue)
-        free = self._free_endpoint_places(serving, live)
-        self._left |= {queue: left - dispatch.depth(queue) for queue, left in free.items()}
-        self._left_apart = sum(free.values())
-        if free:
+            begun = int(name in busy)
+            self._left[queue] = PER_EVALUATOR - begun - dispatch.depth(queue)
+        # The places of endpoints that no run has.
+        asking = Counter(run.evaluator for run in live if run.endpoint)
+        self._left_apart = 0
+        for candidate in serving:
+            if candidate.endpoint_runs:
+                queue = self.apart[candidate.name]
+                free = candidate.endpoint_runs - asking[candidate.name]
+                self._left[queue] = free - dispatch.depth(queue)
+                self._left_apart += free
+        if self.apart:
             # An attempt whose message was taken and that has not reported its begin is in no queue.
             sent = Outbox.objects.sent().filter(run__pool=pool)
             of_endpoints = sent.filter(run__submission__kind=Submission.Kind.ENDPOINT)
@@ -102,17 +117,6 @@ class QueueCapacity:
             if run.evaluator in self.own and not is_apart:
                 busy.add(run.evaluator)
         return busy
-
-    def _free_endpoint_places(
-        self, serving: Sequence[Candidate], live: Sequence[UnderWay]
-    ) -> dict[str, int]:
-        """Return the places of endpoints that no run has, by their queue."""
-        asking = Counter(run.evaluator for run in live if run.endpoint)
-        free = {}
-        for one in serving:
-            if one.endpoint_runs:
-                free[self.apart[one.name]] = one.endpoint_runs - asking[one.name]
-        return free
 
     def any_left(self) -> bool:
         """Return True where some queue takes one more."""
@@ -132,7 +136,9 @@ class QueueCapacity:
     def _queues(self, route: Route, *, endpoint: bool) -> list[str]:
         """Return the queues of a route, without those of endpoints where no place is free."""
         if not (endpoint and self.apart):
-            return [self.pool] if route.pool else [self.own[name] for name in route.names]
+            if route.pool:
+                return [self.pool]
+            return [self.own[name] for name in route.names]
         queues = []
         for name in self.own if route.pool else route.names:
             if name not in self.apart:
@@ -203,12 +209,16 @@ def _drain_pool(pool: str) -> int:
             unsent = [row.pk for row, _ in plan.claimed[sent:]]
             Outbox.objects.filter(pk__in=unsent).update(due=Now())
             return sent
-        Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()))
+        first_sent = Coalesce("sent_at", Now())
+        Outbox.objects.filter(pk=outbox.pk).update(sent_at=first_sent)
     return len(plan.claimed)
 
 
 def _claim(
-    order: FairOrder, pool: str, candidates: Sequence[Candidate], capacity: QueueCapacity
+    order: FairOrder,
+    pool: str,
+    candidates: Sequence[Candidate],
+    capacity: QueueCapacity,
 ) -> Plan:
     """Claim attempts for the queues that are not full, so that no other process sends them too.
 
@@ -218,13 +228,16 @@ def _claim(
     never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
     silent = frozenset(never_seen.values_list("name", flat=True))
     plan = Plan()
-    first, paused = order.first(MANY), order.paused(MANY)
+    first = order.first(MANY)
+    first_keys = [attempt.outbox for attempt in first]
+    paused = order.paused(MANY)
+    paused_keys = [attempt.outbox for attempt in paused]
     with transaction.atomic():
         attempts = Outbox.objects.select_related("run__submission__upload")
         due = attempts.due().filter(run__pool=pool)
         unlocked = due.select_for_update(of=("self",), skip_locked=True)
-        rows = {row.pk: row for row in unlocked.filter(pk__in=[one.outbox for one in first])}
-        later = list(attempts.filter(pk__in=[one.outbox for one in paused]))
+        rows = {row.pk: row for row in unlocked.filter(pk__in=first_keys)}
+        later = list(attempts.filter(pk__in=paused_keys))
         left = _practice_left(pool, len(capacity.own), rows.values())
         last = list(unlocked.practice()[:left])
         needs = needs_of([*rows.values(), *later, *last])
@@ -266,14 +279,17 @@ def _given_now(
         is_soon = start.at <= now + SOON_SECONDS
         if is_soon and has_weights(start.worker, start.run):
             named.add(start.worker.candidate.name)
+    avoided = reserved | named
     for start in starts:
-        key, name = int(str(start.run.key)), start.worker.candidate.name
-        if start.worker.candidate.takes is Takes.ENDPOINTS:
-            yield key, route_around(routes[key], (reserved | named) - apart, candidates)
+        key = int(str(start.run.key))
+        candidate = start.worker.candidate
+        name = candidate.name
+        if candidate.takes is Takes.ENDPOINTS:
+            yield key, route_around(routes[key], avoided - apart, candidates)
         elif name in named:
             yield key, Route(names=(name,))
         else:
-            yield key, route_around(routes[key], (reserved | named) - {name}, candidates)
+            yield key, route_around(routes[key], avoided - {name}, candidates)
 
 
 def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:
@@ -288,10 +304,18 @@ def needs_of(rows: Sequence[Outbox]) -> dict[int, Needs]:
     declined: dict[UUID, dict[str, Code]] = {}
     for run, name, code in recent.values_list("run", "evaluator__name", "code"):
         declined.setdefault(run, {})[name] = Code(code)
-    return {row.pk: dispatch.needs(row, declined.get(row.run_id, {})) for row in rows}
+    needs = {}
+    for row in rows:
+        declined_by = declined.get(row.run_id, {})
+        needs[row.pk] = dispatch.needs(row, declined_by)
+    return needs
 
 
-def _practice_left(pool: str, serving: int, official: Iterable[Outbox] = ()) -> int:
+def _practice_left(
+    pool: str,
+    serving: int,
+    official: Iterable[Outbox] = (),
+) -> int:
     """Return how many practice attempts may be sent now, to so many evaluators that serve.
 
     None while one of the ``official`` attempts, or any other, waits to begin. The lock lets no two
@@ -305,9 +329,14 @@ def _practice_left(pool: str, serving: int, official: Iterable[Outbox] = ()) -> 
     if queued.official().exists():
         return 0
     practice = Run.objects.filter(pool=pool, submission__pair__practice=True)
-    live = practice.filter(state__in=LIVE).count()
-    sent = queued.filter(run__in=practice, sent_at__isnull=False, due__gt=Now()).count()
-    return max(0, practice_share(serving) - live - sent)
+    live = practice.filter(state__in=LIVE)
+    sent = queued.filter(
+        run__in=practice,
+        sent_at__isnull=False,
+        due__gt=Now(),
+    )
+    taken = live.count() + sent.count()
+    return max(0, practice_share(serving) - taken)
 
 
 def practice_share(serving: int) -> int:
@@ -319,13 +348,16 @@ def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:
     """Record that an evaluator cannot do a queued, locked run, and dispatch it elsewhere."""
     facts = {"code": code.value, "declined_at": Now()}
     Decline.objects.update_or_create(run=run, evaluator=evaluator, defaults=facts)
-    Outbox.objects.filter(run=run, token=run.token).update(due=Now())
+    attempt = Outbox.objects.filter(run=run, token=run.token)
+    attempt.update(due=Now())
     dispatch_on_commit()
 
 
 def follow_announcement(*, evaluator: Evaluator) -> None:
     """Try again the runs that waited for something that an evaluator now announces to have."""
     evaluator.declines.all().delete()
-    stuck = Run.objects.filter(pool=evaluator.pool, state=RunState.QUEUED).exclude(waiting="")
-    Outbox.objects.queued().filter(run__in=stuck).update(due=Now())
+    queued = Run.objects.filter(pool=evaluator.pool, state=RunState.QUEUED)
+    stuck = queued.exclude(waiting="")
+    attempts = Outbox.objects.queued().filter(run__in=stuck)
+    attempts.update(due=Now())
     dispatch_on_commit()

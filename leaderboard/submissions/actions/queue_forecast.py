@@ -80,18 +80,27 @@ def foresee(pool: str, *, new: NewRun | None = None) -> Forecast:
     candidates = dispatch.candidates(pool)
     serving = any(candidate.in_service for candidate in candidates)
     order = FairOrder(pool, candidates, under_way(pool))
-    sent = order.sent if serving else []
+    sent: list[Due] = []
     waiting = order.first(FORESEEN, each=FORESEEN, held=not serving)
-    waiting += order.paused(FORESEEN) if serving else []
-    rows = Outbox.objects.filter(pk__in=[due.outbox for due in (*sent, *waiting)])
+    if serving:
+        sent = order.sent
+        waiting += order.paused(FORESEEN)
+    keys = [due.outbox for due in (*sent, *waiting)]
+    rows = Outbox.objects.filter(pk__in=keys)
     needs = needs_of(list(rows.select_related("run__submission__upload")))
     sent = [due for due in sent if due.outbox in needs]
     if new is not None and not new.practice:
         needs[_NEW_KEY] = new.needs
         waiting.append(Due(_NEW_KEY, _NEW, new.organisation, now, new.seconds))
     schedule = order.schedule(waiting, needs, now=now)
-    first = [schedule.sent(due.waiting(order.needs_of(due, needs)), now=now) for due in sent]
-    starts = sorted([*filter(None, first), *schedule], key=lambda start: start.at)
+    starts = []
+    for due in sent:
+        own_needs = order.needs_of(due, needs)
+        start = schedule.sent(due.waiting(own_needs), now=now)
+        if start is not None:
+            starts.append(start)
+    starts.extend(schedule)
+    starts.sort(key=lambda start: start.at)
     runs: dict[Hashable, UUID] = {due.outbox: due.run for due in (*sent, *waiting)}
     begins = [(runs[start.run.key], start.at) for start in starts]
     missing = _missing(schedule.queue.fleet, waiting, needs, begins)
@@ -106,7 +115,12 @@ def foresee_of(runs: Iterable[Run]) -> dict[str, Forecast]:
 
 
 def _practice(
-    pool: str, schedule: Schedule, *, now: float, new: NewRun | None, held: bool
+    pool: str,
+    schedule: Schedule,
+    *,
+    now: float,
+    new: NewRun | None,
+    held: bool,
 ) -> list[tuple[UUID, float]]:
     """Return the begins of practice runs, which wait for all others.
 
@@ -124,16 +138,21 @@ def _practice(
     pace = pace_of(pool)
     lengths = []
     for run, pair, kind, items in rows:
-        lengths.append((run, pace.seconds(pair=pair, kind=kind, items=items)))
+        seconds = pace.seconds(pair=pair, kind=kind, items=items)
+        lengths.append((run, seconds))
     if new is not None and new.practice:
         lengths.append((_NEW, new.seconds))
-    weights = [one for one in schedule.workers if one.candidate.takes is not Takes.ENDPOINTS]
-    free = sorted(max(now, worker.free_at) for worker in weights)
+    free = []
+    for worker in schedule.workers:
+        if worker.candidate.takes is not Takes.ENDPOINTS:
+            free.append(max(now, worker.free_at))
+    free.sort()
     free = free[: practice_share(len(free))]
     begins = []
     for run, seconds in lengths:
         at = heappop(free)
-        heappush(free, at + (UNKNOWN_SECONDS if seconds is None else seconds))
+        length = UNKNOWN_SECONDS if seconds is None else seconds
+        heappush(free, at + length)
         begins.append((run, at))
     return begins
 
@@ -146,17 +165,20 @@ def _missing(
 ) -> dict[UUID, Code]:
     """Return the codes of what every evaluator in service lacks for the runs that never begin."""
     begun = {run for run, _ in begins}
-    found = {}
+    missing = {}
     for due in waiting:
         if due.outbox in needs and due.run not in begun:
             code = fleet.missing(needs[due.outbox])
             if code is not None:
-                found[due.run] = code
-    return found
+                missing[due.run] = code
+    return missing
 
 
 def _forecast(
-    begins: Sequence[tuple[UUID, float]], missing: Mapping[UUID, Code], *, known: bool
+    begins: Sequence[tuple[UUID, float]],
+    missing: Mapping[UUID, Code],
+    *,
+    known: bool,
 ) -> Forecast:
     """Return the forecast of the runs that begin, in their order, and of those that do not."""
     turns: dict[UUID, Turn] = {}
@@ -164,4 +186,9 @@ def _forecast(
         start = datetime.fromtimestamp(at, UTC) if known else None
         turns[run] = Turn(len(turns) + 1, start)
     last = Turn(len(turns) + 1, None)
-    return Forecast(last=last, new=turns.get(_NEW, last), turns=turns, missing=missing)
+    return Forecast(
+        last=last,
+        new=turns.get(_NEW, last),
+        turns=turns,
+        missing=missing,
+    )

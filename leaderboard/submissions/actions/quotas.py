@@ -41,19 +41,26 @@ def is_official(pair: SetPair) -> bool:
     return pair.private.sealed
 
 
-def quota_use(organisation: Organisation, pair: SetPair, by: User | None = None) -> QuotaUse:
+def quota_use(
+    organisation: Organisation,
+    pair: SetPair,
+    by: User | None = None,
+) -> QuotaUse:
     """Return the official runs that an organisation has used, and its limit.
 
     The same limit holds for all runs that ``by`` submitted, for whichever organisation. Where these
     are more, they are returned.
     """
     columns = quota_columns(organisation, pair, by)
-    row = SetPair.with_practice.filter(pk=pair.pk).annotate(**columns).values(*columns).get()
+    itself = SetPair.with_practice.filter(pk=pair.pk)
+    row = itself.annotate(**columns).values(*columns).get()
     return quota_use_of(row)
 
 
 def quota_columns(
-    organisation: Organisation, pair: SetPair, by: User | None = None
+    organisation: Organisation,
+    pair: SetPair,
+    by: User | None = None,
 ) -> dict[str, Subquery]:
     """Return what :func:`quota_use` is computed from, to annotate the pair with."""
     charges = partial(QuotaEntry.objects.charges, pair=pair, days=settings.QUOTA_DAYS)
@@ -69,10 +76,13 @@ def quota_columns(
 
 def quota_use_of(row: Mapping[str, Any]) -> QuotaUse:
     """Return the use of a quota from the columns of :func:`quota_columns`."""
-    limit, days = row["quota_limit"], settings.QUOTA_DAYS
+    days = settings.QUOTA_DAYS
+    limit = row["quota_limit"]
     if limit is None:
         limit = settings.QUOTA_RUNS
-    moments = max(row["charged"], row.get("charged_for_user", []), key=len)
+    of_organisation = row["charged"]
+    of_user = row.get("charged_for_user", [])
+    moments = max(of_organisation, of_user, key=len)
     used = len(moments)
     next_free = None
     if 0 < limit <= used:
@@ -87,9 +97,13 @@ def quotas_of(organisation: Organisation | None, by: User | None = None) -> Sequ
     """
     if organisation is None:
         return []
-    pairs = SetPair.objects.filter(withdrawn_at=None).select_related("private").order_by("-pk")
-    counted = [pair for pair in pairs if is_official(pair)]
-    return [PairQuota(pair, quota_use(organisation, pair, by)) for pair in counted]
+    pairs = SetPair.objects.filter(withdrawn_at=None).select_related("private")
+    quotas = []
+    for pair in pairs.order_by("-pk"):
+        if is_official(pair):
+            use = quota_use(organisation, pair, by)
+            quotas.append(PairQuota(pair, use))
+    return quotas
 
 
 def charge(run: Run, reason: QuotaEntry.Reason) -> None:
@@ -109,7 +123,7 @@ def charge(run: Run, reason: QuotaEntry.Reason) -> None:
         pair=submission.pair,
         run=run,
         reason=reason,
-        by=submission.submitted_by.username if reason == QuotaEntry.Reason.SUBMITTED else "",
+        by=submission.submitted_by.username if is_new else "",
     )
 
 
@@ -130,7 +144,8 @@ def refund(run: Run, reason: QuotaEntry.Reason) -> None:
 
 def refund_unshown(run: Run) -> None:
     """Refund a cancelled run of which no item was shown."""
-    if not Entry.objects.filter(run=run.pk, kind="exposure").exists():
+    exposures = Entry.objects.filter(run=run.pk, kind="exposure")
+    if not exposures.exists():
         refund(run, QuotaEntry.Reason.NOTHING_SHOWN)
 
 
@@ -143,7 +158,12 @@ def charge_shown(run: Run) -> None:
 
 
 def set_limit(
-    *, organisation: str = "", pair: str = "", runs: int, reason: str, by: User
+    *,
+    organisation: str = "",
+    pair: str = "",
+    runs: int,
+    reason: str,
+    by: User,
 ) -> QuotaEntry:
     """Set the official runs for an organisation, a benchmark or both; an empty name stands for all.
 
@@ -155,7 +175,8 @@ def set_limit(
     reason = reason.strip()
     if not 0 <= runs <= MOST_RUNS:
         raise refuse(Refusal.INVALID_FIELD, "runs")
-    if not reason or len(reason) > 200 or not reason.isprintable():
+    is_readable = len(reason) <= 200 and reason.isprintable()
+    if not reason or not is_readable:
         raise refuse(Refusal.INVALID_FIELD, "reason")
     of_organisation = Organisation.objects.filter(name__iexact=organisation).first()
     if organisation and of_organisation is None:

@@ -112,12 +112,14 @@ def record_reports(*, envelopes: Sequence[object]) -> list[Disposition]:
 
     def public_key_of(name: str) -> str | None:
         if name not in senders:
-            for found in Evaluator.objects.filter(name=name).only("name", "public_key", *SENDER):
-                senders[name] = found
+            named = Evaluator.objects.filter(name=name)
+            for sender in named.only("name", "public_key", *SENDER):
+                senders[name] = sender
         return senders[name].public_key if name in senders else None
 
     reports = [open_envelope(envelope, public_key_of) for envelope in envelopes]
-    evaluator, body = senders[reports[0].evaluator], reports[0].body
+    evaluator = senders[reports[0].evaluator]
+    body = reports[0].body
     if len(reports) == 1:
         if isinstance(body, Announcement):
             return [_record_announcement(Evaluator.objects.get(pk=evaluator.pk), body)]
@@ -150,7 +152,10 @@ def _record_announcement(evaluator: Evaluator, body: Announcement) -> Dispositio
 def _record(evaluator: Evaluator, reports: Sequence[Report]) -> list[Disposition]:
     """Record reports about one run, in the caller's transaction."""
     bodies = [report.body for report in reports]
-    of_token = Grant.objects.filter(run=OuterRef("pk"), token=OuterRef("token"))
+    of_token = Grant.objects.filter(
+        run=OuterRef("pk"),
+        token=OuterRef("token"),
+    )
     # Every message locks its run first and its evaluator after it, whichever recorder takes it.
     run = Run.objects.locked(
         reports[0].run,
@@ -185,9 +190,13 @@ def _store_log(evaluator: Evaluator, exposed: Sequence[Exposed]) -> None:
 
 
 def _record_one(
-    locked: LockedRun, evaluator: Evaluator, report: Report, unseen: set[ReportKey]
+    locked: LockedRun,
+    evaluator: Evaluator,
+    report: Report,
+    unseen: set[ReportKey],
 ) -> Disposition:
-    run, body = locked.run, report.body
+    run = locked.run
+    body = report.body
     if isinstance(body, Rescored | NotRescored):
         locked.write()
         return record_rescoring(run, evaluator, report.token, body)
@@ -257,9 +266,16 @@ def _is_of_another(run: Run, evaluator: Evaluator) -> bool:
     return run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool
 
 
-def _take_receipts(run: Run, evaluator: Evaluator, reports: Sequence[Report]) -> set[ReportKey]:
+def _take_receipts(
+    run: Run,
+    evaluator: Evaluator,
+    reports: Sequence[Report],
+) -> set[ReportKey]:
     """Add the receipts of all reports of attempts. Return those that had none."""
-    keys = [_key(report) for report in reports if not isinstance(report.body, RECEIPTLESS)]
+    keys = []
+    for report in reports:
+        if not isinstance(report.body, RECEIPTLESS):
+            keys.append(_key(report))
     if not keys or _is_of_another(run, evaluator):
         # No receipts: they must not pass for those of the evaluator that holds the run.
         return set()
@@ -267,7 +283,10 @@ def _take_receipts(run: Run, evaluator: Evaluator, reports: Sequence[Report]) ->
 
 
 def _record_of_attempt(
-    locked: LockedRun, evaluator: Evaluator, report: Report, unseen: set[ReportKey]
+    locked: LockedRun,
+    evaluator: Evaluator,
+    report: Report,
+    unseen: set[ReportKey],
 ) -> Disposition:
     run = locked.run
     if _is_of_another(run, evaluator):
@@ -323,7 +342,10 @@ def _count_stale(run: Run) -> Disposition:
 def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
     """Lease the run to the attempt, which begins with whichever of its reports comes first."""
     body = report.body
-    digest = {"protocol_digest": body.protocol_digest} if isinstance(body, Started) else {}
+    digest = {}
+    if isinstance(body, Started):
+        digest = {"protocol_digest": body.protocol_digest}
+    seconds = dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
     run.move(
         RunState.LEASED,
         worker=report.worker,
@@ -333,9 +355,7 @@ def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
         started_at=Now(),
         phase="loading",
         lease_expires=lease_end(),
-        deadline=seconds_from_now(
-            dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
-        ),
+        deadline=seconds_from_now(seconds),
         **digest,
     )
 
@@ -363,19 +383,24 @@ def _apply(locked: LockedRun, body: AttemptBody) -> Disposition:
     elif isinstance(body, Finished):
         # The run is graded where the stored outcomes agree with the reported counts.
         store_summary(locked, body)
-        if not _complete(locked) and all(row.is_complete for row in locked.rows.values()):
+        is_completed = _complete(locked)
+        rows = locked.rows.values()
+        if not is_completed and all(row.is_complete for row in rows):
             raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
     else:
         if body.phase != "loading":
             _ensure_running(run)
             run.hold(phase=body.phase)
-        run.hold(done=max(run.done, min(run.total, body.done)), **_written(run, body))
+        done = min(run.total, body.done)
+        run.hold(done=max(run.done, done), **_written(run, body))
     return Disposition.APPLIED
 
 
 def _written(run: Run, body: Progress) -> dict[str, Any]:
     """Return the number of candidates that a system's generator has written, as a field."""
-    return {} if body.written is UNSET else {"written": min(body.written, run.candidates)}
+    if body.written is UNSET:
+        return {}
+    return {"written": min(body.written, run.candidates)}
 
 
 def _apply_started(locked: LockedRun, body: Started) -> Disposition:
@@ -406,18 +431,22 @@ def _ensure_running(run: Run) -> None:
 def _apply_graded(locked: LockedRun, body: Graded) -> Disposition:
     """Store outcomes, for a failed run those of its last attempt: it may be queued again."""
     indices = [index for index, _ in body.outcomes]
-    run, rows = locked.run, locked.rows
+    run = locked.run
+    rows = locked.rows
     row = rows.get(body.set)
-    if row is None or not row.assigns(indices) or len(set(indices)) != len(indices):
+    is_once_each = len(set(indices)) == len(indices)
+    if row is None or not row.assigns(indices) or not is_once_each:
         raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
     if not row.fits_samples(body.samples_right, len(indices)):
         raise error(Code.BAD_MESSAGE, "right samples do not fit the protocol")
-    if run.state not in LIVE and not (run.state == RunState.FAILED and run.worker):
+    has_failed_attempt = run.state == RunState.FAILED and run.worker
+    if run.state not in LIVE and not has_failed_attempt:
         return Disposition.LATE
     row.merge(body.outcomes, body.samples_right)
     locked.hold([row], MERGED)
     _ensure_running(run)
-    run.hold(done=max(run.done, sum(outcomes.counted for outcomes in rows.values())))
+    counted = sum(outcomes.counted for outcomes in rows.values())
+    run.hold(done=max(run.done, counted))
     _complete(locked)
     return Disposition.APPLIED
 
@@ -427,10 +456,12 @@ def _complete(locked: LockedRun) -> bool:
 
     An adaptive run whose plan asks for more items is queued again instead.
     """
-    run, rows = locked.run, locked.rows
+    run = locked.run
+    rows = locked.rows
     if run.claimed is None or run.state not in LIVE:
         return False
-    claims = {counts.name: counts for counts in map(SetCounts.from_dict, run.claimed)}
+    claimed = map(SetCounts.from_dict, run.claimed)
+    claims = {counts.name: counts for counts in claimed}
     job = _job(run)
     before = _closed_before(job)
     for name, row in rows.items():
@@ -459,10 +490,14 @@ def _job(run: Run) -> dict[str, Any]:
     """Return what the attempt was asked, empty where no item was closed and no plan exists."""
     if run.token == 1 and not run.submission.is_endpoint:
         return {"sets": []}
-    payload: dict[str, Any] = Outbox.objects.get(run=run, token=run.token).payload
+    attempt = Outbox.objects.get(run=run, token=run.token)
+    payload: dict[str, Any] = attempt.payload
     return payload
 
 
 def _closed_before(job: dict[str, Any]) -> dict[str, frozenset[int]]:
     """Return by set the items that the attempt of a job need not ask again."""
-    return {asked["name"]: unpack_bits(asked["done"], asked["n"]) for asked in job["sets"]}
+    closed = {}
+    for asked in job["sets"]:
+        closed[asked["name"]] = unpack_bits(asked["done"], asked["n"])
+    return closed

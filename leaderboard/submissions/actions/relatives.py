@@ -29,9 +29,19 @@ def tokenizer_name(facts: HubFacts | UploadFacts | UploadedAdapter | None) -> st
 
     Digests of the hub and of uploads are of different kinds, so they are compared apart.
     """
-    found = {file.name: file.digest for file in facts.files} if facts else {}
+    if facts is None:
+        return ""
     kind = "hub" if isinstance(facts, HubFacts) else "upload"
-    return next((f"{kind}:{found[name]}" for name in TOKENIZERS if name in found), "")
+    digests = {file.name: file.digest for file in facts.files}
+    for name in TOKENIZERS:
+        if name in digests:
+            return f"{kind}:{digests[name]}"
+    return ""
+
+
+def closeness(relative: Relative) -> tuple[float, bool, str]:
+    """Return the sort key of relatives: the closest one first."""
+    return (-relative.shared, not relative.same_tokenizer, relative.model)
 
 
 def relatives_of(model: Model) -> list[Relative]:
@@ -43,27 +53,32 @@ def relatives_of(model: Model) -> list[Relative]:
     """
     shared = _shares(model)
     alike = _same_tokenizer(model)
-    others = Model.objects.filter(pk__in=shared.keys() | alike).exclude(pk=model.pk)
-    names = dict(others.values_list("pk", "name"))
-    found = [Relative(name, shared.get(pk, 0.0), pk in alike) for pk, name in names.items()]
-    return sorted(found, key=lambda one: (-one.shared, not one.same_tokenizer, one.model))
+    keys = shared.keys() | alike
+    others = Model.objects.filter(pk__in=keys).exclude(pk=model.pk)
+    relatives = []
+    for key, name in others.values_list("pk", "name"):
+        share = shared.get(key, 0.0)
+        relatives.append(Relative(name, share, key in alike))
+    return sorted(relatives, key=closeness)
 
 
 def _shares(model: Model) -> dict[int, float]:
     """Return the largest share of tensors in common, by model."""
     owners: dict[str, set[int]] = {}
-    known = Run.objects.exclude(weights="").values_list("weights", "submission__model")
-    for digest, owner in known.distinct():
+    with_weights = Run.objects.exclude(weights="")
+    pairs = with_weights.values_list("weights", "submission__model")
+    for digest, owner in pairs.distinct():
         owners.setdefault(digest, set()).add(owner)
-    own_digests = [digest for digest, found in owners.items() if model.pk in found]
+    own_digests = [digest for digest, models in owners.items() if model.pk in models]
     own_lists = TensorList.objects.filter(digest__in=own_digests)
     own = [Weights.from_dict(row.data) for row in own_lists]
     shares: dict[int, float] = {}
     if not own:
         return shares
-    for row in TensorList.objects.filter(digest__in=owners).iterator(chunk_size=20):
+    lists = TensorList.objects.filter(digest__in=owners)
+    for row in lists.iterator(chunk_size=20):
         other = Weights.from_dict(row.data)
-        share = max(one.shared_with(other) for one in own)
+        share = max(weights.shared_with(other) for weights in own)
         if not share:
             continue
         for owner in owners[row.digest]:
@@ -89,5 +104,8 @@ def _same_tokenizer(model: Model) -> set[int]:
 def _tokenizers(submission: Submission) -> set[tuple[str, str, str]]:
     """Return kind, file and digest of each tokenizer of a submission."""
     facts = submission.hub_facts or submission.upload_facts
-    files = facts.files if facts else ()
-    return {(submission.kind, file.name, file.digest) for file in files if file.name in TOKENIZERS}
+    tokenizers = set()
+    for file in facts.files if facts else ():
+        if file.name in TOKENIZERS:
+            tokenizers.add((submission.kind, file.name, file.digest))
+    return tokenizers

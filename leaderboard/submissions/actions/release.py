@@ -74,7 +74,8 @@ def propose(*, slug: str, by: User) -> SetPair:
         # Named while it was sealed; it may be on its way to release by now.
         if successor is None or successor.state != SetState.SEALED:
             raise refuse(Refusal.NO_SUCCESSOR, successor.name if successor else "")
-        frozen = json.loads(canonical_json(_met_evidence(pair).evidence.to_dict()))
+        evidence = _met_evidence(pair).evidence
+        frozen = json.loads(canonical_json(evidence.to_dict()))
         _step(pair, SetState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
     return pair
 
@@ -150,7 +151,13 @@ def _locked(slug: str) -> SetPair:
     return pair
 
 
-def _step(pair: SetPair, new: SetState, *, by: User | None = None, **changes: Any) -> None:
+def _step(
+    pair: SetPair,
+    new: SetState,
+    *,
+    by: User | None = None,
+    **changes: Any,
+) -> None:
     """Take one step of the table: the update names the old state, and its count is checked."""
     item_set = pair.private
     old = SetState(item_set.state)
@@ -158,7 +165,12 @@ def _step(pair: SetPair, new: SetState, *, by: User | None = None, **changes: An
     unmoved = ItemSet.objects.filter(pk=item_set.pk, state=old)
     if unmoved.update(state=new, **changes) != 1:
         raise refuse(Refusal.BAD_STEP, f"{old} is over")
-    SetStep.objects.create(item_set=item_set, old=old, new=new, by=by)
+    SetStep.objects.create(
+        item_set=item_set,
+        old=old,
+        new=new,
+        by=by,
+    )
     item_set.refresh_from_db()
 
 
@@ -170,9 +182,9 @@ def _store_log(folder: Path, statement: Statement) -> None:
 
     A log that contradicts the copy is stored, as evidence, and refused.
     """
-    evaluator = Evaluator.objects.filter(
-        name=statement.evaluator.name, public_key=statement.evaluator.report_pub
-    ).first()
+    opened_by = statement.evaluator
+    known = Evaluator.objects.filter(name=opened_by.name, public_key=opened_by.report_pub)
+    evaluator = known.first()
     if evaluator is None:
         raise refuse(Refusal.BAD_BUNDLE, "it was opened by an evaluator that is not registered")
     log = (folder / "log.jsonl").read_bytes()
@@ -180,7 +192,8 @@ def _store_log(folder: Path, statement: Statement) -> None:
     head = (folder / "log.head.txt").read_text(encoding="utf-8")
     store_log(evaluator=evaluator, lines=lines, notes=[head])
     chained = evaluator.entries.filter(status=Entry.Status.CHAINED)
-    if not chained.filter(entry_hash=entry_hash(lines[-1])).exists():
+    last = entry_hash(lines[-1])
+    if not chained.filter(entry_hash=last).exists():
         raise refuse(Refusal.BAD_BUNDLE, "its log is not the one that the site knows")
 
 
@@ -209,20 +222,36 @@ def _verified(folder: Path, pair: SetPair) -> tuple[dict[str, Any], dict[str, st
 
     It must be of this set and over the proposed evidence. Raises ``bad_bundle``.
     """
-    command = [sys.executable, "-I", str(VERIFIER), str(folder), "--root", pair.private.digest]
+    command = [
+        sys.executable,
+        "-I",
+        str(VERIFIER),
+        str(folder),
+        "--root",
+        pair.private.digest,
+    ]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=VERIFY_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         late = f"not verified within {VERIFY_SECONDS:.0f} seconds"
         raise refuse(Refusal.BAD_BUNDLE, late) from None
     if done.returncode:
         raise refuse(Refusal.BAD_BUNDLE, done.stderr.strip()[-200:])
-    if (folder / "manifest.json").read_bytes() != canonical_json(pair.private.manifest) + b"\n":
+    manifest = canonical_json(pair.private.manifest) + b"\n"
+    if (folder / "manifest.json").read_bytes() != manifest:
         raise refuse(Refusal.BAD_BUNDLE, "its manifest is not the registered one")
-    if (folder / "evidence.json").read_bytes() != canonical_json(pair.evidence) + b"\n":
+    evidence = canonical_json(pair.evidence) + b"\n"
+    if (folder / "evidence.json").read_bytes() != evidence:
         raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what was proposed")
-    signed = SignedStatement.from_dict(json.loads((folder / "statement.json").read_bytes()))
-    contents: dict[str, str] = json.loads((folder / "contents.json").read_bytes())
-    return json.loads(canonical_json(signed.to_dict())), contents
+    written = (folder / "statement.json").read_bytes()
+    signed = SignedStatement.from_dict(json.loads(written))
+    statement = json.loads(canonical_json(signed.to_dict()))
+    listed = (folder / "contents.json").read_bytes()
+    contents: dict[str, str] = json.loads(listed)
+    return statement, contents

@@ -50,7 +50,8 @@ class Weighed:
 
 def weigh(pair: SetPair) -> Weighed:
     """Weigh the evidence of this moment, by the database's clock, on the set's rule."""
-    return _weigh(pair, _complete_runs().filter(submission__pair__private=pair.private_id))
+    on_set = _complete_runs().filter(submission__pair__private=pair.private_id)
+    return _weigh(pair, on_set)
 
 
 def standing(pair: SetPair) -> Weighed:
@@ -69,7 +70,11 @@ def standing(pair: SetPair) -> Weighed:
 
 def release_progress(pair: SetPair) -> dict[str, Any]:
     """Return the progress of a pair's release rule as JSON data."""
-    facts = {"pair": pair.slug, "state": pair.state, "rule": pair.private.rule_words()}
+    facts = {
+        "pair": pair.slug,
+        "state": pair.state,
+        "rule": pair.private.rule_words(),
+    }
     verdict = standing(pair).verdict
     if verdict is None:
         return facts
@@ -78,10 +83,13 @@ def release_progress(pair: SetPair) -> dict[str, Any]:
         if clause.moment:
             clauses.append({"met": clause.met, "date": clause.moment})
             continue
-        models = [asdict(score) for score in clause.scores]
-        short = [asdict(one) for one in clause.short]
         clauses.append(
-            {"met": clause.met, "models": models, "wanted": clause.wanted, "short": short}
+            {
+                "met": clause.met,
+                "models": [asdict(score) for score in clause.scores],
+                "wanted": clause.wanted,
+                "short": [asdict(score) for score in clause.short],
+            }
         )
     return facts | {"met": verdict.met, "clauses": clauses}
 
@@ -92,11 +100,13 @@ def forecast(pair: SetPair) -> Weighed:
     Runs on this set itself are left out. A rule that would be met at once is no promise to keep a
     set sealed.
     """
-    return _weigh(pair, _complete_runs().exclude(submission__pair__private=pair.private_id))
+    elsewhere = _complete_runs().exclude(submission__pair__private=pair.private_id)
+    return _weigh(pair, elsewhere)
 
 
 def _weigh(pair: SetPair, runs: RunQuerySet) -> Weighed:
-    now = SetPair.objects.annotate(now=Now()).values_list("now", flat=True).get(pk=pair.pk)
+    clocks = SetPair.objects.annotate(now=Now()).values_list("now", flat=True)
+    now = clocks.get(pk=pair.pk)
     evidence = gather(pair, runs, moment=now)
     manifest = pair.private.facts()
     rule = manifest.rule if manifest else None
@@ -135,12 +145,16 @@ def _complete_runs() -> RunQuerySet:
     Runs whose cohort is open are left out: their scores are not published yet.
     """
     return Run.objects.filter(
-        state=RunState.RANKED, post_release=False, tier="T0", submission__protocol=""
+        state=RunState.RANKED,
+        post_release=False,
+        tier="T0",
+        submission__protocol="",
     )
 
 
 def _rank(fact: RunFact) -> tuple[bool, Fraction]:
-    counts = fact.complete and fact.current and not fact.retracted and not fact.flagged
+    is_valid = not fact.retracted and not fact.flagged
+    counts = fact.complete and fact.current and is_valid
     return counts, Fraction(fact.right, fact.n or 1)
 
 
@@ -157,10 +171,13 @@ def _all_facts(runs: RunQuerySet) -> Iterator[RunFact]:
         item_set = run.submission.pair.private
         if item_set.pk not in sets:
             # The retired items, and the digest of the committed protocol, empty for none.
+            gone = frozenset[int]()
+            protocol = ""
             manifest = item_set.facts()
-            terms = manifest.terms if manifest else None
-            gone = retired(manifest, item_set.signed_notices()) if manifest else frozenset[int]()
-            sets[item_set.pk] = gone, terms.protocol_digest if terms else ""
+            if manifest:
+                gone = retired(manifest, item_set.signed_notices())
+                protocol = manifest.terms.protocol_digest if manifest.terms else ""
+            sets[item_set.pk] = (gone, protocol)
         gone, protocol = sets[item_set.pk]
         row = outcomes[run.pk]
         counts = row.public_counts(gone)
@@ -201,16 +218,26 @@ class _Known:
 
         Any evaluator can sign a closing about any run; a run is committed by its own.
         """
-        closings = self.closings.get((run.pk, run.submission.pair.private.name), ())
+        closings = self.all_closings(run)
         return [closing for closing in closings if closing.evaluator == run.evaluator_id]
+
+    def all_closings(self, run: Run) -> tuple[Closed, ...]:
+        """Return the closings of a run on its private set by any evaluator, oldest first."""
+        set_name = run.submission.pair.private.name
+        return self.closings.get((run.pk, set_name), ())
 
 
 def _fact(
-    run: Run, counts: PublicCounts, protocol: str, known: _Known, *, complete: bool
+    run: Run,
+    counts: PublicCounts,
+    protocol: str,
+    known: _Known,
+    *,
+    complete: bool,
 ) -> RunFact:
     model = run.submission.model
     record = known.lineages.get((model.pk, run.artefact))
-    closings = known.closings.get((run.pk, run.submission.pair.private.name), ())
+    closings = known.all_closings(run)
     own = known.own_closings(run)
     committed = bool(own) and own[-1].weights == run.weights
     return RunFact(
@@ -236,9 +263,9 @@ def _fact(
 def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ...]]:
     """Return the closings of these runs, by run and set, oldest first."""
     chained = Entry.objects.filter(kind="closing", status=Entry.Status.CHAINED)
-    entries = chained.filter(run__in=[run.pk for run in runs]).order_by("evaluator", "index")
+    entries = chained.filter(run__in=[run.pk for run in runs])
     closings: dict[tuple[UUID, str], tuple[Closed, ...]] = {}
-    for entry in entries:
+    for entry in entries.order_by("evaluator", "index"):
         if entry.run is not None:
             place = (entry.run, entry.set_name)
             weights = entry.line.get("weights", "")

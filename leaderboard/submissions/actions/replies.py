@@ -43,7 +43,8 @@ def withdraw_reply(*, run: UUID, by: User) -> None:
     with transaction.atomic():
         locked = _published_run(run, by)
         _check_not_hidden(locked)
-        if not Reply.objects.filter(run=locked).delete()[0]:
+        deleted, _ = Reply.objects.filter(run=locked).delete()
+        if not deleted:
             raise refuse(Refusal.NOT_FOUND)
 
 
@@ -59,11 +60,17 @@ def hide_reply(*, run: UUID, why: str, by: User) -> Reply:
     if plain is None:
         raise refuse(Refusal.INVALID_FIELD, "why")
     with transaction.atomic():
-        reply = Reply.objects.select_for_update(of=("self",)).filter(run=run).first()
+        replies = Reply.objects.select_for_update(of=("self",))
+        reply = replies.filter(run=run).first()
         if reply is None:
             raise refuse(Refusal.NOT_FOUND)
         act = "hide_reply" if plain else "show_reply"
-        record_act(actor=by.username, act=act, subject=str(run), why=plain)
+        record_act(
+            actor=by.username,
+            act=act,
+            subject=str(run),
+            why=plain,
+        )
         reply.hidden_at = timezone.now() if plain else None
         reply.hidden_why = plain
         reply.save(update_fields=["hidden_at", "hidden_why"])
@@ -98,4 +105,6 @@ def _plain(text: str, longest: int) -> str | None:
     Characters that are not printable could turn the direction of a page's text.
     """
     line = " ".join(text.split())
-    return line if line and len(line) <= longest and line.isprintable() else None
+    if not line or len(line) > longest or not line.isprintable():
+        return None
+    return line

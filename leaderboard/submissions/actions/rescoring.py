@@ -59,7 +59,12 @@ def ask_again(*, run: UUID, grader: str, by: User) -> Rescoring:
         return _order(locked, grader, by)
 
 
-def ask_all_again(*, slug: str, grader: str, by: User) -> list[Rescoring]:
+def ask_all_again(
+    *,
+    slug: str,
+    grader: str,
+    by: User,
+) -> list[Rescoring]:
     """Order the rescoring of every graded run of a pair.
 
     Raises ``forbidden``, ``invalid_field``, ``unknown_pair``.
@@ -68,8 +73,9 @@ def ask_all_again(*, slug: str, grader: str, by: User) -> list[Rescoring]:
     pair = SetPair.objects.filter(slug=slug).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    runs = Run.objects.official().filter(submission__pair=pair, state__in=GRADED).order_by("pk")
-    return [ask_again(run=run, grader=grader, by=by) for run in runs.values_list("pk", flat=True)]
+    runs = Run.objects.official().filter(submission__pair=pair, state__in=GRADED)
+    keys = runs.order_by("pk").values_list("pk", flat=True)
+    return [ask_again(run=key, grader=grader, by=by) for key in keys]
 
 
 def order_board_grader(run: Run) -> None:
@@ -110,8 +116,9 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
     def send_now() -> None:
         # Where this fails, the next drain sends it.
         with suppress(SiteError), quiet_database(), transaction.atomic():
-            due = Rescoring.objects.due().select_for_update(of=("self",), skip_locked=True)
-            locked = due.filter(pk=order.pk).first()
+            due = Rescoring.objects.due().filter(pk=order.pk)
+            locking = due.select_for_update(of=("self",), skip_locked=True)
+            locked = locking.first()
             if locked is not None:
                 _send(locked)
 
@@ -127,8 +134,10 @@ def drain_rescorings() -> int:
     sent = 0
     with transaction.atomic():
         due = Rescoring.objects.due().select_related("evaluator", "run__submission__pair")
-        for order in due.select_for_update(of=("self",), skip_locked=True)[:SENT_AT_ONCE]:
-            if Rescoring.objects.filter(pk=order.pk, deadline__lt=Now()).exists():
+        locked = due.select_for_update(of=("self",), skip_locked=True)
+        for order in locked[:SENT_AT_ONCE]:
+            past = Rescoring.objects.filter(pk=order.pk, deadline__lt=Now())
+            if past.exists():
                 order.end(Rescoring.State.FAILED, code=Code.DEADLINE.value)
             elif _send(order):
                 sent += 1
@@ -139,7 +148,8 @@ def _send(order: Rescoring) -> bool:
     """Send an order, then store when it is due again: evaluators drop one that comes twice."""
     if not try_to_send(partial(dispatch.send_rescoring, order)):
         return False
-    Rescoring.objects.filter(pk=order.pk).update(due=seconds_from_now(settings.REDISPATCH_SECONDS))
+    again = seconds_from_now(settings.REDISPATCH_SECONDS)
+    Rescoring.objects.filter(pk=order.pk).update(due=again)
     return True
 
 
@@ -147,14 +157,17 @@ def _send(order: Rescoring) -> bool:
 
 
 def record_rescoring(
-    run: Run, evaluator: Evaluator, token: int, body: Rescored | NotRescored
+    run: Run,
+    evaluator: Evaluator,
+    token: int,
+    body: Rescored | NotRescored,
 ) -> Disposition:
     """Record the answer to an order, once. The run is locked.
 
     Raises ``bad_message`` for an answer that does not fit its order.
     """
-    orders = Rescoring.objects.select_for_update()
-    order = orders.filter(pk=body.order, run=run, evaluator=evaluator).first()
+    orders = Rescoring.objects.select_for_update().filter(run=run, evaluator=evaluator)
+    order = orders.filter(pk=body.order).first()
     if order is None or token != order.token:
         raise error(Code.BAD_MESSAGE, "no such order")
     if order.state != Rescoring.State.ASKED:
@@ -171,9 +184,11 @@ def record_rescoring(
 
 
 def _store_result(order: Rescoring, body: Rescored) -> None:
-    own = {row.item_set.name: row for row in order.run.outcomes.select_related("item_set")}
+    outcomes = order.run.outcomes.select_related("item_set")
+    own = {row.item_set.name: row for row in outcomes}
     rescored = {of_set.name: of_set for of_set in body.sets}
-    complete = len(rescored) == len(body.sets) and rescored.keys() == own.keys()
+    is_once_each = len(rescored) == len(body.sets)
+    complete = is_once_each and rescored.keys() == own.keys()
     if body.grader != order.grader or not complete:
         raise error(Code.BAD_MESSAGE, "what was graded again is not what was asked for")
     for name, of_set in rescored.items():
@@ -198,14 +213,21 @@ def _check_outcomes(own: RunOutcomes, rescored: RescoredSet) -> None:
     """Raise ``bad_message`` unless the outcomes are final, and of different items of the run."""
     indices = [index for index, _, _ in rescored.outcomes]
     final = all(now in COUNTED for _, _, now in rescored.outcomes)
-    if not final or len(set(indices)) != len(indices) or not own.assigns(indices):
+    is_once_each = len(set(indices)) == len(indices)
+    if not final or not is_once_each or not own.assigns(indices):
         raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
 
 
 # --- the grader of a board
 
 
-def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) -> SetPair:
+def switch_grader(
+    *,
+    slug: str,
+    grader: str,
+    by: User,
+    leave_out: bool = False,
+) -> SetPair:
     """Make the ranking of a pair from a grader's outcomes, for both sets.
 
     Raises ``forbidden``, ``invalid_field``, ``unknown_pair``, ``pair_adaptive`` where plans follow
@@ -214,7 +236,8 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
     """
     _check_order(by, grader)
     with transaction.atomic():
-        pair = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
+        pairs = SetPair.objects.select_for_update(of=("self",))
+        pair = pairs.filter(slug=slug).first()
         if pair is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
         is_own = grader == pair.grader

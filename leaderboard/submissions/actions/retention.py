@@ -58,14 +58,17 @@ def prune(*, dry_run: bool = False) -> Pruned:
     The clock is the database's. With ``dry_run`` they are only counted.
     """
     before = seconds_from_now(-settings.RETENTION_DAYS * _DAY)
-    ended = Run.objects.filter(state__in=[RunState.GRADED, *FINAL], ended_at__lt=before)
+    ended_states = [RunState.GRADED, *FINAL]
+    ended = Run.objects.filter(state__in=ended_states, ended_at__lt=before)
+    settled = Delivery.objects.filter(due=None, moment__lt=before)
     practised = seconds_from_now(-settings.PRACTICE_DAYS * _DAY)
-    old_day = models.functions.TruncDate(Now() - timedelta(days=settings.RETENTION_DAYS))
+    retained = timedelta(days=settings.RETENTION_DAYS)
+    old_day = models.functions.TruncDate(Now() - retained)
     return Pruned(
         receipts=_delete(Receipt.objects.filter(run__in=ended), dry_run=dry_run),
         job_specifications=_delete(Outbox.objects.filter(run__in=ended), dry_run=dry_run),
         refused_reports=_delete(RefusedReport.objects.filter(day__lt=old_day), dry_run=dry_run),
-        deliveries=_delete(Delivery.objects.filter(due=None, moment__lt=before), dry_run=dry_run),
+        deliveries=_delete(settled, dry_run=dry_run),
         transcripts=_delete(Transcript.objects.filter(received__lt=practised), dry_run=dry_run),
         probes=_delete(Probe.objects.old(), dry_run=dry_run),
     )
@@ -74,6 +77,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
 def _delete(rows: "models.QuerySet[models.Model]", *, dry_run: bool) -> int:
     if dry_run:
         return rows.count()
-    chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+    oldest_first = rows.order_by("pk").values_list("pk", flat=True)
+    chosen = list(oldest_first[:AT_ONCE])
     deleted, _ = rows.model._default_manager.filter(pk__in=chosen).delete()
     return deleted

@@ -39,7 +39,8 @@ def reap(*, recorded_until: datetime | None = None) -> int:
         overdue = overdue.select_for_update(of=("self",), skip_locked=True)
         runs = list(overdue.select_related("submission")[:REAPED_AT_ONCE])
         for run in runs:
-            if not Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists():
+            late = Run.objects.filter(pk=run.pk, deadline__lt=Now())
+            if not late.exists():
                 retry_or_fail(run, Code.LOST)
             elif run.state == RunState.QUEUED:
                 fail(run, Code.NOT_STARTED)

@@ -106,7 +106,8 @@ def _admit(
     models = Model.objects.select_related("organisation")
     model = models.filter(name__iexact=ask.model).first()
     base = read.adapter.base if read and read.adapter else None
-    bound_to = ask.url or token_binding(_first_repo(read, base, verifier))
+    first_repo = _first_repo(read, base, verifier)
+    bound_to = ask.url or token_binding(first_repo)
     sealed_keys = sealed_keys_of(ask.secret, bound_to=bound_to)
     facts = _facts(user, ask, pair, organisation, model, can_seal=bool(sealed_keys))
     if rejection := decide(ask, facts):
@@ -114,7 +115,10 @@ def _admit(
     if pair is None or organisation is None:
         raise refuse(Refusal.INTERNAL)
     budget = ask.budget()
-    model, owners = (model, owners_so_far(model)) if model else _new_model(organisation, ask)
+    if model:
+        owners = owners_so_far(model)
+    else:
+        model, owners = _new_model(organisation, ask)
     submission = Submission.objects.create(
         model=model,
         submitted_by=user,
@@ -126,13 +130,12 @@ def _admit(
         base=base.to_dict() if base else None,
         base_upload=_locked_upload(organisation, base_upload(ask.base)),
         repo=ask.repo,
-        **_hub_fields(read),
+        **_fields_of_models(read, verifier, ask),
         tokenizer=tokenizer_name(read),
         url=ask.url,
         served_model=ask.served_model,
         api=ask.api,
         provider=ask.provider,
-        **_verifier_fields(verifier, ask),
         verifier_upload=_locked_upload(organisation, base_upload(ask.verifier)),
         protocol="" if ask.protocol == pair.protocol else ask.protocol,
         budget=budget.to_dict() if budget else None,
@@ -145,24 +148,32 @@ def _admit(
     return submission
 
 
-def _hub_fields(read: HubFacts | UploadFacts | None) -> dict[str, Any]:
-    """Return the fields of a submission that are about a model on the hub."""
-    if not isinstance(read, HubFacts):
-        return {"revision": "", "commit": "", "hub": None}
-    facts = read
-    if facts.adapter is not None:
-        # The facts of its base stand by themselves.
-        adapter = msgspec.structs.replace(facts.adapter, base=None)
-        facts = msgspec.structs.replace(facts, adapter=adapter)
-    return {"revision": read.revision, "commit": read.commit, "hub": facts.to_dict()}
-
-
-def _verifier_fields(verifier: HubFacts | UploadFacts | None, ask: Ask) -> dict[str, Any]:
-    """Return the fields of a submission that name its verifier."""
-    if not isinstance(verifier, HubFacts):
-        return {"verifier": ask.verifier, "verifier_hub": None}
-    name = f"{verifier.repo}@{verifier.commit}"
-    return {"verifier": name, "verifier_hub": verifier.to_dict()}
+def _fields_of_models(
+    read: HubFacts | UploadFacts | None,
+    verifier: HubFacts | UploadFacts | None,
+    ask: Ask,
+) -> dict[str, Any]:
+    """Return the fields of a submission about its model on the hub, and about its verifier."""
+    fields: dict[str, Any] = {
+        "revision": "",
+        "commit": "",
+        "hub": None,
+        "verifier": ask.verifier,
+        "verifier_hub": None,
+    }
+    if isinstance(read, HubFacts):
+        facts = read
+        if facts.adapter is not None:
+            # The facts of its base stand by themselves.
+            adapter = msgspec.structs.replace(facts.adapter, base=None)
+            facts = msgspec.structs.replace(facts, adapter=adapter)
+        fields["revision"] = read.revision
+        fields["commit"] = read.commit
+        fields["hub"] = facts.to_dict()
+    if isinstance(verifier, HubFacts):
+        fields["verifier"] = f"{verifier.repo}@{verifier.commit}"
+        fields["verifier_hub"] = verifier.to_dict()
+    return fields
 
 
 def _store_statements(submission: Submission, ask: Ask) -> None:
@@ -182,11 +193,12 @@ def _locked_upload(organisation: Organisation, upload: str) -> Upload | None:
     """
     if not upload:
         return None
-    own = Upload.objects.of(organisation).filter(state=Upload.State.COMPLETE, pk=upload)
-    found = own.select_for_update(of=("self",)).first()
-    if found is None:
+    own = Upload.objects.of(organisation)
+    complete = own.filter(state=Upload.State.COMPLETE, pk=upload)
+    locked = complete.select_for_update(of=("self",)).first()
+    if locked is None:
         raise refuse(Refusal.UPLOAD_EXPIRED)
-    return found
+    return locked
 
 
 def _facts(
@@ -203,15 +215,20 @@ def _facts(
     if model is not None and not is_ours:
         # Another organisation of the user may have it than the one that submits.
         is_of_other = user.organisations().filter(pk=model.organisation_id).exists()
+    protocol_is_known = True
+    needs_verifier = False
+    if pair is not None:
+        protocol_is_known = ask.protocol in ("", pair.protocol, *pair.also)
+        needs_verifier = has_verifier(ask.protocol or pair.protocol)
     return Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
-        protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
+        protocol_is_known=protocol_is_known,
         model_is_ours=is_ours,
         model_is_of_other=is_of_other,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=can_seal,
-        needs_verifier=pair is not None and has_verifier(ask.protocol or pair.protocol),
+        needs_verifier=needs_verifier,
     )
 
 
@@ -231,7 +248,10 @@ def _first_repo(*models: HubFacts | UploadFacts | None) -> str:
 
     The models are in the order of a job, which has the sealed token with the same one.
     """
-    return next((facts.repo for facts in models if isinstance(facts, HubFacts)), "")
+    for facts in models:
+        if isinstance(facts, HubFacts):
+            return facts.repo
+    return ""
 
 
 def _agrees(model: Model, ask: Ask) -> bool:
@@ -278,11 +298,19 @@ def _queue(submission: Submission) -> None:
     # An adaptive run is asked the public items first; each look adds some of the sealed set.
     items = frozenset[int]() if plan else selection.items
     samples = samples_of_mean(submission.asked_by)
-    rows = [
-        RunOutcomes.unanswered(item_set, items=items, blocks=selection.blocks, samples=samples)
-        for item_set in submission.pair.sets()
-    ]
-    run.total = most_items(plan, submission.pair) if plan else sum(row.n for row in rows)
+    rows = []
+    for item_set in submission.pair.sets():
+        row = RunOutcomes.unanswered(
+            item_set,
+            items=items,
+            blocks=selection.blocks,
+            samples=samples,
+        )
+        rows.append(row)
+    if plan:
+        run.total = most_items(plan, submission.pair)
+    else:
+        run.total = sum(row.n for row in rows)
     run.save(force_insert=True)
     for row in rows:
         row.run = run

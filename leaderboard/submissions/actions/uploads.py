@@ -13,7 +13,7 @@ The row of the organisation is locked while its uploads are made, completed or d
 import errno
 import hashlib
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -78,7 +78,12 @@ def reachable() -> Iterator[None]:
 # --- declared
 
 
-def begin(*, user: User, files: Iterable[UploadedFile], organisation: str = "") -> Upload:
+def begin(
+    *,
+    user: User,
+    files: Iterable[UploadedFile],
+    organisation: str = "",
+) -> Upload:
     """Return the organisation's open or complete upload of these files, made where there is none.
 
     ``organisation`` is the name of one of the user's, empty for the one joined first. Raises
@@ -87,7 +92,8 @@ def begin(*, user: User, files: Iterable[UploadedFile], organisation: str = "") 
     """
     declared = sorted(files, key=lambda file: file.name)
     _check(declared)
-    fingerprint = hashlib.sha256(canonical_json([file.to_dict() for file in declared])).hexdigest()
+    listing = canonical_json([file.to_dict() for file in declared])
+    fingerprint = hashlib.sha256(listing).hexdigest()
     with transaction.atomic():
         owner = user.organisation(organisation)
         if owner is None:
@@ -116,10 +122,15 @@ def _check(files: list[UploadedFile]) -> None:
     listing = {file.name: file for file in files}
     if len(listing) < len(files):
         raise refuse(Refusal.UPLOAD_BAD_NAME)
-    _check_names(listing)
+    # Files that no model has. A pickle is refused later, by a code of its own.
+    of_adapter = is_adapter(listing)
+    wanted = {PICKLE, *(selection.OF_ADAPTERS if of_adapter else selection.OTHERS)}
+    for name in listing:
+        if name not in wanted and not name.endswith(".safetensors"):
+            raise refuse(Refusal.UPLOAD_BAD_NAME)
     _check_sizes(files)
     try:
-        if is_adapter(listing):
+        if of_adapter:
             selection.adapter_files(listing)
         else:
             selection.others(listing)
@@ -127,14 +138,6 @@ def _check(files: list[UploadedFile]) -> None:
         raise refuse(failure.code, failure.detail) from None
     if PICKLE in listing:
         raise refuse(Refusal.UPLOAD_BAD_NAME)
-
-
-def _check_names(names: Collection[str]) -> None:
-    """Refuse files that no model has. A pickle is refused later, by a code of its own."""
-    wanted = selection.OF_ADAPTERS if is_adapter(names) else selection.OTHERS
-    for name in names:
-        if name not in wanted and name != PICKLE and not name.endswith(".safetensors"):
-            raise refuse(Refusal.UPLOAD_BAD_NAME)
 
 
 def _check_sizes(files: list[UploadedFile]) -> None:
@@ -153,13 +156,18 @@ def _check_space(own: "models.QuerySet[Upload]", files: list[UploadedFile]) -> N
     """Refuse what does not fit next to the other uploads of the organisation, and of the site."""
     if own.filter(state=Upload.State.OPEN).count() >= MOST_OPEN:
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{MOST_OPEN} uploads are not complete")
-    stored = dict(UploadFile.objects.filter(upload__in=own).values_list("digest", "size"))
-    added = {file.digest: file.size for file in files if file.digest not in stored}
+    own_files = UploadFile.objects.filter(upload__in=own)
+    stored = dict(own_files.values_list("digest", "size"))
+    added = {}
+    for file in files:
+        if file.digest not in stored:
+            added[file.digest] = file.size
     new = sum(added.values())
     if sum(stored.values()) + new > settings.UPLOADS_ORGANISATION_BYTES:
         most = settings.UPLOADS_ORGANISATION_BYTES >> 20
         raise refuse(Refusal.UPLOAD_SHARE_USED, f"{most} MiB")
-    total = Upload.objects.stored().aggregate(total=models.Sum("size"))["total"] or 0
+    sizes = Upload.objects.stored().aggregate(total=models.Sum("size"))
+    total = sizes["total"] or 0
     on_disk = not settings.UPLOADS_BUCKET
     full = on_disk and new > free_bytes(settings.UPLOADS)
     if full or total + new > settings.UPLOADS_BYTES:
@@ -180,7 +188,8 @@ def _lock(organisation: int) -> None:
 
 def uploads_of(user: User) -> UploadQuerySet:
     """Return the uploads of the user's organisations, newest first: those that they may change."""
-    return Upload.objects.filter(organisation__in=user.organisations()).order_by("-created")
+    own = Upload.objects.filter(organisation__in=user.organisations())
+    return own.order_by("-created")
 
 
 def uploads_for(user: User, organisation: str) -> UploadQuerySet:
@@ -194,7 +203,8 @@ def uploads_for(user: User, organisation: str) -> UploadQuerySet:
 
 def upload_of(user: User, upload: uuid.UUID) -> Upload:
     """Return an upload of one of the user's organisations. Raises ``not_found``."""
-    found = uploads_of(user).select_related("organisation").filter(pk=upload).first()
+    own = uploads_of(user).select_related("organisation")
+    found = own.filter(pk=upload).first()
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return found
@@ -213,7 +223,11 @@ def progress(upload: Upload) -> list[tuple[UploadedFile, Progress]]:
         return [(file, store.progress(file)) for file in upload.declared()]
 
 
-def open_file(user: User, upload: uuid.UUID, name: str) -> tuple[Upload, UploadedFile]:
+def open_file(
+    user: User,
+    upload: uuid.UUID,
+    name: str,
+) -> tuple[Upload, UploadedFile]:
     """Return a file that may be sent. Raises ``not_found`` and ``upload_expired``."""
     found = upload_of(user, upload)
     if found.state == Upload.State.EXPIRED:
@@ -233,9 +247,16 @@ def put_list(*, upload: Upload, file: UploadedFile, data: bytes) -> None:
         raise refuse(Refusal.UPLOAD_LIST_DIFFERS) from None
 
 
-def put_chunk(*, upload: Upload, file: UploadedFile, number: int, data: bytes) -> None:
+def put_chunk(
+    *,
+    upload: Upload,
+    file: UploadedFile,
+    number: int,
+    data: bytes,
+) -> None:
     """Store a chunk. Raises the refusals about chunks, and ``upload_no_space``."""
-    if number >= chunks_of(file.size) or len(data) != chunk_size(file.size, number):
+    is_of_file = number < chunks_of(file.size)
+    if not is_of_file or len(data) != chunk_size(file.size, number):
         raise refuse(Refusal.UPLOAD_CHUNK_SIZE)
     store = store_of(upload.organisation)
     if isinstance(store, ObjectStore):
@@ -250,7 +271,12 @@ def put_chunk(*, upload: Upload, file: UploadedFile, number: int, data: bytes) -
     _touch(upload)
 
 
-def addresses(*, upload: Upload, file: UploadedFile, numbers: Sequence[int]) -> list[Address]:
+def addresses(
+    *,
+    upload: Upload,
+    file: UploadedFile,
+    numbers: Sequence[int],
+) -> list[Address]:
     """Return signed addresses for chunks, which end soon.
 
     Raises ``upload_not_direct`` where chunks go to the site, ``upload_no_list``,
@@ -271,7 +297,8 @@ def addresses(*, upload: Upload, file: UploadedFile, numbers: Sequence[int]) -> 
 
 def _touch(upload: Upload) -> None:
     lately = seconds_from_now(-TOUCH_SECONDS)
-    Upload.objects.filter(pk=upload.pk, touched__lt=lately).update(touched=Now())
+    untouched = Upload.objects.filter(pk=upload.pk, touched__lt=lately)
+    untouched.update(touched=Now())
 
 
 def complete(*, user: User, upload: uuid.UUID) -> Upload:
@@ -281,7 +308,16 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
     Raises ``upload_incomplete``, ``upload_expired``, ``upload_chunk_differs`` where what an object
     store has put together is not what was declared, the CHECKPOINT_* codes.
     """
-    _finish(upload_of(user, upload))
+    sent = upload_of(user, upload)
+    if sent.state == Upload.State.OPEN:
+        # An object store puts the chunks of each file together, if it has them all.
+        store = store_of(sent.organisation)
+        try:
+            with reachable():
+                for file in sent.declared():
+                    store.finish(file)
+        except ChunkDiffers:
+            raise refuse(Refusal.UPLOAD_CHUNK_DIFFERS) from None
     with transaction.atomic():
         found = _locked(user, upload)
         if found.state == Upload.State.EXPIRED:
@@ -299,11 +335,20 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
         read = hub.inspect(folder)
     facts: UploadFacts | UploadedAdapter
     if isinstance(read, AdapterFacts):
-        facts = UploadedAdapter(upload=str(found.pk), files=tuple(files), adapter=read)
+        facts = UploadedAdapter(
+            upload=str(found.pk),
+            files=tuple(files),
+            adapter=read,
+        )
     else:
         facts = UploadFacts.of(str(found.pk), files, read)
-    own = Upload.objects.filter(pk=found.pk, state=Upload.State.OPEN)
-    if own.update(state=Upload.State.COMPLETE, facts=facts.to_dict(), touched=Now()) == 0:
+    still_open = Upload.objects.filter(pk=found.pk, state=Upload.State.OPEN)
+    completed = still_open.update(
+        state=Upload.State.COMPLETE,
+        facts=facts.to_dict(),
+        touched=Now(),
+    )
+    if not completed:
         return complete(user=user, upload=upload)  # another request was first, or it has expired
     found.refresh_from_db()
     return found
@@ -312,7 +357,13 @@ def complete(*, user: User, upload: uuid.UUID) -> Upload:
 # --- fetched by evaluators
 
 
-def chunk_for(*, ticket: str, upload: uuid.UUID, name: str, number: int) -> bytes | str:
+def chunk_for(
+    *,
+    ticket: str,
+    upload: uuid.UUID,
+    name: str,
+    number: int,
+) -> bytes | str:
     """Return a chunk to the evaluator that has the ticket of a live attempt.
 
     Where there is an object store, the signed address of the whole file, which has the chunk.
@@ -322,8 +373,9 @@ def chunk_for(*, ticket: str, upload: uuid.UUID, name: str, number: int) -> byte
     attempt = dispatch.attempt_of(ticket)
     if attempt is None:
         raise refuse(Refusal.UNAUTHORIZED)
-    run = Run.objects.filter(_needs(upload), pk=attempt[0], token=attempt[1])
-    if not run.exclude(state__in=FINAL).exists():
+    run, token = attempt
+    runs = Run.objects.filter(_needs(upload), pk=run, token=token)
+    if not runs.exclude(state__in=FINAL).exists():
         raise refuse(Refusal.UNAUTHORIZED)
     found = Upload.objects.select_related("organisation").get(pk=upload)
     file = found.files.filter(name=name).first()
@@ -337,19 +389,6 @@ def chunk_for(*, ticket: str, upload: uuid.UUID, name: str, number: int) -> byte
         return store.read_chunk(str(found.pk), file.declared(), number)
     except FileNotFoundError:
         raise refuse(Refusal.NOT_FOUND) from None
-
-
-def _finish(upload: Upload) -> None:
-    """Have an object store put the chunks of each file together, if it has them all."""
-    if upload.state != Upload.State.OPEN:
-        return
-    store = store_of(upload.organisation)
-    try:
-        with reachable():
-            for file in upload.declared():
-                store.finish(file)
-    except ChunkDiffers:
-        raise refuse(Refusal.UPLOAD_CHUNK_DIFFERS) from None
 
 
 def _needs(upload: uuid.UUID) -> models.Q:
@@ -375,18 +414,17 @@ def delete(*, user: User, upload: uuid.UUID) -> Upload:
 
 def expire() -> int:
     """Delete abandoned uploads, and those that no run has needed for long."""
-    abandoned = models.Q(
-        state=Upload.State.OPEN, touched__lt=Now() - timedelta(hours=settings.UPLOAD_HOURS)
-    )
-    old = models.Q(
-        state=Upload.State.COMPLETE, touched__lt=Now() - timedelta(days=settings.UPLOAD_DAYS)
-    )
-    due = Upload.objects.filter(abandoned | old).order_by("touched")[:AT_ONCE]
+    open_since = Now() - timedelta(hours=settings.UPLOAD_HOURS)
+    abandoned = models.Q(state=Upload.State.OPEN, touched__lt=open_since)
+    complete_since = Now() - timedelta(days=settings.UPLOAD_DAYS)
+    old = models.Q(state=Upload.State.COMPLETE, touched__lt=complete_since)
+    due = abandoned | old
+    oldest_first = Upload.objects.filter(due).order_by("touched")
     number = 0
-    for upload in due.select_related("organisation"):
+    for upload in oldest_first[:AT_ONCE].select_related("organisation"):
         with transaction.atomic():
             _lock(upload.organisation_id)
-            number += _delete(upload, due=abandoned | old)
+            number += _delete(upload, due=due)
     return number
 
 
@@ -395,14 +433,16 @@ def _delete(upload: Upload, due: models.Q | None = None) -> bool:
 
     Uploads of the organisation are locked, and the upload's own row, which a submission locks too.
     """
-    own = Upload.objects.select_for_update().filter(due or models.Q(), pk=upload.pk)
+    locking = Upload.objects.select_for_update()
+    own = locking.filter(due or models.Q(), pk=upload.pk)
     needed = Run.objects.unended().filter(_needs(upload.pk))
     if own.first() is None or needed.exists():
         return False
     upload.state = Upload.State.EXPIRED
     upload.save(update_fields=["state"])
-    left = UploadFile.objects.filter(upload__in=Upload.objects.of(upload.organisation).stored())
-    wanted = list(left.values_list("digest", flat=True))
+    others = Upload.objects.of(upload.organisation).stored()
+    files = UploadFile.objects.filter(upload__in=others)
+    wanted = list(files.values_list("digest", flat=True))
     with reachable():
         store_of(upload.organisation).remove(str(upload.pk), wanted)
     return True

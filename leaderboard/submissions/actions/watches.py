@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -71,9 +70,16 @@ def watch_endpoint(
     endpoint on the pair, ``already_watched``, ``invalid_field`` and ``no_evaluator``.
     """
     watched = _pair_of_maintainer(pair, by)
-    known = Model.objects.filter(name__iexact=model.replace("\0", "")).first()
-    submitted = Submission.objects.of_authors().filter(model=known, pair=watched, kind="endpoint")
-    source = submitted.order_by("-pk").first() if known else None
+    name = model.replace("\0", "")
+    known = Model.objects.filter(name__iexact=name).first()
+    source = None
+    if known is not None:
+        submitted = Submission.objects.of_authors().filter(
+            model=known,
+            pair=watched,
+            kind="endpoint",
+        )
+        source = submitted.order_by("-pk").first()
     if known is None or source is None:
         raise refuse(Refusal.NOT_FOUND, "model: an endpoint that was submitted to the benchmark")
     _check_schedule(day, dates)
@@ -82,17 +88,19 @@ def watch_endpoint(
     sealed_keys = sealed_keys_of(api_key, bound_to=source.url)
     if api_key and not sealed_keys:
         raise refuse(Refusal.NO_EVALUATOR)
-    record_act(actor=by.username, act="watch_endpoint", subject=f"{known.name} on {watched.slug}")
+    subject = f"{known.name} on {watched.slug}"
+    record_act(actor=by.username, act="watch_endpoint", subject=subject)
     with transaction.atomic():
         Model.objects.select_for_update(no_key=True).get(pk=known.pk)
-        if Watch.objects.filter(model=known, pair=watched, ended_at=None).exists():
+        active = Watch.objects.filter(model=known, pair=watched, ended_at=None)
+        if active.exists():
             raise refuse(Refusal.ALREADY_WATCHED)
         return Watch.objects.create(
             model=known,
             pair=watched,
             source=source,
             day=day,
-            dates=sorted(one.isoformat() for one in dates),
+            dates=sorted(on.isoformat() for on in dates),
             seed=secrets.token_hex(16),
             controls=min(CONTROLS, watched.public.n),
             sealed_keys=sealed_keys,
@@ -103,7 +111,8 @@ def watch_endpoint(
 def _pair_of_maintainer(slug: str, by: User) -> SetPair:
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
-    pair = SetPair.objects.filter(slug=slug.replace("\0", "")).first()
+    plain = slug.replace("\0", "")
+    pair = SetPair.objects.filter(slug=plain).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     if pair.withdrawn_at:
@@ -119,8 +128,9 @@ def _check_schedule(day: int | None, dates: Sequence[date]) -> None:
         raise refuse(Refusal.INVALID_FIELD, f"day: 1 to {LAST_DAY}")
     if dates:
         today = _today()
-        ahead = today <= min(dates) and max(dates) < today + LONGEST_AHEAD
-        if not ahead or len(set(dates)) != len(dates) or len(dates) > MOST_DATES:
+        are_ahead = today <= min(dates) and max(dates) < today + LONGEST_AHEAD
+        are_different = len(set(dates)) == len(dates)
+        if not are_ahead or not are_different or len(dates) > MOST_DATES:
             raise refuse(Refusal.INVALID_FIELD, "dates: different ones, none of them past")
 
 
@@ -132,23 +142,35 @@ def end_watch(*, watch: int, why: str, by: User) -> Watch:
     """
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
-    reason = " ".join(why.replace("\0", "").split())[:LONGEST_WHY]
+    words = why.replace("\0", "").split()
+    reason = " ".join(words)[:LONGEST_WHY]
     if not reason:
         raise refuse(Refusal.INVALID_FIELD, "why: a reason")
     with transaction.atomic():
-        found = Watch.objects.select_for_update(of=("self",)).filter(pk=watch, ended_at=None)
-        ending = found.select_related("model", "pair").first()
+        locking = Watch.objects.select_for_update(of=("self",))
+        active = locking.filter(pk=watch, ended_at=None)
+        ending = active.select_related("model", "pair").first()
         if ending is None:
             raise refuse(Refusal.NOT_FOUND)
         subject = f"{ending.model.name} on {ending.pair.slug}"
-        record_act(actor=by.username, act="end_watch", subject=subject, why=reason)
-        facts = {"ended_at": Now(), "ended_by": by, "ended_why": reason, "sealed_keys": {}}
-        Watch.objects.filter(pk=watch).update(**facts)
+        record_act(
+            actor=by.username,
+            act="end_watch",
+            subject=subject,
+            why=reason,
+        )
+        Watch.objects.filter(pk=watch).update(
+            ended_at=Now(),
+            ended_by=by,
+            ended_why=reason,
+            sealed_keys={},
+        )
         for occasion in ending.occasions.open().select_for_update():
             for run in Run.objects.filter(submission__occasion=occasion):
                 if run.is_cancellable:
                     cancel(run=run.pk)
-            Occasion.objects.filter(pk=occasion.pk).update(ended_at=Now(), code=WATCH_ENDED)
+            open_occasion = Occasion.objects.filter(pk=occasion.pk)
+            open_occasion.update(ended_at=Now(), code=WATCH_ENDED)
     ending.refresh_from_db()
     return ending
 
@@ -162,14 +184,16 @@ def follow_watches() -> int:
     Returns how many runs were queued.
     """
     today = _today()
-    last = dict(Occasion.objects.order_by().values_list("watch").annotate(Max("day")))
+    by_watch = Occasion.objects.order_by().values_list("watch")
+    last = dict(by_watch.annotate(Max("day")))
     for watch in Watch.objects.active():
         day = watch.due_on(today)
         if day is None or last.get(watch.pk, date.min) >= day:
             continue
         with transaction.atomic():
             # The occasion of a day begins once, unless another one is under way.
-            locked = Watch.objects.select_for_update().filter(pk=watch.pk, ended_at=None)
+            locking = Watch.objects.select_for_update()
+            locked = locking.filter(pk=watch.pk, ended_at=None)
             if locked.exists() and not watch.occasions.open().exists():
                 Occasion.objects.get_or_create(watch=watch, day=day)
     under_way = list(Occasion.objects.open().values_list("pk", flat=True))
@@ -183,7 +207,7 @@ def overdue_watches() -> list[tuple[Watch, date]]:
         day = watch.due_on(_today() - timedelta(days=1))
         if day is None:
             continue
-        since = [one for one in watch.occasions.all() if one.day >= day]
+        since = [occasion for occasion in watch.occasions.all() if occasion.day >= day]
         if not since or since[-1].state != "done":
             late.append((watch, day))
     return late
@@ -196,22 +220,34 @@ def _today() -> date:
 def _go_on(occasion: int) -> bool:
     """Take the next step of an occasion under way. Returns True where a run was queued."""
     with transaction.atomic():
-        rows = Occasion.objects.open().select_for_update(of=("self",), skip_locked=True)
-        found = rows.filter(pk=occasion).select_related("watch__pair__public", "watch__source")
-        locked = found.first()
+        locking = Occasion.objects.open().select_for_update(of=("self",), skip_locked=True)
+        rows = locking.filter(pk=occasion)
+        locked = rows.select_related("watch__pair__public", "watch__source").first()
         if locked is None:
             return False
+        own = Occasion.objects.filter(pk=locked.pk)
         runs = _runs_of(locked)
-        newest = max(runs.values(), key=lambda run: PARTS.index(run.submission.part), default=None)
+        newest = None
+        for part in PARTS:
+            newest = runs.get(part, newest)
         if newest is not None and newest.state in ENDED:
             code = newest.ended_because or "cancelled"
-            Occasion.objects.filter(pk=locked.pk).update(ended_at=Now(), code=code)
+            own.update(ended_at=Now(), code=code)
             return False
         if newest is not None and newest.state != RunState.GRADED:
             return False
         if len(runs) == len(PARTS):
-            result = _result(locked, runs)
-            Occasion.objects.filter(pk=locked.pk).update(ended_at=Now(), result=result)
+            # The changes during the occasion, and since the first one of its watch.
+            compare = statistician().change
+            first = locked.watch.occasions.complete().first()
+            since = _runs_of(first) if first else runs
+            changes: dict[str, Change] = {
+                "during": compare(runs["before"], runs["after"]),
+                "controls": compare(since["before"], runs["before"]),
+                "public": compare(since["run"], runs["run"]),
+            }
+            result = {name: asdict(change) for name, change in changes.items()}
+            own.update(ended_at=Now(), result=result)
             return False
         _queue(locked, PARTS[len(runs)])
     return True
@@ -222,19 +258,6 @@ def _runs_of(occasion: Occasion) -> dict[str, Run]:
     runs = Run.objects.filter(submission__occasion=occasion)
     related = runs.select_related("submission__pair__public")
     return {run.submission.part: run for run in related}
-
-
-def _result(occasion: Occasion, runs: dict[str, Run]) -> dict[str, Any]:
-    """Return the changes during an occasion, and since the first one of its watch."""
-    compare = statistician().change
-    first = occasion.watch.occasions.complete().first()
-    since = _runs_of(first) if first else runs
-    changes: dict[str, Change] = {
-        "during": compare(runs["before"], runs["after"]),
-        "controls": compare(since["before"], runs["before"]),
-        "public": compare(since["run"], runs["run"]),
-    }
-    return {name: asdict(found) for name, found in changes.items()}
 
 
 def _queue(occasion: Occasion, part: str) -> None:
