@@ -14,7 +14,8 @@ class PlannedCloseQuerySet(models.QuerySet["PlannedClose"]):
 
     def ahead(self) -> Self:
         """Those that are not carried out yet, the earliest first, also those that are overdue."""
-        return self.filter(closed_at=None, pair__withdrawn_at=None).order_by("at", "pk")
+        ahead = self.filter(closed_at=None, pair__withdrawn_at=None)
+        return ahead.order_by("at", "pk")
 
     def due(self) -> Self:
         """Those whose moment has come, by the database's clock."""

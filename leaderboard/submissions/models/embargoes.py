@@ -39,7 +39,8 @@ class EmbargoQuerySet(models.QuerySet["Embargo"]):
     def over(self) -> Self:
         """Those that no longer hold back the decided result of a run."""
         held = self.filter(submission__runs__state=RunState.GRADED, decided_at__isnull=False)
-        return held.exclude(pk__in=Embargo.objects.active().values("pk"))
+        active = Embargo.objects.active()
+        return held.exclude(pk__in=active.values("pk"))
 
 
 def _running() -> models.Q:

@@ -47,7 +47,8 @@ class TranscriptQuerySet(models.QuerySet["Transcript"]):
         members = run.submission.model.organisation.members
         if user is None or not members.filter(pk=user.pk).exists():
             return self.none()
-        return self.filter(run=run).select_related("item_set").order_by("pk")
+        transcripts = self.filter(run=run).select_related("item_set")
+        return transcripts.order_by("pk")
 
 
 class Transcript(models.Model):

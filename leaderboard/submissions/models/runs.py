@@ -139,7 +139,8 @@ class RunQuerySet(models.QuerySet["Run"]):
             unknown = models.Q(layers=None)
             others = others.filter(equal | unknown)
         others = others.exclude(state__in=[RunState.FAILED, RunState.CANCELLED])
-        return others.exclude(retracted_why__in=Run.NO_TEST).exclude(pk=run.pk)
+        valid = others.exclude(retracted_why__in=Run.NO_TEST)
+        return valid.exclude(pk=run.pk)
 
     def with_facts(self) -> "RunQuerySet":
         """Runs with all related rows that a run's page shows."""

@@ -179,7 +179,8 @@ class Watch(models.Model):
             index: hashlib.sha256(f"{self.seed}:{index}".encode()).digest()
             for index in range(self.pair.public.n)
         }
-        return frozenset(sorted(digests, key=digests.__getitem__)[: self.controls])
+        by_digest = sorted(digests, key=digests.__getitem__)
+        return frozenset(by_digest[: self.controls])
 
 
 class OccasionQuerySet(models.QuerySet["Occasion"]):
