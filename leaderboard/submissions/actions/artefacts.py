@@ -28,7 +28,11 @@ def identify(run: Run, body: Identified) -> None:
     """
     if run.submission.is_endpoint:
         raise error(Code.BAD_MESSAGE, "an endpoint has no weights")
-    run.change(artefact=body.artefact, weights=body.weights, layers=body.layers)
+    run.change(
+        artefact=body.artefact,
+        weights=body.weights,
+        layers=body.layers,
+    )
     first = _first_of_weights(run)
     if first is None:
         return
@@ -58,4 +62,5 @@ def _first_of_weights(run: Run) -> Run | None:
         return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, run.weights])
-    return Run.objects.of_weights(run).order_by("queued_at", "pk").first()
+    others = Run.objects.of_weights(run)
+    return others.order_by("queued_at", "pk").first()

@@ -161,7 +161,8 @@ def _due_by_clock(seconds: float) -> QuerySet[Run]:
 def hindrance(pair: SetPair) -> str:
     """Return the reason why a board is not closed by itself, as a sentence; '' for none."""
     waiting = Run.objects.undecided().filter(submission__pair=pair)
-    flagged = waiting.filter(evaluator__flagged=True).order_by("queued_at").first()
+    of_flagged = waiting.filter(evaluator__flagged=True)
+    flagged = of_flagged.order_by("queued_at").first()
     if flagged is not None and flagged.evaluator is not None:
         return (
             f"Run {flagged.pk} waits, and two signed lines of the log of {flagged.evaluator.name},"
@@ -186,8 +187,10 @@ def request_rankings() -> int:
     open_for = max(settings.COHORT_SECONDS, settings.LEASE_SECONDS)
     due = _due_by_clock(open_for)
     wanted = set(due.values_list("submission__pair", flat=True))
-    wanted -= set(PlannedClose.objects.ahead().values_list("pair", flat=True))
-    wanted |= set(PlannedClose.objects.due().values_list("pair", flat=True))
+    ahead = PlannedClose.objects.ahead()
+    wanted.difference_update(ahead.values_list("pair", flat=True))
+    planned = PlannedClose.objects.due()
+    wanted.update(planned.values_list("pair", flat=True))
     for pair in SetPair.objects.filter(pk__in=wanted):
         if sentence := hindrance(pair):
             _remind(pair, sentence)

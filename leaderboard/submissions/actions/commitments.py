@@ -39,5 +39,6 @@ def is_post_release(run: Run, artefact: str) -> bool:
     committed = Commitment.objects.filter(digest=artefact, committed_at__lt=before)
     if committed.exists():
         return False
-    ended = Run.objects.official().filter(artefact=artefact, ended_at__lt=before)
+    of_weights = Run.objects.official().filter(artefact=artefact)
+    ended = of_weights.filter(ended_at__lt=before)
     return not ended.exclude(pk=run.pk).exists()

@@ -34,7 +34,8 @@ def ask_embargo(submission: Submission, until: date) -> Embargo:
     today = timezone.now().date()
     if not today < until <= today + timedelta(days=LONGEST_EMBARGO):
         raise refuse(Refusal.INVALID_FIELD, "embargo_until")
-    is_reference = submission.pair.references.filter(model=submission.model_id).exists()
+    references = submission.pair.references
+    is_reference = references.filter(model=submission.model_id).exists()
     is_ranked = submission.pair.private.sealed and not submission.protocol
     if submission.is_endpoint or is_reference or not is_ranked:
         raise refuse(Refusal.EMBARGO_REFUSED)
@@ -46,8 +47,9 @@ def may_lift(run: Run, user: User) -> bool:
     """Return True for the run's submitter and for owners of the organisation that has its model."""
     if run.submission.submitted_by_id == user.pk:
         return True
+    organisation = run.submission.model.organisation_id
     owners = user.membership_set.filter(role=Role.OWNER)
-    return owners.filter(organisation=run.submission.model.organisation_id).exists()
+    return owners.filter(organisation=organisation).exists()
 
 
 def lift_embargo(*, run: UUID, by: User) -> Run:

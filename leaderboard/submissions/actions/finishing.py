@@ -171,7 +171,8 @@ def _tokens_per_item(rows: Rows, usages: Sequence[SetUsage]) -> float | None:
     """Return the mean number of tokens an item, over the public sets; None where none are known."""
     by_set = _by_set(rows, usages, "usages")
     for name, usage in by_set.items():
-        if rows[name].item_set.sealed or usage.n > rows[name].n:
+        row = rows[name]
+        if row.item_set.sealed or usage.n > row.n:
             raise error(Code.BAD_MESSAGE, "usages do not fit their set")
     tokens = sum(usage.tokens_in + usage.tokens_out for usage in usages)
     if not tokens:

@@ -50,7 +50,8 @@ def end_lapsed(*, moment: datetime) -> int:
             live = Run.objects.filter(state__in=LIVE)
             locked = live.select_for_update(skip_locked=True)
             pks = list(locked.values_list("pk", flat=True))
-            extended = Run.objects.filter(pk__in=pks).update(lease_expires=lease_end())
+            runs = Run.objects.filter(pk__in=pks)
+            extended = runs.update(lease_expires=lease_end())
             logger.warning("reports were not recorded for long: %d leases extended", extended)
     return reap(recorded_until=moment)
 

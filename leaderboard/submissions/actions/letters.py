@@ -25,7 +25,13 @@ def write_letters(
     one_line = " ".join(subject.split())[:200]
     letters = []
     for user in users:
-        letters.append(Letter(user=user, key=key, subject=one_line, text=text))
+        letter = Letter(
+            user=user,
+            key=key,
+            subject=one_line,
+            text=text,
+        )
+        letters.append(letter)
     Letter.objects.bulk_create(letters, ignore_conflicts=True)
 
 

@@ -41,7 +41,8 @@ def compare_weights() -> int:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
             if not cursor.fetchone()[0]:
                 return 0
-        due = TensorList.objects.select_for_update(skip_locked=True).filter(compared=False)
+        locking = TensorList.objects.select_for_update(skip_locked=True)
+        due = locking.filter(compared=False)
         rows = list(due.order_by("pk")[:AT_ONCE])
         for row in rows:
             own = Weights.from_dict(row.data)
@@ -55,7 +56,8 @@ def compare_weights() -> int:
             to_read = [counts["of"] for counts in closest[:MOST_READ]]
             shares = {row.digest: 1.0}
             for other in TensorList.objects.filter(pk__in=to_read):
-                shares[other.digest] = own.shared_with(Weights.from_dict(other.data))
+                weights = Weights.from_dict(other.data)
+                shares[other.digest] = own.shared_with(weights)
             _store(row.digest, shares)
             row.compared = True
             row.save(update_fields=["compared"])
@@ -107,10 +109,13 @@ def hints_of(model: Model) -> list[Relative]:
     At most ``MOST_SHOWN`` of each kind: two queries by an index.
     """
     close = model.likenesses.select_related("other").order_by("-shared", "other__name")
-    shared = {likeness.other.name: likeness.shared for likeness in close[:MOST_SHOWN]}
+    shared = {}
+    for likeness in close[:MOST_SHOWN]:
+        shared[likeness.other.name] = likeness.shared
     own = model.submissions.exclude(tokenizer="").values("tokenizer")
     others = Model.objects.filter(submissions__tokenizer__in=own).exclude(pk=model.pk)
-    alike = others.order_by("name").values_list("name", flat=True).distinct()
+    names = others.order_by("name").values_list("name", flat=True)
+    alike = names.distinct()
     tokenizers = set(alike[:MOST_SHOWN])
     tokenizers.update(alike.filter(name__in=shared))
     relatives = []

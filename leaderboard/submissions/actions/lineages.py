@@ -60,7 +60,8 @@ def assign_lineage(
         if not artefact:
             own = Run.objects.official().filter(submission__model=known)
             ended = own.filter(ended_at__isnull=False)
-            newest = ended.exclude(artefact="").order_by("-queued_at", "-pk").first()
+            known_weights = ended.exclude(artefact="")
+            newest = known_weights.order_by("-queued_at", "-pk").first()
             if newest is None:
                 return None
             artefact = newest.artefact

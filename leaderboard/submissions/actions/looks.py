@@ -83,7 +83,8 @@ def _with_architecture(facts: UploadFacts, endings: tuple[str, ...]) -> UploadFa
 def _complete_upload(user: User, ask: Ask, upload: str) -> Upload:
     """Return a complete upload of the organisation that submits."""
     own = uploads_for(user, ask.organisation)
-    found = own.select_related("organisation").filter(pk=upload).first()
+    related = own.select_related("organisation")
+    found = related.filter(pk=upload).first()
     if found is None:
         raise refuse(Refusal.UPLOAD_UNKNOWN)
     if found.state == Upload.State.EXPIRED:

@@ -159,8 +159,9 @@ def end_transfer(*, transfer: int, by: User) -> None:
 
 
 def _offer(transfer: int) -> Transfer:
-    locked = Transfer.objects.select_for_update(of=("self",))
-    offer = locked.select_related("model", "to").filter(pk=transfer).first()
+    locking = Transfer.objects.select_for_update(of=("self",))
+    offers = locking.select_related("model", "to")
+    offer = offers.filter(pk=transfer).first()
     if offer is None:
         raise refuse(Refusal.TRANSFER_UNKNOWN)
     return offer

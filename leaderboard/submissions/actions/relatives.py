@@ -69,7 +69,10 @@ def _shares(model: Model) -> dict[int, float]:
     pairs = with_weights.values_list("weights", "submission__model")
     for digest, owner in pairs.distinct():
         owners.setdefault(digest, set()).add(owner)
-    own_digests = [digest for digest, models in owners.items() if model.pk in models]
+    own_digests = []
+    for digest, models in owners.items():
+        if model.pk in models:
+            own_digests.append(digest)
     own_lists = TensorList.objects.filter(digest__in=own_digests)
     own = [Weights.from_dict(row.data) for row in own_lists]
     shares: dict[int, float] = {}

@@ -96,7 +96,8 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
     ``bad_step`` also where the rule is no longer met. Then nothing of it stays but the log's
     entries that it brought.
     """
-    pair = SetPair.objects.select_related("private").filter(slug=slug).first()
+    pairs = SetPair.objects.select_related("private")
+    pair = pairs.filter(slug=slug).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     _check_publisher(pair, by)
@@ -188,7 +189,9 @@ def _store_log(folder: Path, statement: Statement) -> None:
     if evaluator is None:
         raise refuse(Refusal.BAD_BUNDLE, "it was opened by an evaluator that is not registered")
     log = (folder / "log.jsonl").read_bytes()
-    lines = [read_line(json.loads(line)) for line in log.splitlines()]
+    lines = []
+    for line in log.splitlines():
+        lines.append(read_line(json.loads(line)))
     head = (folder / "log.head.txt").read_text(encoding="utf-8")
     store_log(evaluator=evaluator, lines=lines, notes=[head])
     chained = evaluator.entries.filter(status=Entry.Status.CHAINED)
@@ -202,7 +205,8 @@ def _copied(bundle: Path, slug: str) -> Iterator[Path]:
     """Copy the bundle to a new folder below HOLDFAST_RELEASES, removed if the block fails."""
     try:
         settings.RELEASES.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{slug[:60]}-", dir=settings.RELEASES))
+        prefix = f"{slug[:60]}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.RELEASES))
     except OSError:
         raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
     try:

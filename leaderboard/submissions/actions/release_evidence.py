@@ -270,5 +270,6 @@ def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ..
             place = (entry.run, entry.set_name)
             weights = entry.line.get("weights", "")
             closed = Closed(entry.evaluator_id, entry.entry_hash, weights)
-            closings[place] = (*closings.get(place, ()), closed)
+            earlier = closings.get(place, ())
+            closings[place] = (*earlier, closed)
     return closings

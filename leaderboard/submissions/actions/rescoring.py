@@ -196,7 +196,8 @@ def _store_result(order: Rescoring, body: Rescored) -> None:
     for name in sorted(rescored):
         row = RescoredOutcomes.of(order, own[name], rescored[name].outcomes)
         row.save()
-        changes = ", ".join(f"{kind} {count}" for kind, count in row.changed.items())
+        kinds = [f"{kind} {count}" for kind, count in row.changed.items()]
+        changes = ", ".join(kinds)
         logger.info(
             "rescored: order=%s run=%s set=%s n=%s: %s",
             order.pk,
@@ -206,7 +207,8 @@ def _store_result(order: Rescoring, body: Rescored) -> None:
             changes or "nothing",
         )
     order.end(Rescoring.State.DONE, grader_digest=body.grader_digest)
-    transaction.on_commit(partial(request_ranking, order.run.submission.pair.slug))
+    pair = order.run.submission.pair
+    transaction.on_commit(partial(request_ranking, pair.slug))
 
 
 def _check_outcomes(own: RunOutcomes, rescored: RescoredSet) -> None:

@@ -73,7 +73,14 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
         membership = user.locked_membership(ask.organisation)
         if known := _known(user, key, ask):
             return known
-        submission = _admit(user, membership, key, ask, read=facts, verifier=verifier)
+        submission = _admit(
+            user,
+            membership,
+            key,
+            ask,
+            read=facts,
+            verifier=verifier,
+        )
         _queue(submission)
         dispatch_on_commit()
     return submission
@@ -81,7 +88,8 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
 
 def _known(user: User, key: str, ask: Ask) -> Submission | None:
     """Return the submission of a key; None for a new one. Raises ``idempotency_key_reused``."""
-    known = Submission.objects.filter(submitted_by=user, idempotency_key=key).first()
+    own = Submission.objects.filter(submitted_by=user)
+    known = own.filter(idempotency_key=key).first()
     if known is not None and known.fingerprint != ask.fingerprint():
         raise refuse(Refusal.KEY_REUSED)
     return known

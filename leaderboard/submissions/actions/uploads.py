@@ -142,7 +142,8 @@ def _check(files: list[UploadedFile]) -> None:
 
 def _check_sizes(files: list[UploadedFile]) -> None:
     """Refuse more bytes than an upload may have, also of one file other than weights."""
-    if settings.UPLOADS_BUCKET and any(chunks_of(file.size) > MOST_PARTS for file in files):
+    most_parts = max((chunks_of(file.size) for file in files), default=0)
+    if settings.UPLOADS_BUCKET and most_parts > MOST_PARTS:
         raise refuse(Refusal.UPLOAD_TOO_LARGE, f"a file has at most {MOST_PARTS} chunks")
     if sum(file.size for file in files) > settings.UPLOAD_BYTES:
         raise refuse(Refusal.UPLOAD_TOO_LARGE, f"at most {settings.UPLOAD_BYTES >> 20} MiB")
@@ -198,7 +199,9 @@ def uploads_for(user: User, organisation: str) -> UploadQuerySet:
     The name is empty for the organisation joined first. Raises ``organisation_not_yours``.
     """
     owner = user.organisation(organisation)
-    return Upload.objects.of(owner) if owner else Upload.objects.none()
+    if owner is None:
+        return Upload.objects.none()
+    return Upload.objects.of(owner)
 
 
 def upload_of(user: User, upload: uuid.UUID) -> Upload:
