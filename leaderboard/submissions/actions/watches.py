@@ -227,7 +227,7 @@ def _go_on(occasion: int) -> bool:
             return False
         own = Occasion.objects.filter(pk=locked.pk)
         runs = _runs_of(locked)
-        newest = None
+        newest: Run | None = None
         for part in PARTS:
             newest = runs.get(part, newest)
         if newest is not None and newest.state in ENDED:

@@ -393,7 +393,7 @@ class Run(models.Model):
         """Return parameters, tokens and seconds of all parts together; empty for a single model."""
         if not self.parts:
             return {}
-        totals = {}
+        totals: dict[str, float] = {}
         for name in ("parameters", "tokens_in", "tokens_out", "seconds"):
             totals[name] = sum(part[name] for part in self.parts)
         return totals
