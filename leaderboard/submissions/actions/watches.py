@@ -111,8 +111,7 @@ def watch_endpoint(
 def _pair_of_maintainer(slug: str, by: User) -> SetPair:
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
-    plain = slug.replace("\0", "")
-    pair = SetPair.objects.filter(slug=plain).first()
+    pair = SetPair.objects.filter(slug=slug.replace("\0", "")).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     if pair.withdrawn_at:
@@ -142,8 +141,7 @@ def end_watch(*, watch: int, why: str, by: User) -> Watch:
     """
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
-    words = why.replace("\0", "").split()
-    reason = " ".join(words)[:LONGEST_WHY]
+    reason = " ".join(why.replace("\0", "").split())[:LONGEST_WHY]
     if not reason:
         raise refuse(Refusal.INVALID_FIELD, "why: a reason")
     with transaction.atomic():
