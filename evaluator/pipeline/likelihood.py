@@ -5,7 +5,7 @@ Of a set only the mean and its standard error leave this module, rounded.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from evaluator.backends import Reader
 from evaluator.contract import SetLikelihood, fits
@@ -84,25 +84,20 @@ async def likelihoods(
     """
     values: dict[int, Likely] = {}
     left = iter(enumerate(items))
+
+    async def read_all() -> None:
+        for index, item in left:
+            text = definition.of(item)
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    reading = await reader.read(text)
+                    break
+                except EvaluatorError as failure:
+                    if not failure.again or not tries_left:
+                        raise
+            values[index] = likely(text, reading.tokens, reading.logprobs)
+
     async with first_error(), asyncio.TaskGroup() as group:
         for _ in range(min(concurrency, len(items))):
-            group.create_task(_read_all(left, definition, reader, values))
+            group.create_task(read_all())
     return tuple(values[index] for index in range(len(items)))
-
-
-async def _read_all(
-    left: Iterator[tuple[int, Item]],
-    definition: Likelihood,
-    reader: Reader,
-    values: dict[int, Likely],
-) -> None:
-    for index, item in left:
-        text = definition.of(item)
-        for tries_left in reversed(range(TRIES)):
-            try:
-                reading = await reader.read(text)
-                break
-            except EvaluatorError as failure:
-                if not failure.again or not tries_left:
-                    raise
-        values[index] = likely(text, reading.tokens, reading.logprobs)
