@@ -93,7 +93,9 @@ class Encoded:
     @property
     def kind(self) -> tuple[object, ...]:
         """Key of requests that may share a batch."""
-        return (self.max_new, self.stop, self.temperature > 0, self.echo is not None)
+        is_drawn = self.temperature > 0
+        is_echo = self.echo is not None
+        return (self.max_new, self.stop, is_drawn, is_echo)
 
 
 class Model(Protocol):
@@ -150,13 +152,13 @@ class Batcher:
         left: list[_Waiting] = []
         while True:
             left += await self._gather(hurry=bool(left))
-            batch, left = next_batch([w for w in left if not w.answer.done()])
+            unanswered = [waiting for waiting in left if not waiting.answer.done()]
+            batch, left = next_batch(unanswered)
             if not batch:
                 continue
+            encoded = [waiting.encoded for waiting in batch]
             try:
-                answers = await loop.run_in_executor(
-                    self._thread, self._model.generate, [w.encoded for w in batch]
-                )
+                answers = await loop.run_in_executor(self._thread, self._model.generate, encoded)
             except Exception as problem:  # noqa: BLE001 - the server outlives one batch
                 for waiting in batch:
                     _settle(waiting, problem)
@@ -166,7 +168,9 @@ class Batcher:
 
     async def _gather(self, *, hurry: bool) -> list[_Waiting]:
         """Return all requests that have arrived, and those that follow in quick succession."""
-        arrived = [] if hurry else [await self._arrived.get()]
+        arrived = []
+        if not hurry:
+            arrived.append(await self._arrived.get())
         while len(arrived) < BATCH:
             try:
                 async with asyncio.timeout(GATHER_SECONDS):
@@ -186,11 +190,16 @@ def next_batch(waiting: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiti
     if not waiting:
         return [], []
     first = waiting[0].encoded
-    alike = [w for w in waiting if w.encoded.kind == first.kind]
-    alike.sort(key=lambda w: abs(len(w.encoded.tokens) - len(first.tokens)))
+
+    def distance(other: _Waiting) -> int:
+        return abs(len(other.encoded.tokens) - len(first.tokens))
+
+    alike = [other for other in waiting if other.encoded.kind == first.kind]
+    alike.sort(key=distance)
     batch = alike[:BATCH]
     chosen = set(map(id, batch))
-    return batch, [w for w in waiting if id(w) not in chosen]
+    rest = [other for other in waiting if id(other) not in chosen]
+    return batch, rest
 
 
 def _settle(waiting: _Waiting, result: Answer | Exception) -> None:

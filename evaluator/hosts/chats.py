@@ -33,9 +33,9 @@ class Chats:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._renderer = Renderer(
-            Path(os.environ[FOLDER]), json.loads(os.environ.get(SPECIALS, "null"))
-        )
+        folder = Path(os.environ[FOLDER])
+        specials = json.loads(os.environ.get(SPECIALS, "null"))
+        self._renderer = Renderer(folder, specials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,7 +43,8 @@ class Chats:
             await self._app(scope, receive, send)
             return
         try:
-            messages, data = read_chat(await _body(receive))
+            body = await _body(receive)
+            messages, data = read_chat(body)
             prompt = await self._renderer.prompt(messages)
         except BadRequest as problem:
             await _send(send, 400, _refusal(Code.BAD_MESSAGE, str(problem)))
@@ -55,7 +56,10 @@ class Chats:
             await _send(send, status, reply)
 
     async def _complete(
-        self, scope: Scope, receive: Receive, request: dict[str, Any]
+        self,
+        scope: Scope,
+        receive: Receive,
+        request: dict[str, Any],
     ) -> tuple[int, dict[str, Any]]:
         """Send the request to the wrapped application, and turn its response into a chat's."""
         body = json.dumps(request).encode()
@@ -82,15 +86,25 @@ class Chats:
             (b"content-length", str(len(body)).encode()),
         ]
         path = "/v1/completions"
-        inner = {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
+        inner = {
+            **scope,
+            "path": path,
+            "raw_path": path.encode(),
+            "headers": headers,
+        }
         await self._app(inner, receive_request, send_response)
         reply = json.loads(bytes(response))
-        return status, chat_of(reply) if status == 200 else reply
+        if status == 200:
+            reply = chat_of(reply)
+        return status, reply
 
 
 def completion_of(data: dict[str, Any], prompt: str) -> dict[str, Any]:
     """Return the completions request for a rendered prompt, which has its special tokens."""
-    request = {name: data[name] for name in _FORWARDED if data.get(name) is not None}
+    request: dict[str, Any] = {}
+    for name in _FORWARDED:
+        if data.get(name) is not None:
+            request[name] = data[name]
     if data.get("max_completion_tokens") is not None:
         request["max_tokens"] = data["max_completion_tokens"]
     return {**request, "prompt": prompt, "add_special_tokens": False}
@@ -106,9 +120,14 @@ def chat_of(reply: dict[str, Any]) -> dict[str, Any]:
         }
         for choice in reply["choices"]
     ]
-    counted = {"usage": reply["usage"]} if "usage" in reply else {}
-    model = reply.get("model")
-    return {"object": "chat.completion", "model": model, "choices": choices, **counted}
+    chat: dict[str, Any] = {
+        "object": "chat.completion",
+        "model": reply.get("model"),
+        "choices": choices,
+    }
+    if "usage" in reply:
+        chat["usage"] = reply["usage"]
+    return chat
 
 
 async def _body(receive: Receive) -> bytes:
@@ -127,7 +146,11 @@ def _refusal(code: Code, message: str) -> dict[str, Any]:
     return {"error": {"code": code.value, "message": message}}
 
 
-async def _send(send: Send, status: int, reply: dict[str, Any]) -> None:
+async def _send(
+    send: Send,
+    status: int,
+    reply: dict[str, Any],
+) -> None:
     body = json.dumps(reply).encode()
     headers = [
         (b"content-type", b"application/json"),

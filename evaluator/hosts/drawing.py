@@ -30,7 +30,9 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the scores of one step."""
         size = scores.shape[1]
-        draws = [torch.empty(size).exponential_(generator=each) for each in self._generators]
+        draws = []
+        for generator in self._generators:
+            draws.append(torch.empty(size).exponential_(generator=generator))
         noise = torch.stack(draws)
         scaled = scores.float() / self._temperatures.to(scores.device)
         # The negative logarithm of an exponential variable is a Gumbel variable.

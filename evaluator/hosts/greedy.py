@@ -5,6 +5,7 @@ decides how a model is asked.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -38,9 +39,8 @@ class GreedyModel:
         if self._pad is None:
             self._pad = self._ends[0] if self._ends else 0
         self._model.generation_config = GenerationConfig()
-        self._texts = self._tokenizer.batch_decode(
-            [[token] for token in range(len(self._tokenizer))], clean_up_tokenization_spaces=False
-        )
+        vocabulary = [[token] for token in range(len(self._tokenizer))]
+        self._texts = self._tokenizer.batch_decode(vocabulary, clean_up_tokenization_spaces=False)
         self._closings: dict[tuple[str, ...], torch.Tensor] = {}
         self._tokenizer("x")  # sets truncation and padding; then threads may share it
 
@@ -52,16 +52,31 @@ class GreedyModel:
             add_special_tokens=request.special,
             return_offsets_mapping=request.echo,
         )
-        tokens = tuple(encoding["input_ids"]) or tuple(self._ends[:1]) or (0,)
+        tokens = tuple(encoding["input_ids"])
+        if not tokens:
+            tokens = tuple(self._ends[:1]) or (0,)
         if len(tokens) + (not request.echo) > self._context:
             raise TooLong
         max_new = min(request.max_tokens, self._context - len(tokens))
         if not request.echo:
-            return Encoded(tokens, max_new, request.stop, request.temperature, request.seed)
-        spans = [(int(begin), int(end)) for begin, end in encoding["offset_mapping"]]
+            return Encoded(
+                tokens,
+                max_new,
+                request.stop,
+                request.temperature,
+                request.seed,
+            )
+        offsets = encoding["offset_mapping"]
+        spans = [(int(begin), int(end)) for begin, end in offsets]
         if not spans:
             spans = [(0, 0)]
-        return Encoded(tokens, max_new, request.stop, echo=request.prompt, spans=tuple(spans))
+        return Encoded(
+            tokens,
+            max_new,
+            request.stop,
+            echo=request.prompt,
+            spans=tuple(spans),
+        )
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
         """Continue prompts of one kind, padded on the left; or score them. Raises OutOfMemory."""
@@ -83,18 +98,22 @@ class GreedyModel:
         """Return the prompt's tokens, and the likeliest next one where there is space for it."""
         text = encoded.echo or ""
         logprobs, best = scores
-        named = [(self._decode([token]), value) for token, value in best]
+        named = []
+        for token, value in best:
+            named.append((self._decode([token]), value))
         tokens = []
         # The likeliest token of each place is given by the tokens before it.
         before = [None, *named[:-1]]
-        for (begin, end), logprob, likeliest in zip(encoded.spans, logprobs, before, strict=True):
+        places = zip(encoded.spans, logprobs, before, strict=True)
+        for (begin, end), logprob, likeliest in places:
             tokens.append(Token(text[begin:end], begin, logprob, likeliest))
         if not encoded.max_new:
             return Answer(text, cut=True, tokens=tuple(tokens))
         after, value = named[-1]
         ended = best[-1][0] in self._ends
         text_after = "" if ended else after
-        tokens.append(Token(text_after, len(text), value, (after, value)))
+        last = Token(text_after, len(text), value, best=(after, value))
+        tokens.append(last)
         return Answer(text + text_after, cut=not ended, tokens=tuple(tokens))
 
     def _continue(self, batch: Sequence[Encoded]) -> list[Answer]:
@@ -103,20 +122,25 @@ class GreedyModel:
         mask = []
         for encoded in batch:
             missing = width - len(encoded.tokens)
-            padded.append([self._pad] * missing + list(encoded.tokens))
-            mask.append([0] * missing + [1] * len(encoded.tokens))
+            padding = [self._pad] * missing
+            padded.append(padding + list(encoded.tokens))
+            attended = [1] * len(encoded.tokens)
+            mask.append([0] * missing + attended)
         stops = batch[0].stop
         # A stop string that is one special token would never show in the decoded text.
         special = self._tokenizer.get_added_vocab()
         stop_tokens = [special[stop] for stop in stops if stop in special]
-        ends = self._ends + [token for token in stop_tokens if token not in self._ends]
+        new_ends = [token for token in stop_tokens if token not in self._ends]
+        ends = self._ends + new_ends
         settings = GenerationConfig(
             max_new_tokens=batch[0].max_new,
             do_sample=False,
             eos_token_id=ends or None,
             pad_token_id=self._pad,
         )
-        processors = LogitsProcessorList([Drawn(batch)] if batch[0].temperature > 0 else [])
+        processors = LogitsProcessorList()
+        if batch[0].temperature > 0:
+            processors.append(Drawn(batch))
         with torch.inference_mode():
             out = self._model.generate(
                 torch.tensor(padded, device=self._model.device),
@@ -126,29 +150,43 @@ class GreedyModel:
                 stopping_criteria=StoppingCriteriaList([self._stopping(stops, width)]),
             )
         rows = out[:, width:].tolist()
-        return [self._answer(encoded, row, ends) for encoded, row in zip(batch, rows, strict=True)]
+        answers = []
+        for encoded, row in zip(batch, rows, strict=True):
+            answers.append(self._answer(encoded, row, ends))
+        return answers
 
     def _stopping(self, stops: tuple[str, ...], width: int) -> "_StopStrings":
         if stops not in self._closings:
-            size = max(self._model.get_output_embeddings().weight.shape[0], len(self._texts))
-            self._closings = {stops: _closing(self._texts, stops, size).to(self._model.device)}
+            vocabulary = self._model.get_output_embeddings().weight.shape[0]
+            size = max(vocabulary, len(self._texts))
+            closing = _closing(self._texts, stops, size)
+            self._closings = {stops: closing.to(self._model.device)}
         return _StopStrings(self._tokenizer, stops, width, self._closings[stops])
 
-    def _answer(self, encoded: Encoded, row: list[int], ends: list[int]) -> Answer:
-        end = next((at for at, token in enumerate(row) if token in ends), None)
+    def _answer(
+        self,
+        encoded: Encoded,
+        row: list[int],
+        ends: list[int],
+    ) -> Answer:
+        before_end = list(takewhile(lambda token: token not in ends, row))
         tail = list(encoded.tokens[-_TAIL:])
         before = self._decode(tail)
-        whole = self._decode(tail + row[:end])
-        text = whole[len(before) :] if whole.startswith(before) else self._decode(row[:end])
+        whole = self._decode(tail + before_end)
+        text = whole[len(before) :]
+        if not whole.startswith(before):
+            text = self._decode(before_end)
         places = [text.find(stop) for stop in encoded.stop]
         stops = [place for place in places if place >= 0]
         # A row that a stop string ended is filled up with padding.
-        ended = (at + 1 for at, token in enumerate(row) if token in ends or token == self._pad)
-        written = next(ended, len(row))
+        last = {*ends, self._pad}
+        before_last = list(takewhile(lambda token: token not in last, row))
+        written = min(len(before_last) + 1, len(row))
         usage = (len(encoded.tokens), written)
         if stops:
             return Answer(text[: min(stops)], cut=False, usage=usage)
-        return Answer(text, cut=end is None and len(row) >= encoded.max_new, usage=usage)
+        has_end = len(before_end) < len(row)
+        return Answer(text, cut=not has_end and len(row) >= encoded.max_new, usage=usage)
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -166,16 +204,30 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
     """
 
     def __init__(
-        self, tokenizer: object, stops: Sequence[str], start: int, closing: torch.Tensor
+        self,
+        tokenizer: object,
+        stops: Sequence[str],
+        start: int,
+        closing: torch.Tensor,
     ) -> None:
         self._tokenizer = tokenizer
         self._stops = stops
         self._start = start
         self._closing = closing
-        self._window = max((len(stop.encode()) for stop in stops), default=0) + 1
+        longest = max((len(stop.encode()) for stop in stops), default=0)
+        self._window = longest + 1
 
-    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    def __call__(
+        self,
+        input_ids: torch.Tensor,
+        scores: object,
+        **_: object,
+    ) -> torch.Tensor:
+        done = torch.zeros(
+            len(input_ids),
+            dtype=torch.bool,
+            device=input_ids.device,
+        )
         if not self._stops:
             return done
         closing = self._closing[input_ids[:, -1]]
@@ -188,18 +240,27 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
             recent, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         stopped = [any(stop in text for stop in self._stops) for text in texts]
-        done[rows] = torch.tensor(stopped, dtype=torch.bool, device=input_ids.device)
+        done[rows] = torch.tensor(
+            stopped,
+            dtype=torch.bool,
+            device=input_ids.device,
+        )
         return done
 
 
-def _closing(texts: Sequence[str], stops: Sequence[str], size: int) -> torch.Tensor:
+def _closing(
+    texts: Sequence[str],
+    stops: Sequence[str],
+    size: int,
+) -> torch.Tensor:
     """Return, for each of ``size`` tokens, true if a stop string could end with it.
 
     Such a token holds the last character of one, or a part of a character, which decodes to U+FFFD.
     """
     last = {stop[-1] for stop in stops} | {"\ufffd"}
     closing = torch.ones(size, dtype=torch.bool)
-    closing[: len(texts)] = torch.tensor([not last.isdisjoint(text) for text in texts])
+    may_end = [not last.isdisjoint(text) for text in texts]
+    closing[: len(texts)] = torch.tensor(may_end)
     return closing
 
 
@@ -209,4 +270,5 @@ def _end_tokens(model: object, tokenizer: object) -> list[int]:
     for source in (tokenizer, *settings):
         named = getattr(source, "eos_token_id", None)
         tokens += named if isinstance(named, list) else [named]
-    return sorted({token for token in tokens if isinstance(token, int) and token >= 0})
+    valid = {token for token in tokens if isinstance(token, int) and token >= 0}
+    return sorted(valid)

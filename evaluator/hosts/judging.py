@@ -70,16 +70,18 @@ class ScoringModel:
             if "allocate memory" in str(problem):
                 raise OutOfMemory from None
             raise
-        return [
-            Answer("", cut=False, usage=(len(encoded.tokens), 0), score=score)
-            for encoded, score in zip(batch, scores, strict=True)
-        ]
+        answers = []
+        for encoded, score in zip(batch, scores, strict=True):
+            usage = (len(encoded.tokens), 0)
+            answers.append(Answer("", cut=False, usage=usage, score=score))
+        return answers
 
     def _scores(self, batch: Sequence[Encoded]) -> list[float | None]:
         ids, mask = padded(batch, self._pad)
         device = self._model.device
         with torch.inference_mode():
-            output = self._model(ids.to(device), attention_mask=mask.to(device))
+            mask = mask.to(device)
+            output = self._model(ids.to(device), attention_mask=mask)
             logits = output.logits.double()
         rows = torch.arange(len(batch), device=device)
         if self._for_tokens or self.is_language_model:
@@ -93,14 +95,16 @@ class ScoringModel:
             values = logits[:, 0].sigmoid()
         else:
             values = logits.softmax(dim=-1)[:, 1]
-        return [value if math.isfinite(value) else None for value in values.tolist()]
+        numbers: list[float] = values.tolist()
+        return [number if math.isfinite(number) else None for number in numbers]
 
     def token(self, answer: Sequence[str]) -> int:
         """Return the token of a fixed answer: the first one of its text.
 
         Raises CHECKPOINT_BAD_CONFIG where the tokenizer has none for it.
         """
-        tokens = self._tokenizer(answer[0] if answer else "", add_special_tokens=False)["input_ids"]
+        text = answer[0] if answer else ""
+        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if not tokens:
             raise error(Code.CHECKPOINT_BAD_CONFIG, "no token for the answer")
         return int(tokens[0])

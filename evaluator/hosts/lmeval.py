@@ -32,15 +32,15 @@ class Bridge:
 
     def __enter__(self) -> int:
         self._thread.start()
-        started = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._join, "127.0.0.1", 0), self._loop
-        )
+        starting = asyncio.start_server(self._join, "127.0.0.1", 0)
+        started = asyncio.run_coroutine_threadsafe(starting, self._loop)
         self._server = started.result(timeout=30)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(timeout=30)
+        ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        ended.result(timeout=30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=30)
         self._loop.close()
@@ -113,19 +113,23 @@ def evaluate(job: dict[str, Any], port: int) -> dict[str, Any]:
         log_samples=True,
         bootstrap_iters=0,
     )
-    figures = {}
+    figures: dict[str, dict[str, Any]] = {}
     for task_name, values in results["results"].items():
-        figures[task_name] = {
-            key: value for key, value in values.items() if isinstance(value, str | int | float)
-        }
+        figures[task_name] = {}
+        for key, value in values.items():
+            if isinstance(value, str | int | float):
+                figures[task_name][key] = value
     samples = []
     # Each document once for each filter of the task, as the harness read it.
     for sample in chain.from_iterable(results["samples"].values()):
         arguments = sample["arguments"]
+        prompt = None
+        if isinstance(arguments, list | tuple):
+            prompt = arguments[0][0]
         record = {
             "index": sample["doc_id"],
             "filter": sample["filter"],
-            "prompt": arguments[0][0] if isinstance(arguments, list | tuple) else None,
+            "prompt": prompt,
             "response": sample["resps"][0][0],
             "extracted": sample["filtered_resps"][0],
             "right": sample.get("exact_match"),
@@ -149,7 +153,8 @@ def main() -> None:
     }
     with Bridge(job["socket"]) as port:
         report = evaluate(job, port)
-    Path(job["out"]).write_text(json.dumps(report), encoding="utf-8")
+    out = Path(job["out"])
+    out.write_text(json.dumps(report), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ class Loaded(NamedTuple):
     def context(self) -> int:
         """Tokens of context; far above any request where the configuration states none."""
         text = self.config.get_text_config()
-        return int(getattr(text, "max_position_embeddings", None) or 1 << 20)
+        positions = getattr(text, "max_position_embeddings", None)
+        return int(positions or 1 << 20)
 
 
 def load(folder: Path, kind: Any) -> Loaded:
@@ -45,7 +46,8 @@ def load(folder: Path, kind: Any) -> Loaded:
     except Exception as problem:  # noqa: BLE001 - the library's exceptions quote the files
         number = problem.errno if isinstance(problem, OSError) else None
         name = errno.errorcode.get(number or 0, "")
-        raise error(Code.HOST_FAILED, f"{type(problem).__name__} {name}".strip()) from None
+        cause = f"{type(problem).__name__} {name}".strip()
+        raise error(Code.HOST_FAILED, cause) from None
     # A configuration may name other files than were checked.
     if loaded["missing_keys"] or loaded["mismatched_keys"]:
         raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")

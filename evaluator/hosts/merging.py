@@ -47,7 +47,8 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
     """
     read = read_adapter(adapter)
     check_base(read, base)
-    for name, path in (combined(base, adapter) | weights_of(base)).items():
+    files = combined(base, adapter) | weights_of(base)
+    for name, path in files.items():
         if not name.endswith(".safetensors"):
             shutil.copyfile(path, out / name)
     with safe_open(adapter / WEIGHTS, framework="pt") as matrices:
@@ -56,7 +57,11 @@ def merge(base: Path, adapter: Path, out: Path) -> None:
             save_file(merged, out / name, metadata={"format": "pt"})
 
 
-def _merged(shard: Path, adapter: Adapter, matrices: Any) -> dict[str, torch.Tensor]:
+def _merged(
+    shard: Path,
+    adapter: Adapter,
+    matrices: Any,
+) -> dict[str, torch.Tensor]:
     """Return the tensors of one file of weights, by name."""
     tensors = {}
     with safe_open(shard, framework="pt") as opened:
@@ -64,10 +69,10 @@ def _merged(shard: Path, adapter: Adapter, matrices: Any) -> dict[str, torch.Ten
             tensors[name] = opened.get_tensor(name)
             module = name.removesuffix(".weight")
             if name != module and module in adapter.modules:
-                pair = {
-                    letter: matrices.get_tensor(adapter.modules[module][letter][0])
-                    for letter in ("A", "B")
-                }
+                pair = {}
+                for letter in ("A", "B"):
+                    key = adapter.modules[module][letter][0]
+                    pair[letter] = matrices.get_tensor(key)
                 tensors[name] = _sum(module, tensors[name], pair, adapter.settings)
     return tensors
 
@@ -83,7 +88,12 @@ def _sum(
     Raises CHECKPOINT_ADAPTER_UNFIT for ranks other than the configuration's, CHECKPOINT_BAD_NUMBERS
     for numbers that are not finite.
     """
-    linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    linear = torch.nn.Linear(
+        weight.shape[1],
+        weight.shape[0],
+        bias=False,
+        device="meta",
+    )
     linear.weight = torch.nn.Parameter(weight.clone(), requires_grad=False)
     given = {name: settings[name] for name in _SETTINGS if settings.get(name)}
     model: torch.nn.Module = linear

@@ -51,7 +51,12 @@ _BITS: dict[str, tuple[Any, int]] = {
     "F8_E4M3": (np.uint8, 0x7F),
 }
 """Integer type of each number's size, and the smallest non-finite pattern without its sign."""
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 _NO_THREADS = "HF_DEACTIVATE_ASYNC_LOAD"
 _MOVED_BUFFERS = r"rotary_emb\.inv_freq$|(^|\.)position_ids$"
 """Buffers of old checkpoints that the library computes by itself today."""
@@ -74,7 +79,8 @@ def check(folder: Path) -> None:
             places[name] = (folder / file, tensor)
     config = read_config(folder / "config.json")
     unused = _check_names(folder, tensors, config)
-    _check_numbers([place for name, place in places.items() if name not in unused])
+    used = [place for name, place in places.items() if name not in unused]
+    _check_numbers(used)
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
@@ -86,7 +92,9 @@ def special_tokens(folder: Path) -> dict[str, str]:
 
 
 def _check_names(
-    folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
 ) -> frozenset[str]:
     """Compare names and shapes. Returns the tensors that the model does not use.
 
@@ -125,13 +133,14 @@ def _check_names(
     missing = set(loaded["missing_keys"])
     unexpected = set(loaded["unexpected_keys"])
     if missing:
-        raise error(Code.CHECKPOINT_MISSING_TENSORS, _describe(missing, unexpected, len(tensors)))
+        detail = _describe(missing, unexpected, len(tensors))
+        raise error(Code.CHECKPOINT_MISSING_TENSORS, detail)
     if loaded["mismatched_keys"]:
         raise error(Code.CHECKPOINT_WRONG_SHAPES, f"{len(loaded['mismatched_keys'])} tensors")
-    ignored = re.compile(
-        "|".join([_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())])
-    )
-    return frozenset(unexpected | {name for name in tensors if ignored.search(name)})
+    patterns = [_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())]
+    ignored = re.compile("|".join(patterns))
+    unused = {name for name in tensors if ignored.search(name)}
+    return frozenset(unexpected | unused)
 
 
 def auto_class(architecture: str) -> Any:
@@ -145,28 +154,36 @@ def auto_class(architecture: str) -> Any:
 
 def _class_of(settings: Any) -> Any:
     """Return the class that loads this configuration, None where the library has none."""
-    named_class = (settings.architectures or [""])[0]
+    architectures = settings.architectures or [""]
+    named_class = architectures[0]
     mapping = auto_class(named_class)._model_mapping
     if type(settings) not in mapping:
         return getattr(transformers, named_class, None)
     classes = mapping[type(settings)]
     if not isinstance(classes, tuple):
         return classes
-    named = [kind for kind in classes if kind.__name__ in (settings.architectures or ())]
+    named = [kind for kind in classes if kind.__name__ in architectures]
     return named[0] if named else classes[0]
 
 
-def _describe(missing: set[str], unexpected: set[str], held: int) -> str:
+def _describe(
+    missing: set[str],
+    unexpected: set[str],
+    held: int,
+) -> str:
     """Return counts, and one name: that is the library's own, not one from the file."""
-    example = min(missing)
-    text = f"{len(missing)} tensors, {example} for one" if len(missing) > 1 else example
+    text = min(missing)
+    if len(missing) > 1:
+        text = f"{len(missing)} tensors, {text} for one"
     if unexpected and len(unexpected) >= held // 2:
         return f"{text}; {len(unexpected)} others have names that the model does not know"
     return text
 
 
 def _dtype(tensor: Tensor | None) -> torch.dtype:
-    return _DTYPES.get(tensor.dtype, torch.float32) if tensor else torch.float32
+    if tensor is None:
+        return torch.float32
+    return _DTYPES.get(tensor.dtype, torch.float32)
 
 
 @contextlib.contextmanager
@@ -196,8 +213,10 @@ def _without_numbers() -> Iterator[None]:
 
 def _check_numbers(places: Sequence[tuple[Path, Tensor]]) -> None:
     """Read every floating-point number. Raises CHECKPOINT_BAD_NUMBERS with counts of tensors."""
-    infinite = zeros = 0
-    with ThreadPoolExecutor(max(1, min(8, len(os.sched_getaffinity(0))))) as readers:
+    infinite = 0
+    zeros = 0
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(max(1, min(8, cores))) as readers:
         for tensor, (finite, largest) in readers.map(_extremes, places):
             infinite += not finite
             is_matrix = len(tensor.shape) > 1 and prod(tensor.shape) >= _SMALLEST_MATRIX
@@ -229,7 +248,8 @@ def _extremes(place: tuple[Path, Tensor]) -> tuple[Tensor, tuple[bool, int]]:
             if not raw:
                 raise error(Code.CHECKPOINT_TRUNCATED, path.name)
             left -= len(raw)
-            patterns = np.bitwise_and(np.frombuffer(raw, dtype=kind), kind(unsigned))
+            numbers = np.frombuffer(raw, dtype=kind)
+            patterns = np.bitwise_and(numbers, kind(unsigned))
             largest = max(largest, int(patterns.max()))
     return tensor, (largest < limit, largest)
 

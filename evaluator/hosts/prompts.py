@@ -12,7 +12,6 @@ import json
 import resource
 import sys
 from importlib.util import find_spec
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,12 @@ def prompt_of(folder: Path, request: dict[str, Any]) -> dict[str, str]:
         return {"bad": type(problem).__name__}
 
 
-def tokens_of(folder: Path, prompt: str, *, special: bool) -> dict[str, Any]:
+def tokens_of(
+    folder: Path,
+    prompt: str,
+    *,
+    special: bool,
+) -> dict[str, Any]:
     """Return the number of tokens of a prompt, and the special ones that are put around it.
 
     ``special``: the tokenizer adds its own, as for a text. A rendered chat has them already.
@@ -55,12 +59,17 @@ def tokens_of(folder: Path, prompt: str, *, special: bool) -> dict[str, Any]:
     if not special:
         return {"tokens": len(encoding.ids)}
     is_added = [bool(mark) for mark in encoding.special_tokens_mask]
-    before = list(takewhile(is_added.__getitem__, range(len(is_added))))
-    after = list(takewhile(is_added.__getitem__, reversed(range(len(before), len(is_added)))))
+    total = len(is_added)
+    begin = 0
+    while begin < total and is_added[begin]:
+        begin += 1
+    end = total
+    while end > begin and is_added[end - 1]:
+        end -= 1
     return {
         "tokens": len(encoding.ids),
-        "before": [encoding.tokens[at] for at in before],
-        "after": [encoding.tokens[at] for at in reversed(after)],
+        "before": [encoding.tokens[at] for at in range(begin)],
+        "after": [encoding.tokens[at] for at in range(end, total)],
     }
 
 
@@ -73,7 +82,8 @@ def main() -> None:
     answer = prompt_of(folder, request)
     print(json.dumps(answer), flush=True)
     if "prompt" in answer:
-        print(json.dumps(tokens_of(folder, answer["prompt"], special=request["special"])))
+        tokens = tokens_of(folder, answer["prompt"], special=request["special"])
+        print(json.dumps(tokens))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ MAX_TOKENS = 65_536
 MAX_SAMPLES = 128
 MAX_STOPS = 16
 _ROLES = ("system", "user", "assistant")
+_NEUTRAL = {"top_p": 1, "top_k": 0, "best_of": 1}
+"""Parameters that no host of ours has, with the values that change nothing."""
 
 
 class BadRequest(Exception):
@@ -82,12 +84,18 @@ def read_object(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Request]:
+def _samples(
+    data: dict[str, Any],
+    prompt: str,
+    *,
+    special: bool,
+) -> list[Request]:
     """Return ``n`` requests. Sample i has the seed ``seed`` + i, so it can be drawn again alone."""
     temperature = _temperature(data)
     seed = _integer(data, "seed", range(1 << 62), "an integer from 0")
-    n = _integer(data, "n", range(1, MAX_SAMPLES + 1), f"an integer from 1 to {MAX_SAMPLES}")
-    for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1)):
+    valid = range(1, MAX_SAMPLES + 1)
+    n = _integer(data, "n", valid, f"an integer from 1 to {MAX_SAMPLES}")
+    for name, neutral in _NEUTRAL.items():
         if data.get(name) not in (None, neutral):
             raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
     limit = data.get("max_tokens", 16)
@@ -96,8 +104,11 @@ def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Reques
     stop = _stops(data.get("stop"))
     requests = []
     for i in range(1 if n is None else n):
-        own_seed = None if seed is None or not temperature else seed + i
-        requests.append(Request(prompt, limit, stop, temperature, own_seed, special=special))
+        own_seed = None
+        if seed is not None and temperature:
+            own_seed = seed + i
+        request = Request(prompt, limit, stop, temperature, own_seed, special=special)
+        requests.append(request)
     return requests
 
 
@@ -110,7 +121,12 @@ def _temperature(data: dict[str, Any]) -> float:
     return float(temperature)
 
 
-def _integer(data: dict[str, Any], name: str, valid: range, wanted: str) -> int | None:
+def _integer(
+    data: dict[str, Any],
+    name: str,
+    valid: range,
+    wanted: str,
+) -> int | None:
     """Return an optional integer; None where it is not given. Raises BadRequest."""
     value = data.get(name)
     if value is None:

@@ -27,7 +27,11 @@ class Renderer:
     """
 
     def __init__(
-        self, folder: Path, specials: Mapping[str, str] | None = None, *, seconds: float = SECONDS
+        self,
+        folder: Path,
+        specials: Mapping[str, str] | None = None,
+        *,
+        seconds: float = SECONDS,
     ) -> None:
         self._folder = folder
         self._specials = specials
@@ -87,7 +91,8 @@ class Renderer:
     async def _end(self) -> None:
         if self._child is None:
             return
-        child, self._child = self._child, None
+        child = self._child
+        self._child = None
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await asyncio.shield(child.wait())

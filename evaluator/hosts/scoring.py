@@ -20,8 +20,9 @@ Scores = tuple[list[float | None], list[tuple[int, float]]]
 def padded(batch: Sequence[Encoded], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return tokens and attention mask of a batch, both (texts, width), padded on the right."""
     width = max(len(encoded.tokens) for encoded in batch)
-    ids = torch.full((len(batch), width), pad)
-    mask = torch.zeros((len(batch), width), dtype=torch.long)
+    shape = (len(batch), width)
+    ids = torch.full(shape, pad)
+    mask = torch.zeros(shape, dtype=torch.long)
     for row, encoded in enumerate(batch):
         length = len(encoded.tokens)
         ids[row, :length] = torch.tensor(encoded.tokens)
@@ -30,7 +31,11 @@ def padded(batch: Sequence[Encoded], pad: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def read(
-    model: torch.nn.Module, batch: Sequence[Encoded], *, pad: int, vocabulary: int
+    model: torch.nn.Module,
+    batch: Sequence[Encoded],
+    *,
+    pad: int,
+    vocabulary: int,
 ) -> Iterator[Scores]:
     """Yield the scores of each text, in order. Logits become float32 before normalisation."""
     width = max(len(encoded.tokens) for encoded in batch)
@@ -39,18 +44,23 @@ def read(
         yield from _read(model, batch[start : start + rows], pad)
 
 
-def _read(model: torch.nn.Module, batch: Sequence[Encoded], pad: int) -> Iterator[Scores]:
+def _read(
+    model: torch.nn.Module,
+    batch: Sequence[Encoded],
+    pad: int,
+) -> Iterator[Scores]:
     device = next(model.parameters()).device
     ids, mask = padded(batch, pad)
     with torch.inference_mode():
-        logits = model(ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
-        logprobs = logits.float().log_softmax(dim=-1)  # (texts, width, vocabulary)
+        output = model(ids.to(device), attention_mask=mask.to(device), use_cache=False)
+        logprobs = output.logits.float().log_softmax(dim=-1)  # (texts, width, vocabulary)
         following = ids[:, 1:, None].to(device)
-        scores = logprobs[:, :-1].gather(2, following)[:, :, 0].tolist()
+        of_following = logprobs[:, :-1].gather(2, following)
+        scores = of_following[:, :, 0].tolist()
         best = logprobs.max(dim=-1)
         values = best.values.tolist()
         tokens = best.indices.tolist()
     for row, encoded in enumerate(batch):
         length = len(encoded.tokens)
-        likeliest = list(zip(tokens[row][:length], values[row][:length], strict=True))
-        yield [None, *scores[row][: length - 1]], likeliest
+        likeliest = zip(tokens[row], values[row], strict=True)
+        yield [None, *scores[row][: length - 1]], list(likeliest)[:length]

@@ -43,11 +43,16 @@ def follow_parent(arguments: argparse.Namespace) -> None:
 
 def serve(app: web.Application, arguments: argparse.Namespace) -> None:
     """Serve until killed. Nothing is logged of a request."""
-    listening = None if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    listening = None
+    if arguments.fd is not None:
+        listening = socket.socket(fileno=arguments.fd)
+    path = None
+    if arguments.socket is not None:
+        path = str(arguments.socket)
     web.run_app(
         app,
         sock=listening,
-        path=None if arguments.socket is None else str(arguments.socket),
+        path=path,
         access_log=None,
         print=None,
         backlog=BACKLOG,

@@ -62,13 +62,16 @@ def read_template(folder: Path, specials: Mapping[str, str] | None = None) -> di
     template = chat_template(folder)
     if template is None:
         raise BadTemplate("no template")
-    return {
-        "template": template,
-        "specials": dict(special_tokens(folder) if specials is None else specials),
-    }
+    if specials is None:
+        specials = special_tokens(folder)
+    return {"template": template, "specials": dict(specials)}
 
 
-def render(template: str, specials: dict[str, str], messages: Messages) -> str:
+def render(
+    template: str,
+    specials: dict[str, str],
+    messages: Messages,
+) -> str:
     """Return the prompt for ``messages``, which holds each content once and unchanged.
 
     That is checked by rendering marks in their place, twice: a template that drops or repeats a
@@ -80,18 +83,27 @@ def render(template: str, specials: dict[str, str], messages: Messages) -> str:
     marked = []
     for _ in range(2):
         marks = [f"m{secrets.token_hex(12)}" for _ in messages]
-        asked = [
-            {**message, "content": mark} for message, mark in zip(messages, marks, strict=True)
-        ]
-        marked.append((_rendered(program, specials, asked), marks))
+        asked = []
+        for message, mark in zip(messages, marks, strict=True):
+            asked.append({**message, "content": mark})
+        text = _rendered(program, specials, asked)
+        marked.append((text, marks))
     for strip in (False, True):
-        unmarked = [_unmarked(text, marks, messages, strip=strip) for text, marks in marked]
+        unmarked = []
+        for text, marks in marked:
+            unmarked.append(_unmarked(text, marks, messages, strip=strip))
         if unmarked == [prompt, prompt]:
             return prompt
     raise BadTemplate("the question does not stand in it once and unchanged")
 
 
-def _unmarked(text: str, marks: list[str], messages: Messages, *, strip: bool) -> str:
+def _unmarked(
+    text: str,
+    marks: list[str],
+    messages: Messages,
+    *,
+    strip: bool,
+) -> str:
     """Return the marked prompt with the texts in place of their marks.
 
     Raises BadTemplate unless each mark stands in it once.
@@ -104,7 +116,11 @@ def _unmarked(text: str, marks: list[str], messages: Messages, *, strip: bool) -
     return text
 
 
-def _rendered(program: Template, specials: dict[str, str], messages: Messages) -> str:
+def _rendered(
+    program: Template,
+    specials: dict[str, str],
+    messages: Messages,
+) -> str:
     parts = []
     size = 0
     variables = {
@@ -125,12 +141,16 @@ def _rendered(program: Template, specials: dict[str, str], messages: Messages) -
 @functools.lru_cache(maxsize=1)
 def _program(template: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], loader=None
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[_Generation, loopcontrols],
+        loader=None,
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = TODAY.strftime
-    del environment.filters["random"], environment.globals["lipsum"]
+    del environment.filters["random"]
+    del environment.globals["lipsum"]
     return environment.from_string(template)
 
 
@@ -139,7 +159,11 @@ def _refuse(message: object = "") -> str:
 
 
 def _to_json(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    **_: Any,
 ) -> str:
     """Return JSON as Transformers has it: without the escapes for HTML of Jinja's own filter."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
@@ -152,7 +176,8 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     for line in sys.stdin:
         try:
-            prompt = render(setup["template"], setup["specials"], json.loads(line))
+            messages = json.loads(line)
+            prompt = render(setup["template"], setup["specials"], messages)
             answer = {"prompt": prompt}
         except BadTemplate as problem:
             answer = {"bad": str(problem)}

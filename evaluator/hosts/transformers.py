@@ -35,7 +35,8 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
         return web.json_response({"status": "ok"})
 
     async def models(_: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": name, "object": "model"}]})
+        model = {"id": name, "object": "model"}
+        return web.json_response({"object": "list", "data": [model]})
 
     async def completions(request: web.Request) -> web.Response:
         asked = read_request(await request.read())
@@ -44,11 +45,12 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
         for answer in answers:
             choice: dict[str, Any] = {"text": answer.text}
             if answer.tokens:  # of an echo, as OpenAI's parallel lists
+                best = [token.best for token in answer.tokens]
                 choice["logprobs"] = {
                     "tokens": [token.text for token in answer.tokens],
                     "token_logprobs": [token.logprob for token in answer.tokens],
                     "text_offset": [token.offset for token in answer.tokens],
-                    "top_logprobs": [token.best and dict([token.best]) for token in answer.tokens],
+                    "top_logprobs": [pair and dict([pair]) for pair in best],
                 }
             choices.append(choice)
         return _reply("text_completion", name, choices, answers)
@@ -91,21 +93,38 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _reply(
-    kind: str, name: str, choices: Sequence[dict[str, Any]], answers: Sequence[Answer]
+    kind: str,
+    name: str,
+    choices: Sequence[dict[str, Any]],
+    answers: Sequence[Answer],
 ) -> web.Response:
     shown = []
-    prompts = written = 0
-    for index, (choice, answer) in enumerate(zip(choices, answers, strict=True)):
+    prompts = 0
+    written = 0
+    pairs = zip(choices, answers, strict=True)
+    for index, (choice, answer) in enumerate(pairs):
         reason = "length" if answer.cut else "stop"
         shown.append({"index": index, **choice, "finish_reason": reason})
         prompts += answer.usage[0]
         written += answer.usage[1]
     usage = {"prompt_tokens": prompts, "completion_tokens": written}
-    return web.json_response({"object": kind, "model": name, "choices": shown, "usage": usage})
+    reply = {
+        "object": kind,
+        "model": name,
+        "choices": shown,
+        "usage": usage,
+    }
+    return web.json_response(reply)
 
 
-def _refuse(code: Code, message: str, *, status: int = 400) -> web.Response:
-    return web.json_response({"error": {"code": code.value, "message": message}}, status=status)
+def _refuse(
+    code: Code,
+    message: str,
+    *,
+    status: int = 400,
+) -> web.Response:
+    problem = {"code": code.value, "message": message}
+    return web.json_response({"error": problem}, status=status)
 
 
 def main() -> None:

@@ -30,10 +30,11 @@ def application(batcher: Batcher, *, is_language_model: bool) -> web.Application
 
     async def score(request: web.Request) -> web.Response:
         data = read_object(await request.read())
-        fields = [data.get(name, "") for name in ("text", "question", "answer")]
-        if not all(isinstance(field, str) for field in fields):
+        text = data.get("text", "")
+        question = data.get("question", "")
+        wanted = data.get("answer", "")
+        if not all(isinstance(field, str) for field in (text, question, wanted)):
             raise BadRequest("text, question, answer: strings")
-        text, question, wanted = fields
         asked = Request(text, 0)
         if is_language_model:
             if not wanted:
@@ -41,7 +42,8 @@ def application(batcher: Batcher, *, is_language_model: bool) -> web.Application
             asked = Request(text + question, 0, stop=(wanted,))
         answer = await batcher.ask(asked)
         usage = {"prompt_tokens": answer.usage[0], "completion_tokens": 0}
-        return web.json_response({"object": "score", "score": answer.score, "usage": usage})
+        reply = {"object": "score", "score": answer.score, "usage": usage}
+        return web.json_response(reply)
 
     async def working(_: web.Application) -> Any:
         async with batcher:

@@ -31,7 +31,9 @@ def application(gateway: Gateway, settings: Settings) -> web.Application:
     """Return the HTTP application that the evaluator calls."""
 
     async def health(_: web.Request) -> web.Response:
-        return _refuse(gateway.problem) if gateway.problem else web.json_response({"status": "ok"})
+        if gateway.problem:
+            return _refuse(gateway.problem)
+        return web.json_response({"status": "ok"})
 
     async def complete(request: web.Request) -> web.Response:
         try:
@@ -68,7 +70,8 @@ def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
     try:
         data = json.loads(body)
         asked = "messages" if settings.api == "chat" else "prompt"
-        question: dict[str, Any] = {"model": settings.model, asked: data[asked]}
+        question: dict[str, Any] = {"model": settings.model}
+        question[asked] = data[asked]
         for name in _FIELDS:
             value = data.get(name)
             if value not in (None, []):
@@ -79,9 +82,9 @@ def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
 
 
 def _refuse(problem: EvaluatorError) -> web.Response:
-    return web.json_response(
-        {"error": {"code": problem.code.value}}, status=_STATUS.get(problem.code, 502)
-    )
+    named = {"code": problem.code.value}
+    status = _STATUS.get(problem.code, 502)
+    return web.json_response({"error": named}, status=status)
 
 
 def main() -> None:

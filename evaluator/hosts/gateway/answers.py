@@ -57,7 +57,8 @@ def simplified(data: Any) -> Any:
             message["reasoning_content"] = message.get("reasoning_content") or "thought"
         if _is_refusal(message, content):
             message["refusal"] = message.get("refusal") or "refusal"
-    return {**data, "choices": [{**choice, "index": 0, "message": message}]}
+    first = {**choice, "index": 0, "message": message}
+    return {**data, "choices": [first]}
 
 
 def completion(
@@ -95,8 +96,14 @@ def _is_name(model: object) -> bool:
     return isinstance(model, str) and len(model) <= _MAX_NAME
 
 
-def _choice(text: str, api: Api, *, cut: bool) -> dict[str, Any]:
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else "stop"}
+def _choice(
+    text: str,
+    api: Api,
+    *,
+    cut: bool,
+) -> dict[str, Any]:
+    reason = "length" if cut else "stop"
+    choice: dict[str, Any] = {"index": 0, "finish_reason": reason}
     if api == "chat":
         choice["message"] = {"role": "assistant", "content": text}
     else:
@@ -138,7 +145,9 @@ def _is_thought(part: object) -> bool:
     if not isinstance(part, dict):
         return False
     kind = part.get("type")
-    return (isinstance(kind, str) and kind in _OF_THOUGHT) or part.get("thought") is True
+    if isinstance(kind, str) and kind in _OF_THOUGHT:
+        return True
+    return part.get("thought") is True
 
 
 def _part_text(part: object) -> str:
@@ -157,12 +166,16 @@ def _part_text(part: object) -> str:
 def _is_refusal(message: dict[str, Any], content: object) -> bool:
     """Return true for the model's own refusal, in its field or as a part of the content."""
     parts = content if isinstance(content, list) else []
-    in_parts = any(isinstance(part, dict) and part.get("type") == "refusal" for part in parts)
-    return in_parts or _is_set(message.get("refusal"))
+    for part in parts:
+        if isinstance(part, dict) and part.get("type") == "refusal":
+            return True
+    return _is_set(message.get("refusal"))
 
 
 def _is_set(value: object) -> bool:
-    return bool(value.strip()) if isinstance(value, str) else bool(value)
+    if isinstance(value, str):
+        value = value.strip()
+    return bool(value)
 
 
 def _usage(usage: object) -> dict[str, Any]:
@@ -174,7 +187,8 @@ def _usage(usage: object) -> dict[str, Any]:
         return {}
     prompt = usage.get("prompt_tokens")
     written = usage.get("completion_tokens")
-    if not _is_count(prompt) or not _is_count(written) or prompt == 0:
+    are_counts = _is_count(prompt) and _is_count(written)
+    if not are_counts or prompt == 0:
         return {}
     return {"usage": {"prompt_tokens": prompt, "completion_tokens": written}}
 

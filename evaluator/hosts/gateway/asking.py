@@ -35,7 +35,9 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._adapter = _adapter(settings)
-        self._throttle = Throttle(Pace(settings.concurrency), Budget(settings.caps))
+        pace = Pace(settings.concurrency)
+        budget = Budget(settings.caps)
+        self._throttle = Throttle(pace, budget)
         self._standing = Standing(
             self._throttle, answers=settings.answers, in_flight=self._in_flight
         )
@@ -95,7 +97,10 @@ class Gateway:
             self._standing.consider()
 
     async def _ask(
-        self, question: dict[str, Any], worst: Amount, tries: "_Tries"
+        self,
+        question: dict[str, Any],
+        worst: Amount,
+        tries: "_Tries",
     ) -> dict[str, Any]:
         """Ask one question until it is answered. Raises its last refusal."""
         while True:
@@ -125,13 +130,17 @@ class Gateway:
                 self._failing.clear()
                 self._silent_since = None
                 self._standing.answered()
-                usage = {"prompt_tokens": spent.tokens_in, "completion_tokens": spent.tokens_out}
+                usage = {
+                    "prompt_tokens": spent.tokens_in,
+                    "completion_tokens": spent.tokens_out,
+                }
                 return {**answer, "usage": usage}
             await asyncio.sleep(pause)
 
     def _pause(self, refused: Refused, tries: "_Tries") -> float | None:
         """Return the seconds until the next attempt, None if there is none."""
         now = time.monotonic()
+        end = self._begin + self._settings.patience.run_seconds
         if refused.code in LATER:
             self._failing.add(id(tries))
             if self._silent_since is None:
@@ -139,13 +148,17 @@ class Gateway:
         else:
             self._failing.clear()  # it answers, if only to refuse
             self._silent_since = None
-        alone = self._failing == {id(tries)} and self._in_flight() > 1
+        silence = 0.0
+        if self._silent_since is not None:
+            silence = now - self._silent_since
+        only_this_one = self._failing == {id(tries)}
+        alone = only_this_one and self._in_flight() > 1
         return tries.after(
             refused,
             answers=self._standing.answers,
             alone=alone,
-            silence=now - self._silent_since if self._silent_since is not None else 0.0,
-            left=self._begin + self._settings.patience.run_seconds - now,
+            silence=silence,
+            left=end - now,
         )
 
     def _in_flight(self) -> int:
@@ -166,7 +179,13 @@ class _Tries:
         return self._history.failures + self._history.refusals > 0
 
     def after(
-        self, refused: Refused, *, answers: int, alone: bool, silence: float, left: float
+        self,
+        refused: Refused,
+        *,
+        answers: int,
+        alone: bool,
+        silence: float,
+        left: float,
     ) -> float | None:
         """Return the seconds until the next attempt, None if there is none.
 

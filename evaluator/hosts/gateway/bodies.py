@@ -11,7 +11,11 @@ from typing import Any
 
 from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, bad_response
 
-_WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_WINDOWS = {
+    "gzip": zlib.MAX_WBITS | 16,
+    "x-gzip": zlib.MAX_WBITS | 16,
+    "deflate": zlib.MAX_WBITS,
+}
 
 
 def unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -52,7 +56,7 @@ def decoded(body: bytes) -> Any:
 
 def is_stream(body: bytes, content_type: str) -> bool:
     """Return true for server-sent events, though the question asked for a whole response."""
+    if content_type.strip().lower().startswith("text/event-stream"):
+        return True
     begins = body[:64].lstrip()
-    return content_type.strip().lower().startswith("text/event-stream") or begins.startswith(
-        (b"data:", b"event:")
-    )
+    return begins.startswith((b"data:", b"event:"))

@@ -25,10 +25,16 @@ class Amount:
     tokens_out: int = 0
 
     def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
+        return Amount(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+        )
 
     def __sub__(self, other: "Amount") -> "Amount":
-        return Amount(self.tokens_in - other.tokens_in, self.tokens_out - other.tokens_out)
+        return Amount(
+            self.tokens_in - other.tokens_in,
+            self.tokens_out - other.tokens_out,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class Caps:
 
     def hold(self, amount: Amount) -> bool:
         """Return true if so much may be spent."""
-        cost = (amount.tokens_in * self.price_in + amount.tokens_out * self.price_out) / _MILLION
+        cost_in = amount.tokens_in * self.price_in
+        cost_out = amount.tokens_out * self.price_out
+        cost = (cost_in + cost_out) / _MILLION
         tokens = amount.tokens_in + amount.tokens_out
         if self.tokens is not None and tokens > self.tokens:
             return False
@@ -93,5 +101,6 @@ def counted(answer: dict[str, Any], worst: Amount) -> Amount:
         return Amount(usage["prompt_tokens"], usage["completion_tokens"])
     [choice] = answer["choices"]
     text = choice["message"]["content"] if "message" in choice else choice["text"]
-    written = math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN)
+    size = len(text.encode("utf-8", "replace"))
+    written = math.ceil(size / _BYTES_PER_TOKEN)
     return Amount(worst.tokens_in, min(worst.tokens_out, written))

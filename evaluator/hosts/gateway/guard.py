@@ -13,7 +13,10 @@ from evaluator import addresses
 
 
 def install(
-    *, allow_private: bool, refused: Callable[[], None], only: Callable[[], Collection[str]] = tuple
+    *,
+    allow_private: bool,
+    refused: Callable[[], None],
+    only: Callable[[], Collection[str]] = tuple,
 ) -> None:
     """From now on allow connections to permitted addresses only.
 
@@ -36,6 +39,7 @@ def install(
 def _permitted(address: Any, *, allow_private: bool) -> bool:
     """Return true if a socket's address may be called; a path of the file system may not."""
     try:
-        return addresses.permitted(ipaddress.ip_address(address[0]), allow_private=allow_private)
+        called = ipaddress.ip_address(address[0])
+        return addresses.permitted(called, allow_private=allow_private)
     except (ValueError, TypeError, IndexError):
         return False

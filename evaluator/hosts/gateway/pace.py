@@ -69,7 +69,13 @@ class Pace:
             self._limit = min(self._ceiling, self._limit + 1 / self._limit)
         self.accepted(sent)
 
-    def refused(self, sent: Sent, *, wait: float, now: float) -> None:
+    def refused(
+        self,
+        sent: Sent,
+        *,
+        wait: float,
+        now: float,
+    ) -> None:
         """Count a refusal for overload by an endpoint that asks for ``wait`` seconds.
 
         A question sent before the limit was last cut does not cut it again, but prolongs a pause.

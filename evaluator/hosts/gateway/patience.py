@@ -104,7 +104,13 @@ def _is_refused_for_good(patience: Patience, history: History, *, answered: bool
     return answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
 
 
-def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: bool) -> bool:
+def _is_hopeless(
+    patience: Patience,
+    code: Code,
+    history: History,
+    *,
+    answered: bool,
+) -> bool:
     """Return true where one question has failed too often, or the endpoint was silent too long.
 
     An endpoint that has never answered gets no further attempt after a silence of one time-out:
@@ -117,13 +123,14 @@ def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: 
         return False
     if code not in LATER or history.alive >= patience.attempts:
         return True
-    return history.silence >= (patience.outage_seconds if answered else patience.start_seconds)
+    longest = patience.outage_seconds if answered else patience.start_seconds
+    return history.silence >= longest
 
 
 def _backoff(patience: Patience, count: int, chance: float) -> float:
-    longest = min(
-        patience.backoff_seconds * 2.0 ** (min(count, 30) - 1), patience.longest_wait_seconds
-    )
+    doublings = min(count, 30) - 1
+    wait = patience.backoff_seconds * 2.0**doublings
+    longest = min(wait, patience.longest_wait_seconds)
     return longest * (0.5 + chance / 2)
 
 

@@ -28,7 +28,13 @@ class PlainAdapter:
     """OpenAI-compatible API, reached at an address that was checked."""
 
     def __init__(
-        self, url: str, api: Api, *, key: str, allow_private: bool, seconds: float
+        self,
+        url: str,
+        api: Api,
+        *,
+        key: str,
+        allow_private: bool,
+        seconds: float,
     ) -> None:
         self._url = url
         self._api = api
@@ -47,7 +53,12 @@ class PlainAdapter:
             raise error(Code.ENDPOINT_UNAUTHORIZED)
         self._target = addresses.check(self._url, allow_private=self._allow_private)
         resolved = await addresses.resolve(self._target, allow_private=self._allow_private)
-        self._session = open_session(self._target, resolved, key=self._key, seconds=self._seconds)
+        self._session = open_session(
+            self._target,
+            resolved,
+            key=self._key,
+            seconds=self._seconds,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -69,7 +80,10 @@ class PinnedResolver(AbstractResolver):
         self._addresses = addresses
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
         """Return the checked addresses; any other host is unknown."""
         if host.rstrip(".") != self._host:
@@ -91,7 +105,11 @@ class PinnedResolver(AbstractResolver):
 
 
 def open_session(
-    target: Target, resolved: Sequence[str], *, key: str, seconds: float
+    target: Target,
+    resolved: Sequence[str],
+    *,
+    key: str,
+    seconds: float,
 ) -> aiohttp.ClientSession:
     """Return a session that can reach one host, at these addresses only.
 
@@ -125,13 +143,17 @@ def open_session(
 
 
 async def ask_once(
-    session: aiohttp.ClientSession, target: Target, api: Api, question: dict[str, Any]
+    session: aiohttp.ClientSession,
+    target: Target,
+    api: Api,
+    question: dict[str, Any],
 ) -> dict[str, Any]:
     """Make one attempt. Returns our own completion object; raises Refused."""
     url = target.url + _PATHS[api]
     try:
         async with session.post(url, json=question, allow_redirects=False) as response:
-            status, headers = response.status, response.headers
+            status = response.status
+            headers = response.headers
             body = b"" if 300 <= status < 400 else await _read(response)
     except TimeoutError:
         raise Refused(Code.ENDPOINT_TIMEOUT) from None
@@ -158,7 +180,12 @@ async def ask_once(
     raise refusal(status, headers, body, question)
 
 
-def read_answer(body: bytes, api: Api, *, sent: Collection[str] = ()) -> dict[str, Any]:
+def read_answer(
+    body: bytes,
+    api: Api,
+    *,
+    sent: Collection[str] = (),
+) -> dict[str, Any]:
     """Return the completion in a body, rebuilt. Raises Refused."""
     try:
         data = decoded(body)
@@ -174,7 +201,9 @@ def valid_key(key: str) -> bool:
 
     Printable ASCII without spaces, 8,192 characters at most, or empty.
     """
-    return len(key) <= 8192 and key.isascii() and key.isprintable() and " " not in key
+    if len(key) > 8192 or " " in key:
+        return False
+    return key.isascii() and key.isprintable()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

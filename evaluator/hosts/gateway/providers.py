@@ -84,7 +84,13 @@ class LiteLLMAdapter:
     """Model of a provider. Installs its guards in the whole process: give it one of its own."""
 
     def __init__(
-        self, api: Api, *, url: str, key: str, allow_private: bool, seconds: float
+        self,
+        api: Api,
+        *,
+        url: str,
+        key: str,
+        allow_private: bool,
+        seconds: float,
     ) -> None:
         self._api = api
         self._url = url
@@ -188,8 +194,15 @@ def _answer_names() -> None:
     """From now on resolve pinned names to the checked addresses, and no other name."""
     original = socket.getaddrinfo
 
-    def pinned(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    def pinned(
+        host: Any,
+        port: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> list[Any]:
+        text = str(host)
+        if isinstance(host, bytes):
+            text = host.decode("ascii", "replace")
         name = text.rstrip(".").lower()
         known: set[str] = set()
         for target, resolved in _pinned.items():
@@ -228,7 +241,11 @@ def _bound_clients(*, allow_private: bool) -> None:
     send = httpx.AsyncClient.send
 
     async def bounded(
-        self: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False, **options: Any
+        self: httpx.AsyncClient,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        **options: Any,
     ) -> httpx.Response:
         request.headers["Accept-Encoding"] = "identity"
         with _recording():
@@ -316,7 +333,8 @@ def _recording() -> Iterator[None]:
         while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__cause__ or cause.__context__
         bad_certificate = cause is not None
-        _record(Refused(Code.ENDPOINT_REFUSED if bad_certificate else Code.ENDPOINT_UNREACHABLE))
+        code = Code.ENDPOINT_REFUSED if bad_certificate else Code.ENDPOINT_UNREACHABLE
+        _record(Refused(code))
         raise
 
 

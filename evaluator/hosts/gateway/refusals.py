@@ -91,10 +91,17 @@ _REFUSING = (
 
 It may be our own request, repeated.
 """
+_COMPARED = ("code", "type", "param", "message", "status")
+"""Fields of an error whose texts are compared."""
 _LONGEST_TEXT = 20_000
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, sent: Collection[str]) -> Refused:
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    sent: Collection[str],
+) -> Refused:
     """Return the refusal of a status other than 2xx. ``sent`` are the names of the sent fields."""
     if 300 <= status < 400:
         return Refused(Code.ENDPOINT_REDIRECTED, reason="refused")
@@ -111,7 +118,9 @@ def refusal_in_answer(data: Any, sent: Collection[str]) -> Refused | None:
     Where its code is a status, as with some routers, that status counts; any other is taken for
     passing.
     """
-    if not isinstance(data, dict) or data.get("choices") or not data.get("error"):
+    if not isinstance(data, dict):
+        return None
+    if data.get("choices") or not data.get("error"):
         return None
     problem = _problem(data)
     status = problem.get("code", problem.get("status"))
@@ -129,11 +138,15 @@ def refusal_in_answer(data: Any, sent: Collection[str]) -> Refused | None:
 
 def refusal_of_library(status: int, message: str, sent: Collection[str]) -> Refused:
     """Return the refusal of a request by the library that would have sent it."""
-    return _refused(status, None, {"message": message[:_LONGEST_TEXT]}, sent)
+    problem = {"message": message[:_LONGEST_TEXT]}
+    return _refused(status, None, problem, sent)
 
 
 def _refused(
-    status: int, retry_after: str | None, problem: Mapping[str, Any], sent: Collection[str]
+    status: int,
+    retry_after: str | None,
+    problem: Mapping[str, Any],
+    sent: Collection[str],
 ) -> Refused:
     text = _text(problem)
     code = _code(status, problem, text, sent)
@@ -141,23 +154,37 @@ def _refused(
     about_key = code is Code.ENDPOINT_UNAUTHORIZED and names_key
     reason = None if code in _NEVER_AN_ITEM else _REASONS.get(code, "refused")
     return Refused(
-        code, retry_after, overloaded=status in _OVERLOADED, reason=reason, about_key=about_key
+        code,
+        retry_after,
+        overloaded=status in _OVERLOADED,
+        reason=reason,
+        about_key=about_key,
     )
 
 
-def _code(status: int, problem: Mapping[str, Any], text: str, sent: Collection[str]) -> Code:
+def _code(
+    status: int,
+    problem: Mapping[str, Any],
+    text: str,
+    sent: Collection[str],
+) -> Code:
     if status in (402, 403, 429) and _NO_CREDIT.search(text):
         return Code.ENDPOINT_NO_CREDIT
     if status in (400, 403, 422) and (_FILTERED.search(text) or _flagged(problem)):
         return Code.ENDPOINT_REFUSES_ITEMS
     if status in (400, 413, 422):
-        return _of_request(problem, text, sent) or _BY_STATUS.get(status, Code.ENDPOINT_REJECTED)
+        named = _of_request(problem, text, sent)
+        return named or _BY_STATUS.get(status, Code.ENDPOINT_REJECTED)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Code.ENDPOINT_ERROR if status >= 500 else Code.ENDPOINT_REJECTED
 
 
-def _of_request(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> Code | None:
+def _of_request(
+    problem: Mapping[str, Any],
+    text: str,
+    sent: Collection[str],
+) -> Code | None:
     """Return the code for the refused part of a request; None where none is named."""
     for pattern, code in (
         (_OF_THE_KEY, Code.ENDPOINT_UNAUTHORIZED),
@@ -172,10 +199,16 @@ def _of_request(problem: Mapping[str, Any], text: str, sent: Collection[str]) ->
     name = _parameter(problem, text, sent)
     if name in _LIMITS and _TOO_MANY.search(text) and not _OTHER_NAME.search(text):
         return Code.ENDPOINT_OUTPUT_LIMIT
-    return _PARAMETERS[name] if name else None
+    if name is None:
+        return None
+    return _PARAMETERS[name]
 
 
-def _parameter(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> str | None:
+def _parameter(
+    problem: Mapping[str, Any],
+    text: str,
+    sent: Collection[str],
+) -> str | None:
     """Return the parameter that a refusal names, if we sent it.
 
     Its own field decides, then the first name in its text.
@@ -193,7 +226,9 @@ def _parameter(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> 
         )
         if name in sent and match:
             places[name] = text.find(name)
-    return min(places, key=lambda name: places[name]) if places else None
+    if not places:
+        return None
+    return min(places, key=lambda name: places[name])
 
 
 def _problem(data: Any) -> dict[str, Any]:
@@ -213,12 +248,16 @@ def _problem(data: Any) -> dict[str, Any]:
 
 def _flagged(problem: Mapping[str, Any]) -> bool:
     metadata = problem.get("metadata")
-    return isinstance(metadata, dict) and ("flagged_input" in metadata or "reasons" in metadata)
+    if not isinstance(metadata, dict):
+        return False
+    return "flagged_input" in metadata or "reasons" in metadata
 
 
 def _text(problem: Mapping[str, Any]) -> str:
     """Return all texts that are compared, as one text within a bound."""
     inner = problem.get("innererror")
-    parts = [problem.get(name) for name in ("code", "type", "param", "message", "status")]
-    parts += [inner.get("code")] if isinstance(inner, dict) else []
-    return " ".join(part[:_LONGEST_TEXT] for part in parts if isinstance(part, str))
+    parts = [problem.get(name) for name in _COMPARED]
+    if isinstance(inner, dict):
+        parts.append(inner.get("code"))
+    texts = [part[:_LONGEST_TEXT] for part in parts if isinstance(part, str)]
+    return " ".join(texts)

@@ -47,8 +47,9 @@ def read_settings(text: bytes) -> Settings:
         raise error(Code.MISCONFIGURED, "api")
     if settings.adapter not in ("plain", "litellm"):
         raise error(Code.MISCONFIGURED, "adapter")
-    if not (isinstance(settings.concurrency, int) and 1 <= settings.concurrency <= MOST_AT_ONCE):
+    concurrency = settings.concurrency
+    if not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_AT_ONCE:
         raise error(Code.MISCONFIGURED, "concurrency")
-    if not (isinstance(settings.answers, int) and settings.answers >= 0):
+    if not isinstance(settings.answers, int) or settings.answers < 0:
         raise error(Code.MISCONFIGURED, "answers")
     return settings

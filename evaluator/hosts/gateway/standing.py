@@ -26,7 +26,13 @@ class Standing:
     returns the number of questions neither decided nor waiting to be sent.
     """
 
-    def __init__(self, throttle: Throttle, *, answers: int, in_flight: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        throttle: Throttle,
+        *,
+        answers: int,
+        in_flight: Callable[[], int],
+    ) -> None:
         self.answers = answers
         self._throttle = throttle
         self._in_flight = in_flight

@@ -49,16 +49,30 @@ class Throttle:
             return await waiting.turn
         except asyncio.CancelledError:
             turn = waiting.turn
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            has_result = turn.done() and not turn.cancelled()
+            if has_result and turn.exception() is None:
                 self.failed(worst, spent=Amount())
             raise
 
-    def answered(self, sent: Sent, worst: Amount, *, spent: Amount) -> None:
+    def answered(
+        self,
+        sent: Sent,
+        worst: Amount,
+        *,
+        spent: Amount,
+    ) -> None:
         """Count an answer that cost ``spent``."""
         self._pace.answered(sent)
         self._settle(worst, spent)
 
-    def refused(self, sent: Sent, worst: Amount, *, spent: Amount, wait: float) -> None:
+    def refused(
+        self,
+        sent: Sent,
+        worst: Amount,
+        *,
+        spent: Amount,
+        wait: float,
+    ) -> None:
         """Count a refusal for overload."""
         self._pace.refused(sent, wait=wait, now=time.monotonic())
         self._settle(worst, spent)
