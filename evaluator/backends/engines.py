@@ -61,7 +61,11 @@ def engine_setting(environ: Mapping[str, str]) -> str:
 
 
 def candidates(
-    choice: str, architecture: str, *, known: frozenset[str] | None, on_gpu: bool
+    choice: str,
+    architecture: str,
+    *,
+    known: frozenset[str] | None,
+    on_gpu: bool,
 ) -> tuple[Engine, ...]:
     """Return the engines to try, the preferred one first.
 
@@ -73,7 +77,8 @@ def candidates(
         return (Engine.VERIFIER,)
     if choice == "vllm" and known is None:
         raise missing_package("vllm")
-    if known is None or choice == "transformers" or (choice == AUTO and not on_gpu):
+    avoids_vllm = choice == "transformers" or (choice == AUTO and not on_gpu)
+    if known is None or avoids_vllm:
         return (Engine.TRANSFORMERS,)
     engines = [Engine.VLLM_TRANSFORMERS]
     if architecture in known:
@@ -86,7 +91,8 @@ def candidates(
 def usable(choice: str) -> tuple[Library, ...]:
     """Return the packages that are installed here and that HOLDFAST_ENGINE, ``choice``, allows."""
     names: tuple[Library, ...] = ("vllm", "transformers")
-    return tuple(name for name in names if choice in (AUTO, name) and find_spec(name))
+    allowed = [name for name in names if choice in (AUTO, name)]
+    return tuple(name for name in allowed if find_spec(name))
 
 
 def given_runs(choice: str, *, on_gpu: bool) -> tuple[Library, ...]:
@@ -94,7 +100,10 @@ def given_runs(choice: str, *, on_gpu: bool) -> tuple[Library, ...]:
 
     Without a GPU, vLLM serves only where it is asked for by name.
     """
-    return tuple(name for name in usable(choice) if on_gpu or choice != AUTO or name != "vllm")
+    names = usable(choice)
+    if choice == AUTO and not on_gpu:
+        names = tuple(name for name in names if name != "vllm")
+    return names
 
 
 def can_load(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
@@ -129,7 +138,8 @@ def require_package(name: str) -> None:
 
 def require(engine: Engine) -> None:
     """Raise ENGINE_MISSING where a package that an engine needs is not installed."""
-    for name in ("torch", "transformers") if engine.is_own else ("vllm",):
+    names = ("torch", "transformers") if engine.is_own else ("vllm",)
+    for name in names:
         require_package(name)
 
 
@@ -174,7 +184,8 @@ def parse_exports(source: str) -> frozenset[str]:
 
 def installed_table() -> Table:
     """Return the architectures of the engines that are installed here. Raises ENGINE_MISSING."""
-    of_vllm, of_transformers = vllm_architectures(), transformers_architectures()
+    of_vllm = vllm_architectures()
+    of_transformers = transformers_architectures()
     if of_vllm is None:
         raise missing_package("vllm")
     if of_transformers is None:
@@ -188,7 +199,8 @@ def installed_table() -> Table:
 
 def _number(engine: Engine) -> str:
     """Return an engine's installed version, without a build's suffix."""
-    return version(engine).partition(" ")[2].partition("+")[0]
+    _, _, number = version(engine).partition(" ")
+    return number.partition("+")[0]
 
 
 def version(engine: Engine) -> str:
@@ -203,16 +215,16 @@ def version(engine: Engine) -> str:
     return str(library)
 
 
-def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, list[str]]:
+def program(
+    engine: Engine,
+    folder: Path,
+    placement: Placement,
+) -> tuple[str, list[str]]:
     """Return the module that is run, and its arguments after those for the socket."""
     if engine.is_own:
         return f"evaluator.hosts.{engine}", ["--model", str(folder)]
-    return "evaluator.hosts.vllm", [
-        "--model",
-        str(folder),
-        "--",
-        *vllm_arguments(engine, folder, placement),
-    ]
+    of_vllm = vllm_arguments(engine, folder, placement)
+    return "evaluator.hosts.vllm", ["--model", str(folder), "--", *of_vllm]
 
 
 def vllm_arguments(engine: Engine, folder: Path, placement: Placement) -> list[str]:

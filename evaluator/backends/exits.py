@@ -18,7 +18,12 @@ _SIGNS = (
 )
 
 
-def exit_cause(stderr_tail: bytes, *, status: int | None, ready: bool) -> Code:
+def exit_cause(
+    stderr_tail: bytes,
+    *,
+    status: int | None,
+    ready: bool,
+) -> Code:
     """Return the code of a model server's end. ``status`` is its exit status, None while it runs.
 
     A server that exits while it loads has refused the checkpoint. After it was ready, or where a

@@ -28,10 +28,13 @@ class FakeBackend:
         cut = len(tokens) > sampling.max_tokens
         text = "".join(tokens[: sampling.max_tokens]) if cut else whole
         stopped = before_stop(text, sampling.stop)
-        return Completion(text, cut=cut) if stopped is None else Completion(stopped, cut=False)
+        if stopped is not None:
+            return Completion(stopped, cut=False)
+        return Completion(text, cut=cut)
 
     async def read(self, text: str) -> Reading:
         """Return the tokens of ``text`` with their log-probabilities."""
         await asyncio.sleep(self._latency)
         tokens = tuple(_TOKEN.findall(text))
-        return Reading(tokens, (None, *(-math.log(1000) for _ in tokens[1:])))
+        following = [-math.log(1000)] * len(tokens[1:])
+        return Reading(tokens, (None, *following))

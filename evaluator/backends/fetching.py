@@ -112,7 +112,13 @@ def look_at(
     ``base`` is that of an adapter, by default the one that it names. Raises the codes of the
     program's verdict, HUB_UNREACHABLE after LOOK_SECONDS.
     """
-    look = Look(repo=repo, revision=revision, most=1 << 44, token=token, base=base)
+    look = Look(
+        repo=repo,
+        revision=revision,
+        most=1 << 44,
+        token=token,
+        base=base,
+    )
     order = json.dumps(look.to_dict()).encode()
     try:
         done = subprocess.run(

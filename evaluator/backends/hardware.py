@@ -46,7 +46,9 @@ def hardware(gpus: int) -> str:
 def describe(name: str, gpus: int) -> str:
     """Return ``name`` in plain characters, with the number of GPUs, 80 characters at most."""
     counted = f"{gpus} x {name}" if gpus > 1 and name else name
-    return _NOT_PLAIN.sub(" ", " ".join(counted.split()))[:_MAX_LENGTH].strip()
+    spaced = " ".join(counted.split())
+    plain = _NOT_PLAIN.sub(" ", spaced)
+    return plain[:_MAX_LENGTH].strip()
 
 
 def host_facts(failing: Sequence[EngineFailure] = ()) -> HostFacts:
@@ -61,7 +63,8 @@ def host_facts(failing: Sequence[EngineFailure] = ()) -> HostFacts:
             kinds[describe(gpu.name, 1), gpu.total, gpu.bfloat16] += 1
     gpus = []
     for (name, memory, bfloat16), count in kinds.most_common(MOST_GPU_KINDS):
-        gpus.append(HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count))
+        gpu_kind = HostGpu(name=name, memory=memory, bfloat16=bfloat16, count=count)
+        gpus.append(gpu_kind)
     choice = engines.engine_setting(os.environ)
     names = {test.name for test in failing}
     given = engines.given_runs(choice, on_gpu=bool(gpus))
@@ -94,7 +97,8 @@ def host_state(home: Path, store: Path) -> HostState:
 def _disk_free(folder: Path) -> int:
     """Return the bytes that an ordinary user may write where a folder is, or will be."""
     try:
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        places = (folder, *folder.parents)
+        existing = next(place for place in places if place.exists())
         return shutil.disk_usage(existing).free
     except OSError:
         return 0
@@ -117,7 +121,8 @@ def _engine_versions() -> tuple[EngineVersion, ...]:
     """Return the installed engines that HOLDFAST_ENGINE allows. A process never sees others."""
     versions = []
     for name in engines.usable(engines.engine_setting(os.environ)):
-        fields = {"name": name, "version": engines.version(Engine(name)).partition(" ")[2]}
+        _, _, number = engines.version(Engine(name)).partition(" ")
+        fields = {"name": name, "version": number}
         if fits(fields, EngineVersion):
             versions.append(EngineVersion.from_dict(fields))
     return tuple(versions)
@@ -131,7 +136,11 @@ def find_gpus() -> tuple[Gpu, ...]:
     )
     try:
         done = subprocess.run(
-            ["nvidia-smi", *query], capture_output=True, text=True, timeout=30, check=True
+            ["nvidia-smi", *query],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ()
@@ -146,12 +155,19 @@ def parse_gpus(listing: str) -> tuple[Gpu, ...]:
     """
     gpus = []
     for line in listing.splitlines():
-        *numbers, name = [field.strip() for field in line.split(",", 3)]
+        fields = line.split(",", 3)
+        *numbers, name = [field.strip() for field in fields]
         try:
             total, free, capability = map(float, numbers)
         except ValueError:
             continue
-        gpus.append(Gpu(int(total) << 20, int(free) << 20, bfloat16=capability >= 8, name=name))
+        gpu = Gpu(
+            int(total) << 20,
+            int(free) << 20,
+            bfloat16=capability >= 8,
+            name=name,
+        )
+        gpus.append(gpu)
     return tuple(gpus)
 
 
@@ -161,7 +177,8 @@ def available_memory() -> int:
 
 
 def _meminfo(field: str) -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+    listing = Path("/proc/meminfo").read_text(encoding="ascii")
+    for line in listing.splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) << 10
     return 0

@@ -102,7 +102,8 @@ class HttpBackend:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the server's own code."""
         if self._api == "chat":
             path = "/v1/chat/completions"
-            request: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
+            message = {"role": "user", "content": prompt}
+            request: dict[str, Any] = {"messages": [message]}
         else:
             path = "/v1/completions"
             request = {"prompt": prompt}
@@ -116,7 +117,8 @@ class HttpBackend:
             request["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
         if sampling.seed is not None:
             request["seed"] = sampling.seed
-        return self._completion(await self._post(path, request), sampling)
+        data = await self._post(path, request)
+        return self._completion(data, sampling)
 
     async def waiting(self) -> bool:
         """Return true if the server is a gateway whose endpoint answers nothing at present."""
@@ -145,16 +147,23 @@ class HttpBackend:
             [choice] = data["choices"]
             scores = choice["logprobs"]
             tokens = tuple(scores["tokens"])
-            logprobs = tuple(scores["token_logprobs"])
+            values = tuple(scores["token_logprobs"])
         except (KeyError, TypeError, ValueError):
             raise error(Code.HOST_FAILED, "not a reading") from None
         if not all(isinstance(token, str) for token in tokens):
             raise error(Code.HOST_FAILED, "not a reading")
-        if not all(value is None or isinstance(value, float | int) for value in logprobs):
+        if not all(isinstance(value, float | int | None) for value in values):
             raise error(Code.HOST_FAILED, "not a reading")
-        return Reading(tokens, tuple(None if value is None else float(value) for value in logprobs))
+        logprobs = [None if value is None else float(value) for value in values]
+        return Reading(tokens, tuple(logprobs))
 
-    async def score(self, text: str, *, question: str, answer: str) -> Score:
+    async def score(
+        self,
+        text: str,
+        *,
+        question: str,
+        answer: str,
+    ) -> Score:
         """Score a candidate. Raises as ``complete`` does."""
         request = {"text": text, "question": question, "answer": answer}
         data = await self._post("/v1/score", request)
@@ -183,7 +192,10 @@ class HttpBackend:
         return data
 
     async def _exchange(
-        self, method: str, path: str, request: dict[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        request: dict[str, Any] | None,
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise error(Code.INTERNAL, "the backend is not open")
@@ -224,7 +236,12 @@ class HttpBackend:
             text = stopped
         # JSON can spell half UTF-16 pairs, which no file or socket takes: they become U+FFFD.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return Completion(text, cut=cut, usage=_usage(data), reason=_reason(choice.get("reason")))
+        return Completion(
+            text,
+            cut=cut,
+            usage=_usage(data),
+            reason=_reason(choice.get("reason")),
+        )
 
 
 def _decoded(body: bytes) -> Any:
@@ -240,8 +257,9 @@ def _usage(data: Any) -> Usage | None:
         counts = (data["usage"]["prompt_tokens"], data["usage"]["completion_tokens"])
     except (KeyError, TypeError):
         return None
-    if not all(type(count) is int and 0 <= count <= _MAX_TOKENS for count in counts):
-        return None
+    for count in counts:
+        if type(count) is not int or not 0 <= count <= _MAX_TOKENS:
+            return None
     return Usage(*counts)
 
 

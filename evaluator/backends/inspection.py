@@ -54,7 +54,12 @@ def read_loading(folder: Path, *, verifier: bool = False) -> Loading:
     if any("/" in name for name in served):  # only files directly inside the folder are served
         raise error(Code.HOST_FAILED, "inspection")
     sizes = Sizes(**reply["sizes"])
-    return Loading(sizes, str(reply["quantisation"]), bool(reply["chat"]), served)
+    return Loading(
+        sizes,
+        str(reply["quantisation"]),
+        bool(reply["chat"]),
+        served,
+    )
 
 
 def _inspect(folder: Path, options: list[str]) -> dict[str, Any]:

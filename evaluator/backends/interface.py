@@ -110,7 +110,13 @@ class Score:
 class Scorer(Protocol):
     """Verifier of candidates. Safe to call concurrently; raises EvaluatorError only."""
 
-    async def score(self, text: str, *, question: str, answer: str) -> Score:
+    async def score(
+        self,
+        text: str,
+        *,
+        question: str,
+        answer: str,
+    ) -> Score:
         """Score ``text``. A language model reads ``question`` after it, and the score is the
         probability of ``answer``."""
         ...

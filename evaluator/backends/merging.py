@@ -23,7 +23,12 @@ _PACKAGE = Path(evaluator.__path__[0])
 
 
 @contextlib.asynccontextmanager
-async def merged(base: Path, adapter: Path, *, workdir: Path) -> AsyncIterator[Path]:
+async def merged(
+    base: Path,
+    adapter: Path,
+    *,
+    workdir: Path,
+) -> AsyncIterator[Path]:
     """Give the folder of the merged model until the block ends.
 
     Raises JAIL_MISSING, the CHECKPOINT_* codes, HOST_TIMEOUT, HOST_DIED, the errors of this host's
@@ -42,19 +47,31 @@ async def merged(base: Path, adapter: Path, *, workdir: Path) -> AsyncIterator[P
         if sum(weights) > shutil.disk_usage(folder).free:
             raise error(Code.DISK_FULL, "merging")
         largest = max(weights, default=0)
-        await _merge(base.absolute(), adapter.absolute(), folder, memory=2 * largest)
+        await _merge(
+            base.absolute(),
+            adapter.absolute(),
+            folder,
+            memory=2 * largest,
+        )
         yield folder
 
 
-async def _merge(base: Path, adapter: Path, out: Path, *, memory: int) -> None:
+async def _merge(
+    base: Path,
+    adapter: Path,
+    out: Path,
+    *,
+    memory: int,
+) -> None:
     environment = {
         "PYTHONPATH": str(_PACKAGE.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "HF_HUB_OFFLINE": "1",
     }
+    program = [sys.executable, "-m", "evaluator.hosts.merging"]
     command = jail.wrap(
-        [sys.executable, "-m", "evaluator.hosts.merging", str(base), str(adapter), str(out)],
+        [*program, str(base), str(adapter), str(out)],
         readable=[_PACKAGE, base, adapter],
         writable=[out],
         environment=environment,

@@ -18,7 +18,9 @@ def publishable_name(requested: str, returned: str) -> str:
 
     Any part of the requested path counts, with or without a version.
     """
-    names = {requested, requested.partition("/")[2], requested.rpartition("/")[2]} - {""}
+    _, _, without_provider = requested.partition("/")
+    _, _, last_part = requested.rpartition("/")
+    names = {requested, without_provider, last_part} - {""}
     for name in names | {name.removesuffix("-latest") for name in names}:
         if returned.startswith(name) and _VERSION.fullmatch(returned, len(name)):
             return returned

@@ -86,13 +86,17 @@ def run_tests(home: Path, *, remember: bool = True) -> tuple[EngineTest, ...]:
         for name in names:
             key = _key(name, processor)
             if key in passes:
-                results.append(EngineTest(name, engines.version(Engine(name)), remembered=True))
+                engine = engines.version(Engine(name))
+                results.append(EngineTest(name, engine, remembered=True))
                 continue
             result = test_engine(name)
             results.append(result)
             if result.code is None and remember:
                 passes = [*passes, key][-_MOST_PASSES:]
-                _write_passes(home, passes)
+                with suppress(OSError):  # a disk that is full costs the next start a test
+                    new = home / f"{_PASSES}.new"
+                    new.write_text(json.dumps(passes), encoding="utf-8")
+                    shutil.move(new, home / _PASSES)
     return tuple(results)
 
 
@@ -113,7 +117,11 @@ def test_engine(name: Library, folder: Path = REFERENCE) -> EngineTest:
 async def _answers_right(name: Library, folder: Path, work: Path) -> bool:
     expected = json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
     server = serve_checkpoint(
-        folder, jailed=jail.available(), ready_seconds=READY_SECONDS, workdir=work, engine=name
+        folder,
+        jailed=jail.available(),
+        ready_seconds=READY_SECONDS,
+        workdir=work,
+        engine=name,
     )
     sampling = Sampling(max_tokens=MAX_TOKENS)
     async with server as backend:
@@ -160,11 +168,3 @@ def _read_passes(home: Path) -> list[str]:
         if isinstance(found, list):
             return [key for key in found if isinstance(key, str)]
     return []
-
-
-def _write_passes(home: Path, passes: Sequence[str]) -> None:
-    """Replace the file. A disk that is full costs the next start a test."""
-    new = home / f"{_PASSES}.new"
-    with suppress(OSError):
-        new.write_text(json.dumps(passes), encoding="utf-8")
-        shutil.move(new, home / _PASSES)

@@ -125,7 +125,9 @@ async def serve_checkpoint(
     the CHECKPOINT_* codes; while it serves HOST_DIED and HOST_HUNG.
     """
     folder = folder.absolute()
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    if not threads:
+        cores = len(os.sched_getaffinity(0))
+        threads = int(os.environ.get("OMP_NUM_THREADS") or cores)
     loading = await asyncio.to_thread(_loading, folder, verifier)
     if api == "chat" and not loading.chat:
         raise error(Code.CHECKPOINT_BAD_TEMPLATE, "there is none")
@@ -175,7 +177,8 @@ def plan_together(
     Our own host takes a GPU's memory as it needs it, so there only an engine that reserves its own
     shares a GPU with a verifier. Raises as :func:`serve_checkpoint` does before it starts a server.
     """
-    first, second = _loading(generator, False), _loading(verifier, True)
+    first = _loading(generator, False)
+    second = _loading(verifier, True)
     gpus = find_gpus()
     choice = engines.engine_setting(os.environ)
     if gpus and _engines(first, choice, failing, on_gpu=True)[0].is_own:
@@ -184,7 +187,10 @@ def plan_together(
 
 
 def _plan(
-    loading: Loading, choice: str, placement: Placement | None, failing: Collection[str]
+    loading: Loading,
+    choice: str,
+    placement: Placement | None,
+    failing: Collection[str],
 ) -> tuple[tuple[Engine, ...], Placement]:
     """Return the engines to try, and the placement: the one that is given, if any."""
     gpus = find_gpus()
@@ -195,7 +201,11 @@ def _plan(
 
 
 def _engines(
-    loading: Loading, choice: str, failing: Collection[str], *, on_gpu: bool
+    loading: Loading,
+    choice: str,
+    failing: Collection[str],
+    *,
+    on_gpu: bool,
 ) -> tuple[Engine, ...]:
     """Return the engines to try.
 
@@ -247,7 +257,10 @@ async def _engine_server(engine: Engine, start: _Start) -> AsyncIterator[HttpBac
 
 
 def _command(
-    engine: Engine, start: _Start, listener: socket.socket, path: Path
+    engine: Engine,
+    start: _Start,
+    listener: socket.socket,
+    path: Path,
 ) -> tuple[Sequence[str], dict[str, str]]:
     """Return the command line, jailed if asked for, and its environment."""
     module, arguments = engines.program(engine, start.folder, start.placement)
@@ -255,16 +268,19 @@ def _command(
     if not engine.is_own:
         home = "/tmp" if start.jailed else str(path.parent)  # noqa: S108 - the jail's own
         variables |= engines.vllm_variables(start.placement, home=home)
-    command = [sys.executable, "-m", module, "--lifeline", "--fd", str(listener.fileno())]
+    descriptor = str(listener.fileno())
+    command = [sys.executable, "-m", module, "--lifeline", "--fd", descriptor]
     if not start.jailed:
         return [*command, "--parent", str(os.getpid()), *arguments], variables
+    served = [start.folder / name for name in start.loading.served]
+    available = available_memory()
     jailed = jail.wrap(
         [*command, *arguments],
-        readable=[_PACKAGE, *(start.folder / name for name in start.loading.served)],
+        readable=[_PACKAGE, *served],
         writable=[],
         devices=engines.devices(),
         environment=variables,
-        memory=memory_limit(start.loading.sizes, start.placement, available=available_memory()),
+        memory=memory_limit(start.loading.sizes, start.placement, available=available),
     )
     return jailed, variables
 
@@ -298,7 +314,8 @@ def start_gateway(workdir: Path) -> Iterator[Gateway]:
 
     Started before its settings are known, it is ready sooner. Raises HOST_FAILED.
     """
-    command = [sys.executable, "-m", "evaluator.hosts.gateway", "--parent", str(os.getpid())]
+    command = [sys.executable, "-m", "evaluator.hosts.gateway"]
+    command += ["--parent", str(os.getpid())]
     with _listening(workdir) as (listener, path):
         try:
             process = subprocess.Popen(
@@ -361,7 +378,10 @@ async def serve_endpoint(
     with contextlib.nullcontext(gateway) if gateway else start_gateway(workdir) as started:
         started.configure(json.dumps(configuration).encode())
         client = HttpBackend(
-            started.path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS
+            started.path,
+            model=endpoint.model,
+            api=endpoint.api,
+            seconds=_ENDPOINT_SECONDS,
         )
         async with client:
             try:
@@ -428,7 +448,8 @@ class _Child:
         if verdict := read_verdict(tail):
             return verdict
         killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
-        if engines.ran_out_of_memory(tail, killed=killed, kills=_oom_kills() - self.kills):
+        kills = _oom_kills() - self.kills
+        if engines.ran_out_of_memory(tail, killed=killed, kills=kills):
             return out_of_memory(placement)
         code = exit_cause(tail, status=status, ready=ready)
         return failure if code is Code.HOST_FAILED else error(code)
@@ -436,7 +457,9 @@ class _Child:
 
 @contextlib.asynccontextmanager
 async def _running(
-    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    listener: socket.socket,
 ) -> AsyncIterator[_Child]:
     """Run the child in a process group of its own, which is killed as a whole at the end.
 
