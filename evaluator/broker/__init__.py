@@ -30,6 +30,10 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_CountByQueue = Callable[[], dict[str, int]]
+_QUOTING = ("celery", "kombu", "amqp", "billiard")
+"""Libraries that quote messages in what they log."""
+
 # Under the library's own names: Celery's command line reads BROKER_URL from the environment, past
 # all settings.
 TRANSPORT_ALIASES |= {
@@ -58,11 +62,19 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any
+        self,
+        *args: Any,
+        worker_options: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         # Workers need not know each other: their messages bypass the screen and go to all at once.
-        alone = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
-        super().__init__(*args, worker_options={**(worker_options or {}), **alone}, **options)
+        alone = {
+            "without_gossip": True,
+            "without_mingle": True,
+            "without_heartbeat": True,
+        }
+        worker_options = {**(worker_options or {}), **alone}
+        super().__init__(*args, worker_options=worker_options, **options)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the function that handles each message."""
@@ -83,8 +95,10 @@ class Unquoted(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass; those of the libraries without their text."""
-        if record.name.split(".")[0] in ("celery", "kombu", "amqp", "billiard"):
-            record.msg, record.args = f"at {record.module}:{record.lineno}", ()
+        library = record.name.split(".")[0]
+        if library in _QUOTING:
+            record.msg = f"at {record.module}:{record.lineno}"
+            record.args = ()
         return True
 
 
@@ -119,7 +133,8 @@ def celery_settings(broker_url: str, *, reader: str = "") -> dict[str, Any]:
         }
     if broker_url.startswith("filesystem://"):
         folder = Path(urlsplit(broker_url).path)
-        messages, control = folder / "messages", folder / "control"
+        messages = folder / "messages"
+        control = folder / "control"
         messages.mkdir(parents=True, exist_ok=True)
         control.mkdir(parents=True, exist_ok=True)
         settings["broker_transport_options"] = {
@@ -137,5 +152,5 @@ def quarantined(app: Celery) -> dict[str, int]:
     Raises the broker's error where it cannot be reached.
     """
     with app.connection_for_read() as connection, connection.channel() as channel:
-        count: Callable[[], dict[str, int]] | None = getattr(channel, "quarantined", None)
+        count: _CountByQueue | None = getattr(channel, "quarantined", None)
         return count() if count else {}

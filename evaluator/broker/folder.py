@@ -24,6 +24,7 @@ from evaluator.broker.screening import MAX_MESSAGE_BYTES, Undecodable, screen
 POLLING_SECONDS = 0.05
 """Seconds between polls: Celery's default of a second would delay each message by as much."""
 _QUARANTINE = "quarantine"
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]
@@ -70,12 +71,20 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             except (ValueError, TypeError):
                 time.sleep(POLLING_SECONDS)
         file = self._exchange_file(exchange)
-        self._set_aside(reject(_read(file) or b"", queue=f"{exchange}.exchange", reason="json"))
+        raw = _read(file) or b""
+        rejected = reject(raw, queue=f"{exchange}.exchange", reason="json")
+        self._set_aside(rejected)
         with suppress(OSError):
             file.unlink()
         return []
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _queue_bind(
+        self,
+        exchange: str,
+        routing_key: str,
+        pattern: str,
+        queue: str,
+    ) -> None:
         """Bind a queue, to a table made anew where the one on disk cannot be read."""
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)
@@ -89,7 +98,8 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             folder = self._quarantine()
             folder.mkdir(mode=0o700, exist_ok=True)
             stored = sorted(folder.glob("*.bad"))
-            for old in stored[: max(0, len(stored) + 1 - MOST)]:
+            too_many = max(0, len(stored) + 1 - MOST)
+            for old in stored[:too_many]:
                 old.unlink(missing_ok=True)
             path = folder / f"{time.time_ns()}.{rejected.digest[:16]}.{rejected.queue}.bad"
             path.write_bytes(rejected.head)
@@ -102,8 +112,9 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         """Return the number of messages in quarantine, by queue."""
         counts = {}
         for path in self._quarantine().glob("*.count"):
+            queue = path.name.removesuffix(".count")
             with suppress(OSError, ValueError):
-                counts[path.name.removesuffix(".count")] = int(path.read_text(encoding="ascii"))
+                counts[queue] = int(path.read_text(encoding="ascii"))
         return counts
 
 
@@ -119,7 +130,7 @@ def _read(path: Path) -> bytes | None:
     None where it is no plain file or cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, _READ_FLAGS)
     except OSError:
         return None
     try:
@@ -134,11 +145,16 @@ def _read(path: Path) -> bytes | None:
 
 
 def _count_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(
+        path,
+        os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+        0o600,
+    )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         text = os.read(descriptor, 32)
-        count = str(int(text) + 1 if text.isdigit() else 1).encode("ascii")
+        number = int(text) + 1 if text.isdigit() else 1
+        count = str(number).encode("ascii")
         # Overwritten and then cut: a reader never finds the file empty in between.
         os.pwrite(descriptor, count, 0)
         os.truncate(descriptor, len(count))

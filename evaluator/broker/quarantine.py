@@ -39,10 +39,18 @@ class Rejected:
 
 def reject(raw: bytes, *, queue: str, reason: str) -> Rejected:
     """Describe a message for the quarantine, and log all but its text."""
-    size = raw.size if isinstance(raw, Oversized) else len(raw)
-    digest = raw.digest if isinstance(raw, Oversized) else hashlib.sha256(raw).hexdigest()
+    if isinstance(raw, Oversized):
+        size = raw.size
+        digest = raw.digest
+    else:
+        size = len(raw)
+        digest = hashlib.sha256(raw).hexdigest()
     rejected = Rejected(queue, reason, size, digest, bytes(raw[:HEAD_BYTES]))
     _log.warning(
-        "message quarantined: queue=%s reason=%s bytes=%s sha256=%s", queue, reason, size, digest
+        "message quarantined: queue=%s reason=%s bytes=%s sha256=%s",
+        queue,
+        reason,
+        size,
+        digest,
     )
     return rejected

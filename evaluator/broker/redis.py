@@ -46,7 +46,8 @@ class _BoundedBuffer(SocketBuffer):
         while left:
             left -= len(self._some(left, timing))
         oversized = Oversized(head)
-        oversized.size, oversized.digest = length, digest.hexdigest()
+        oversized.size = length
+        oversized.digest = digest.hexdigest()
         return oversized
 
     def _some(self, most: int, timing: dict[str, Any]) -> bytes:
@@ -94,7 +95,12 @@ class QoS(redis.QoS):  # type: ignore[misc]
             virtual.QoS.ack(self, delivery_tag)
             raise
 
-    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+    def restore_by_tag(
+        self,
+        tag: Any,
+        client: Any = None,
+        leftmost: bool = False,
+    ) -> None:
         """Put a message back on its queue."""
         try:
             super().restore_by_tag(tag, client=client, leftmost=leftmost)
@@ -199,9 +205,8 @@ class Channel(redis.Channel):  # type: ignore[misc]
     def quarantined(self) -> dict[str, int]:
         """Return the number of messages in quarantine, by queue."""
         with self.conn_or_acquire() as client:
-            return {
-                bytes_to_str(queue): int(count) for queue, count in client.hgetall(_COUNTS).items()
-            }
+            counts = client.hgetall(_COUNTS)
+        return {bytes_to_str(queue): int(count) for queue, count in counts.items()}
 
 
 class Transport(redis.Transport):  # type: ignore[misc]

@@ -94,9 +94,9 @@ def screen(raw: bytes) -> dict[str, Any]:
     except (msgspec.ValidationError, RecursionError, UnicodeError):
         raise Undecodable("envelope") from None
     _check_body(envelope.body)
-    headers: dict[str, Any] = {
-        name: getattr(envelope.headers, name) for name in _Headers.__struct_fields__
-    }
+    headers: dict[str, Any] = {}
+    for name in _Headers.__struct_fields__:
+        headers[name] = getattr(envelope.headers, name)
     message: dict[str, Any] = msgspec.to_builtins(envelope)
     message["headers"] = headers
     message["properties"].setdefault("priority", 0)
