@@ -48,7 +48,8 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
     leaves = []
     for item in sorted(items, key=lambda item: item.index):
         row = [item.index, item.completion, int(item.outcome)]
-        leaves.append(leaf_hash(_OUTCOME_DOMAIN + canonical_json(row)))
+        data = _OUTCOME_DOMAIN + canonical_json(row)
+        leaves.append(leaf_hash(data))
     return root(leaves).hex()
 
 

@@ -40,7 +40,9 @@ def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> R
 
 def pack_envelopes(envelopes: Sequence[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
     """Return the message of envelopes' JSON data: one as it is, as before lists were read."""
-    return envelopes[0] if len(envelopes) == 1 else list(envelopes)
+    if len(envelopes) == 1:
+        return envelopes[0]
+    return list(envelopes)
 
 
 def unpack_envelopes(message: object) -> list[object]:

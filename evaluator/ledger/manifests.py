@@ -135,8 +135,11 @@ class Manifest(Wire, frozen=True, kw_only=True):
         blocks_fit = self._blocks_cover_set() and self._seasons_fit() and self._stages_fit()
         if not (blocks_fit and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
-        asked = [part for part in self.parts() if part[0].stratum != "spare"]
-        smallest = min((sum(block.n for block in part) for part in asked), default=self.cell)
+        asked = []
+        for part in self.parts():
+            if part[0].stratum != "spare":
+                asked.append(sum(block.n for block in part))
+        smallest = min(asked, default=self.cell)
         if smallest < self.cell:
             sizes = f"a part of {smallest} items, of at least {self.cell}"
             raise error(Code.ALLOCATION_INVALID, sizes)
@@ -182,7 +185,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
 
     def block_ids(self, strata: Collection[str]) -> tuple[BlockId, ...]:
         """Return the ids of the blocks of these strata, ascending."""
-        return tuple(sorted(block.id for block in self.blocks if block.stratum in strata))
+        ids = [block.id for block in self.blocks if block.stratum in strata]
+        return tuple(sorted(ids))
 
     def indices(self, blocks: Iterable[BlockId]) -> frozenset[int]:
         """Return the indices of the blocks' items. Raises ``bad_message`` for an unknown block."""
@@ -207,7 +211,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
         part_of |= {block: f"season {number}" for number, block in enumerate(self.seasons)}
         parts: dict[str, list[Block]] = {}
         for block in self.blocks:
-            parts.setdefault(part_of.get(block.id, block.stratum), []).append(block)
+            part = part_of.get(block.id, block.stratum)
+            parts.setdefault(part, []).append(block)
         return tuple(tuple(blocks) for blocks in parts.values())
 
     def origin(self) -> str:
@@ -216,7 +221,12 @@ class Manifest(Wire, frozen=True, kw_only=True):
 
     def head(self) -> TreeHead:
         """Return the tree head of the set, which commits to the whole manifest as well."""
-        return TreeHead(self.origin(), self.n, bytes.fromhex(self.root), (self.digest(),))
+        return TreeHead(
+            self.origin(),
+            self.n,
+            bytes.fromhex(self.root),
+            (self.digest(),),
+        )
 
     def verify_note(self, note: str) -> dict[str, int]:
         """Check the set's signed tree head; return its witnesses' moments, in seconds since 1970.
@@ -230,7 +240,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
             raise error(Code.HEAD_INVALID, self.name)
         for party in signers:
             verify_head(note, name=party.name, public_hex=party.public, origin=self.origin())
-        return cosigned_by(note, {party.name: party.public for party in self.witnesses})
+        witnesses = {party.name: party.public for party in self.witnesses}
+        return cosigned_by(note, witnesses)
 
     def _blocks_cover_set(self) -> bool:
         end = 0
@@ -241,16 +252,18 @@ class Manifest(Wire, frozen=True, kw_only=True):
         return end == self.n and _are_distinct([block.id for block in self.blocks])
 
     def _seasons_fit(self) -> bool:
-        exposed = {block.id: block.n for block in self.blocks if block.stratum == "exposed"}
-        if not _are_distinct(self.seasons) or not exposed.keys() >= set(self.seasons):
+        exposed = set(self.block_ids(("exposed",)))
+        if not _are_distinct(self.seasons) or not exposed.issuperset(self.seasons):
             return False
-        return self.cap == sum(exposed[block] for block in self.seasons)
+        in_seasons = [block.n for block in self.blocks if block.id in self.seasons]
+        return self.cap == sum(in_seasons)
 
     def _stages_fit(self) -> bool:
         if not self.stages:
             return True
         staged = [block for stage in self.stages for block in stage]
-        every = _are_distinct(staged) and set(staged) == set(self.block_ids(("exposed",)))
+        exposed = self.block_ids(("exposed",))
+        every = _are_distinct(staged) and set(staged) == set(exposed)
         return every and all(self.stages)
 
     def _signers_fit(self) -> bool:
@@ -259,7 +272,9 @@ class Manifest(Wire, frozen=True, kw_only=True):
             return False
         if not _are_distinct([party.name for party in parties]):
             return False
-        return min(1, len(self.maintainers)) <= self.quorum <= len(self.maintainers)
+        most = len(self.maintainers)
+        least = min(1, most)
+        return least <= self.quorum <= most
 
 
 class Identity(Wire, frozen=True, kw_only=True):

@@ -63,14 +63,16 @@ def key_id(name: str, public_hex: str, *, kind: bytes = _ED25519) -> bytes:
 
 def vkey(name: str, public_hex: str) -> str:
     """Return the verifier key, as a text to publish: ``name+id+key``."""
-    key = base64.b64encode(_ED25519 + bytes.fromhex(public_hex)).decode("ascii")
+    raw = _ED25519 + bytes.fromhex(public_hex)
+    key = base64.b64encode(raw).decode("ascii")
     return f"{name}+{key_id(name, public_hex).hex()}+{key}"
 
 
 def sign_head(head: TreeHead, *, name: str, private_key: Ed25519PrivateKey) -> str:
     """Return the note over a head with one signature, by the signer of the log or set."""
     body = head.body()
-    return f"{body}\n{_line(name, private_key, _ED25519, private_key.sign(body.encode()))}"
+    signature = private_key.sign(body.encode())
+    return f"{body}\n{_line(name, private_key, _ED25519, signature)}"
 
 
 def cosign(note: str, *, name: str, private_key: Ed25519PrivateKey, moment: datetime) -> str:
@@ -127,8 +129,9 @@ def cosigned_by(note: str, witnesses: Mapping[str, str]) -> dict[str, int]:
             continue
         moment = int.from_bytes(line.data[:8])
         message = _cosigned_bytes(opened.body, moment)
+        signature = line.data[8:].hex()
         known = line.key_id == key_id(line.name, public, kind=_COSIGNATURE)
-        if not (known and signatures.verify(public, message, line.data[8:].hex())):
+        if not (known and signatures.verify(public, message, signature)):
             raise error(Code.HEAD_INVALID, f"its cosignature by {line.name}")
         moments[line.name] = moment
     return moments
@@ -142,7 +145,8 @@ def equivocate(first: TreeHead, second: TreeHead) -> bool:
 
 def _line(name: str, private_key: Ed25519PrivateKey, kind: bytes, data: bytes) -> str:
     known = key_id(name, signatures.public_hex(private_key), kind=kind)
-    return f"\N{EM DASH} {name} {base64.b64encode(known + data).decode('ascii')}\n"
+    encoded = base64.b64encode(known + data).decode("ascii")
+    return f"\N{EM DASH} {name} {encoded}\n"
 
 
 def _cosigned_bytes(body: str, moment: int) -> bytes:

@@ -109,13 +109,15 @@ def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
 
 def waiting(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
     """Return the indices that notices name and that still count."""
-    return frozenset[int]().union(*named(manifest, notices)) - retired(manifest, notices)
+    all_named = frozenset[int]().union(*named(manifest, notices))
+    return all_named - retired(manifest, notices)
 
 
 def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
     """Return the blocks without an item that still counts; no run is asked them."""
     gone = retired(manifest, notices)
-    return frozenset(block.id for block in manifest.blocks if gone.issuperset(block.indices()))
+    blocks = [block for block in manifest.blocks if gone.issuperset(block.indices())]
+    return frozenset(block.id for block in blocks)
 
 
 def _retired_of_part(

@@ -150,7 +150,8 @@ class Evidence(Wire, frozen=True, kw_only=True):
 
 def default_rule(moment: Moment) -> Rule:
     """Return GSM1k's rule: three open models of distinct lineages at 95%, or the date."""
-    return Rule(any_of=(Lineages(models=3, numerator=95, denominator=100), Date(moment=moment)))
+    lineages = Lineages(models=3, numerator=95, denominator=100)
+    return Rule(any_of=(lineages, Date(moment=moment)))
 
 
 def rule_digest(rule: Rule) -> Hex32:
@@ -210,7 +211,8 @@ def read_evidence(data: object) -> Evidence:
         moment_of(evidence.moment)
     except EvaluatorError:
         raise error(Code.EVIDENCE_UNREADABLE, "its form") from None
-    if len({run.run for run in evidence.runs}) != len(evidence.runs):
+    names = {run.run for run in evidence.runs}
+    if len(names) != len(evidence.runs):
         raise error(Code.EVIDENCE_UNREADABLE, "it lists a run twice")
     if evidence.version == 1:
         for run in evidence.runs:
@@ -328,7 +330,8 @@ def least_right_by_interval(clause: Lineages, n: int) -> int | None:
     where no count does, as for a share of 1. It is shown and decides nothing.
     """
     share = clause.numerator / clause.denominator
-    least = ceil(n * share + Z_95 * sqrt(n * share * (1 - share)))
+    deviation = sqrt(n * share * (1 - share))
+    least = ceil(n * share + Z_95 * deviation)
     return least if least <= n and share < 1 else None
 
 
@@ -372,12 +375,13 @@ def _decide_lineages(
     chosen = _choose(_conflicts(qualifying, ancestors), clause.models)
     scores = [Score.of(qualifying[index], clause) for index in chosen]
     scores.sort(key=lambda score: score.model)
+    nearest = sorted(short.values(), key=lambda near: (near.items, near.model))
     return ClauseState(
         met=len(scores) == clause.models,
         models=tuple(score.model for score in scores),
         scores=tuple(scores),
         wanted=clause.models,
-        short=tuple(sorted(short.values(), key=lambda near: (near.items, near.model))),
+        short=tuple(nearest),
         qualifying=tuple(qualifying),
     )
 
@@ -391,9 +395,11 @@ def _eligible(
     """
     lineages: dict[tuple[str, str], set[str | None]] = {}
     for run in runs:
-        lineages.setdefault((run.model, run.artefact), set()).add(run.lineage)
+        weights = (run.model, run.artefact)
+        lineages.setdefault(weights, set()).add(run.lineage)
     for run in sorted(runs, key=lambda run: (run.model, run.run)):
-        single_lineage = len(lineages[run.model, run.artefact]) == 1 and run.lineage in ancestors
+        recorded = lineages[run.model, run.artefact]
+        single_lineage = len(recorded) == 1 and run.lineage in ancestors
         open_enough = run.open_weights or not clause.open_weights
         if single_lineage and open_enough and run.is_whole and run.is_fair:
             yield run
@@ -422,7 +428,8 @@ def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
     """
     recorded: dict[str, set[frozenset[str]]] = {}
     for fact in facts:
-        recorded.setdefault(fact.name, set()).add(frozenset(fact.parents))
+        parents = frozenset(fact.parents)
+        recorded.setdefault(fact.name, set()).add(parents)
     waiting: dict[str, frozenset[str]] = {}
     for name, lists in recorded.items():
         if len(lists) == 1:
@@ -434,7 +441,8 @@ def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
             return known
         for name in ready:
             parents = waiting.pop(name)
-            known[name] = frozenset({name}).union(*(known[parent] for parent in parents))
+            inherited = [known[parent] for parent in parents]
+            known[name] = frozenset({name}).union(*inherited)
 
 
 def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]:
@@ -444,7 +452,8 @@ def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]
     makes a choice smaller.
     """
     least: list[int] = []
-    for index in sorted(range(len(conflicts)), key=lambda index: (len(conflicts[index]), index)):
+    # The sort is stable: of indices with as many conflicts, the first stays first.
+    for index in sorted(range(len(conflicts)), key=lambda index: len(conflicts[index])):
         if not any(conflicts[other] <= conflicts[index] for other in least):
             least.append(index)
     best: list[int] = []
@@ -454,9 +463,11 @@ def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]
         if len(chosen) > len(best):
             best = list(chosen)
         for place, index in enumerate(rest):
-            if len(best) == wanted or len(chosen) + len(rest) - place <= len(best):
+            reachable = len(chosen) + len(rest) - place
+            if len(best) == wanted or reachable <= len(best):
                 return
-            compatible = [other for other in rest[place + 1 :] if other not in conflicts[index]]
+            later = rest[place + 1 :]
+            compatible = [other for other in later if other not in conflicts[index]]
             extend([*chosen, index], compatible)
 
     extend([], sorted(least))

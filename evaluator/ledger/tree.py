@@ -66,7 +66,9 @@ class Tree:
         """
         size = len(self) if size is None else size
         self._check(0 <= size <= len(self))
-        return self._subtree(0, size) if size else hashlib.sha256(b"").digest()
+        if size == 0:
+            return hashlib.sha256(b"").digest()
+        return self._subtree(0, size)
 
     def inclusion(self, index: int, size: int | None = None) -> tuple[bytes, ...]:
         """Return the inclusion proof (RFC 6962, 2.1.1) of a leaf in the tree of a size.
@@ -75,7 +77,9 @@ class Tree:
         """
         size = len(self) if size is None else size
         self._check(0 <= index < size <= len(self))
-        path, start, end = [], 0, size
+        path: list[bytes] = []
+        start = 0
+        end = size
         while end - start > 1:
             middle = start + _split(end - start)
             if index < middle:
@@ -93,7 +97,9 @@ class Tree:
         """
         second = len(self) if second is None else second
         self._check(1 <= first <= second <= len(self))
-        path, start, end = [], 0, second
+        path: list[bytes] = []
+        start = 0
+        end = second
         while end != first:
             middle = start + _split(end - start)
             if first <= middle:

@@ -19,7 +19,8 @@ from evaluator.errors import Code, error
 from evaluator.items import Item, item_record
 from evaluator.ledger.manifests import Block, Stratum
 
-SEED_BYTES, SALT_BYTES = 32, 32
+SEED_BYTES = 32
+SALT_BYTES = 32
 _SEED_DOMAIN = b"holdfast/seed/v1\n"
 
 
@@ -56,7 +57,8 @@ def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     Counts are rounded down; the first exposed blocks are larger by one where they cannot be equal.
     Raises ``allocation_invalid`` for shares out of range.
     """
-    if not (0 <= shares.local < 1 and 0 <= shares.spare < 1 and shares.blocks >= 1 and n >= 1):
+    in_range = 0 <= shares.local < 1 and 0 <= shares.spare < 1
+    if not in_range or shares.blocks < 1 or n < 1:
         raise error(
             Code.ALLOCATION_INVALID,
             "shares are at least 0 and below 1, and there is at least one block",
@@ -66,14 +68,16 @@ def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     exposed = n - spare - local
     exposed_blocks = min(shares.blocks, exposed)
     size, remainder = divmod(exposed, exposed_blocks)
-    sizes: list[tuple[Stratum, int]] = [("exposed", size + 1)] * remainder
+    sizes: list[tuple[Stratum, int]] = []
+    sizes += [("exposed", size + 1)] * remainder
     sizes += [("exposed", size)] * (exposed_blocks - remainder)
     sizes += [("local", local), ("spare", spare)]
     blocks: list[Block] = []
     start = 0
     for stratum, count in sizes:
         if count:
-            blocks.append(Block(id=len(blocks), stratum=stratum, start=start, n=count))
+            block = Block(id=len(blocks), stratum=stratum, start=start, n=count)
+            blocks.append(block)
             start += count
     return tuple(blocks)
 
@@ -112,7 +116,8 @@ def plan_stages(
         if not 1 < count <= len(order):
             continue
         ends = [len(order) * number // count for number in range(count + 1)]
-        stages = tuple(tuple(order[start:end]) for start, end in pairwise(ends))
+        cuts = list(pairwise(ends))
+        stages = tuple(tuple(order[start:end]) for start, end in cuts)
         if _smallest_part(blocks, seasons, stages) >= shares.cell:
             return stages
     problem = f"{shares.stages} stages of {len(order)} exposed blocks"
@@ -157,19 +162,30 @@ def proposals(n: int, cell: int) -> tuple[Shares, ...]:
     """
     proposed = []
     for locals_, seasons in _GOALS:
-        shares = next((c for c in _candidates(locals_, seasons, cell) if fits(n, c)), None)
-        if shares is not None:
-            proposed.append(shares)
+        for shares in _candidates(locals_, seasons, cell):
+            if fits(n, shares):
+                proposed.append(shares)
+                break
     return tuple(proposed[:_MOST_PROPOSALS])
 
 
 def _candidates(locals_: Sequence[Fraction], seasons: int, cell: int) -> Iterator[Shares]:
     for spare, local in product(_SPARES, locals_):
         for blocks in range(_MOST_BLOCKS, seasons, -1):
-            yield Shares(local=local, spare=spare, blocks=blocks, seasons=seasons, cell=cell)
+            yield Shares(
+                local=local,
+                spare=spare,
+                blocks=blocks,
+                seasons=seasons,
+                cell=cell,
+            )
 
 
-_SPARES = (Fraction(1, 10), Fraction(1, 20), Fraction(0))
+_SPARES = (
+    Fraction(1, 10),
+    Fraction(1, 20),
+    Fraction(0),
+)
 _LOCALS = (
     Fraction(1, 5),
     Fraction(1, 4),
@@ -179,7 +195,14 @@ _LOCALS = (
     Fraction(1, 2),
 )
 _NO_LOCAL = (Fraction(0),)
-_GOALS = ((_LOCALS, 2), (_LOCALS, 1), (_NO_LOCAL, 2), (_NO_LOCAL, 1), (_LOCALS, 0), (_NO_LOCAL, 0))
+_GOALS = (
+    (_LOCALS, 2),
+    (_LOCALS, 1),
+    (_NO_LOCAL, 2),
+    (_NO_LOCAL, 1),
+    (_LOCALS, 0),
+    (_NO_LOCAL, 0),
+)
 _MOST_BLOCKS = 8
 _MOST_PROPOSALS = 3
 _LARGEST = 1_000_000
@@ -203,7 +226,8 @@ def _smallest_part(
 
 def _advice(n: int, shares: Shares) -> str:
     proposed = proposals(n, shares.cell)
-    larger = range(n + 1, min(_LARGEST, max(100 * n, 20_000)))
+    largest_tried = min(_LARGEST, max(100 * n, 20_000))
+    larger = range(n + 1, largest_tried)
     smallest = next((size for size in larger if fits(size, shares)), None)
     needed = f"as asked it takes {smallest:,} items" if smallest else "as asked no size fits"
     if not proposed:
@@ -221,19 +245,20 @@ def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[in
     - Inside a block they are ordered by their keyed hash.
     """
     keys = [item_key(seed, item) for item in items]
-    ranked = sorted(
-        range(len(items)), key=lambda position: (*cell(items[position]), keys[position])
-    )
+    sort_keys = [(*cell(item), key) for item, key in zip(items, keys, strict=True)]
+    ranked = sorted(range(len(items)), key=sort_keys.__getitem__)
     pattern: list[tuple[Fraction, int]] = []
     for block in blocks:
-        pattern += [(Fraction(2 * k + 1, 2 * block.n), block.id) for k in range(block.n)]
+        for k in range(block.n):
+            place = Fraction(2 * k + 1, 2 * block.n)
+            pattern.append((place, block.id))
     pattern.sort()
     dealt: dict[int, list[int]] = {block.id: [] for block in blocks}
     for position, (_, block_id) in zip(ranked, pattern, strict=True):
         dealt[block_id].append(position)
     order: list[int] = []
     for block in blocks:
-        order += sorted(dealt[block.id], key=lambda position: keys[position])
+        order += sorted(dealt[block.id], key=keys.__getitem__)
     return order
 
 
@@ -253,7 +278,8 @@ def cell(item: Item) -> tuple[int, int]:
     """
     if item.kind != "number":
         return item.answer.count("\n"), 1
-    whole = item.gold.lstrip("-").partition(".")[0].lstrip("0")
+    before_point, _, _ = item.gold.lstrip("-").partition(".")
+    whole = before_point.lstrip("0")
     return item.answer.count("<<"), max(1, len(whole))
 
 

@@ -22,7 +22,8 @@ def open_for_appending(path: Path) -> int:
     A new file is private to its owner, and durable in its folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
     if os.fstat(descriptor).st_size == 0:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:

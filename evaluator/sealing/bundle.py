@@ -113,10 +113,13 @@ def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKe
     """
     try:
         written = {**files, VERIFIER.name: VERIFIER.read_bytes()}
-        digests = {name: hashlib.sha256(data).hexdigest() for name, data in written.items()}
+        digests = {}
+        for name, data in written.items():
+            digests[name] = hashlib.sha256(data).hexdigest()
         contents = canonical_json(digests) + b"\n"
         written[CONTENTS] = contents
-        written[SIGNATURE] = signatures.sign(key, _DOMAIN + contents).encode("ascii") + b"\n"
+        signature = signatures.sign(key, _DOMAIN + contents)
+        written[SIGNATURE] = signature.encode("ascii") + b"\n"
         for name, data in written.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)

@@ -73,7 +73,8 @@ def check_folder(folder: Path) -> Checked:
     _check_names(folder)
     wraps = _list_files(folder / formats.WRAPS)
     hosts = sorted(name.removesuffix(".json") for name in wraps if name.endswith(".json"))
-    if not hosts or len(hosts) < len(wraps) or not all(fits(host, Name) for host in hosts):
+    all_named = all(fits(host, Name) for host in hosts)
+    if not hosts or len(hosts) < len(wraps) or not all_named:
         raise error(
             Code.SEAL_BROKEN,
             f"{folder.name}/{formats.WRAPS} holds something else than wraps, or none",
@@ -102,9 +103,10 @@ def read_shots(folder: Path, manifest: Manifest) -> tuple[Item, ...]:
         content = path.read_bytes()
     except (EvaluatorError, OSError):
         raise broken from None
-    if b"".join(canonical_json(item_record(shot)) + b"\n" for shot in shots) != content:
+    lines = [canonical_json(item_record(shot)) + b"\n" for shot in shots]
+    if b"".join(lines) != content:
         raise broken
-    if (len(shots), set_digest(shots)) != (manifest.shots.n, manifest.shots.digest):
+    if len(shots) != manifest.shots.n or set_digest(shots) != manifest.shots.digest:
         raise broken
     if shots[0].kind != manifest.item_kind():
         raise broken
@@ -156,7 +158,8 @@ def _check_head(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     cosigned = manifest.verify_note(note)
     parties = {party.name for party in (*manifest.maintainers, *manifest.witnesses)}
     signers = [signature.name for signature in open_note(note).signatures]
-    if not parties.issuperset(signers) or len(set(signers)) != len(signers):
+    signed_twice = len(set(signers)) != len(signers)
+    if signed_twice or not parties.issuperset(signers):
         raise error(
             Code.HEAD_INVALID,
             f"{folder.name}/{formats.HEAD} has a signature by another party, or one twice",

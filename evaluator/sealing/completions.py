@@ -174,7 +174,8 @@ class CompletionStore:
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot encode.
         plain = json.dumps(values).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
-        line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
+        encrypted = _Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed))
+        line = formats.to_line(encrypted)
         try:
             descriptor = appending.open_for_appending(path)
             try:
@@ -245,9 +246,11 @@ class CompletionStore:
             several = samples.get(index, {})
             numbers = sorted(several)
             every = tuple(several[number] for number in numbers) or (last,)
-            known = tuple(scores[index, number] for number in numbers if (index, number) in scores)
-            all_known = len(known) == len(every)
-            result[index] = Answered(last.outcome, every, known if all_known else ())
+            sample_scores = [scores.get((index, number)) for number in numbers]
+            known = tuple(score for score in sample_scores if score is not None)
+            if len(known) < len(every):
+                known = ()
+            result[index] = Answered(last.outcome, every, known)
         return result
 
     def _answers_of(self, run: str, set_name: str, asked: str) -> list[StoredCompletion]:
@@ -285,15 +288,21 @@ class CompletionStore:
         """
         closed = []
         for index, item in self.answered(run, set_name).items():
-            completion = completion_hash(self._salt(run, set_name, index), item.combined().text)
+            salt = self._salt(run, set_name, index)
+            completion = completion_hash(salt, item.combined().text)
             right = sum(answer.outcome is Outcome.RIGHT for answer in item.answers)
-            closed.append(Closed(index, completion, item.outcome, len(item.answers), right))
+            samples = len(item.answers)
+            closed.append(Closed(index, completion, item.outcome, samples, right))
         return tuple(closed)
 
     def _salt(self, run: str, set_name: str, index: int) -> bytes:
-        info = canonical_json(
-            {"domain": "holdfast/completion-salt/v1", "run": run, "set": set_name, "index": index}
-        )
+        about = {
+            "domain": "holdfast/completion-salt/v1",
+            "run": run,
+            "set": set_name,
+            "index": index,
+        }
+        info = canonical_json(about)
         return HKDFExpand(SHA256(), formats.SALT_BYTES, info).derive(self._key)
 
     def _path(self, run: str) -> Path:
@@ -304,4 +313,5 @@ class CompletionStore:
 
     def _cipher(self, run: str) -> AESGCM:
         info = canonical_json({"domain": "holdfast/completions/v1", "run": run})
-        return AESGCM(HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key))
+        key = HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key)
+        return AESGCM(key)

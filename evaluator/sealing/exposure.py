@@ -96,7 +96,8 @@ class Journal:
     def tree_head(self) -> str:
         """Return the signed tree head over all lines, a C2SP note. Raises ``journal_broken``."""
         with self._exclusive():
-            head = TreeHead(origin(self._evaluator), len(self._tree), self._tree.root())
+            size = len(self._tree)
+            head = TreeHead(origin(self._evaluator), size, self._tree.root())
         return sign_head(head, name=self._evaluator, private_key=self._signing_key)
 
     @property

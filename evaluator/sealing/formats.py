@@ -230,8 +230,9 @@ def read_seed(folder: Path, manifest: Manifest) -> SealedSeed:
 
 def read_head(folder: Path) -> str:
     """Return the signed tree head of a set, empty for none. Raises ``seal_broken`` if not text."""
+    path = folder / HEAD
     try:
-        return (folder / HEAD).read_text(encoding="utf-8") if (folder / HEAD).exists() else ""
+        return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeError):
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{HEAD}") from None
 
@@ -282,8 +283,9 @@ def _belongs(wrap: Wrap, manifest: Manifest, host: str) -> bool:
     if (wrap.set, wrap.host) != (manifest.name, host):
         return False
     if manifest.version < 3:
-        return (wrap.version, wrap.manifest, wrap.checksum) == (1, None, None)
-    return (wrap.version, wrap.manifest, wrap.checksum) == (2, manifest.digest(), wrap.sum())
+        return wrap.version == 1 and wrap.manifest is None and wrap.checksum is None
+    is_current = wrap.version == 2 and wrap.manifest == manifest.digest()
+    return is_current and wrap.checksum == wrap.sum()
 
 
 def read_identity(path: Path) -> Identity:

@@ -75,7 +75,9 @@ def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
     """Return the seed (32 bytes), checked against its public hash. Raises ``seal_broken``."""
     ciphertext = formats.from_base64(sealed.ciphertext)
     nonce = bytes.fromhex(sealed.nonce)
-    seed = key.decrypt(nonce, ciphertext, formats.seed_context_of(manifest)) if ciphertext else None
+    seed = None
+    if ciphertext:
+        seed = key.decrypt(nonce, ciphertext, formats.seed_context_of(manifest))
     if seed is None or seed_hash(seed) != manifest.seed_hash:
         del seed
         raise error(Code.SEAL_BROKEN, f"the seed of {manifest.name}")
@@ -101,14 +103,19 @@ def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[byt
     leaf = manifest.leaves[sealed.index]
     ciphertext = formats.from_base64(sealed.ciphertext)
     context = formats.item_context(manifest.name, sealed.index, leaf)
-    salted = key.decrypt(bytes.fromhex(sealed.nonce), ciphertext, context) if ciphertext else None
+    if not ciphertext:
+        return None
+    nonce = bytes.fromhex(sealed.nonce)
+    salted = key.decrypt(nonce, ciphertext, context)
     if salted is None or formats.item_leaf(salted).hex() != leaf:
         return None
     try:
         [item] = parse_items([salted[formats.SALT_BYTES :]])
     except EvaluatorError:
         return None
-    return (salted[: formats.SALT_BYTES], item) if item.kind == manifest.item_kind() else None
+    if item.kind != manifest.item_kind():
+        return None
+    return salted[: formats.SALT_BYTES], item
 
 
 def _hpke(host_key: X25519PrivateKey, sealed: str, context: bytes) -> bytes | None:

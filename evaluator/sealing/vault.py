@@ -295,7 +295,12 @@ class Vault:
         loaded = self._reload_changed(set_name)
         manifest = loaded.manifest
         key = self._key(loaded)
-        line = self._journal.record(Opening, set=set_name, root=manifest.root, statement=statement)
+        line = self._journal.record(
+            Opening,
+            set=set_name,
+            root=manifest.root,
+            statement=statement,
+        )
         seed = open_seed(key, manifest, formats.read_seed(loaded.folder, manifest))
         items = tuple(open_salted_item(key, manifest, sealed) for sealed in loaded.sealed)
         return OpenedSet(manifest, seed, items, line)
@@ -309,7 +314,12 @@ class Vault:
         loaded = self._reload_changed(set_name)
         manifest = loaded.manifest
         key = self._key(loaded)
-        line = self._journal.record(Drill, set=set_name, root=manifest.root, count=manifest.n)
+        line = self._journal.record(
+            Drill,
+            set=set_name,
+            root=manifest.root,
+            count=manifest.n,
+        )
         seed = open_seed(key, manifest, formats.read_seed(loaded.folder, manifest))
         items = [open_item(key, manifest, sealed) for sealed in loaded.sealed]
         if deal(items, seed, manifest.blocks) != list(range(manifest.n)):
