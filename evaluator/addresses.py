@@ -219,7 +219,9 @@ def _split(url: str) -> SplitResult:
     # HTTPS:// would be another text for the same address
     if not url.startswith(f"{parts.scheme}://"):
         raise refused
-    if not parts.netloc or not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
+    if not parts.netloc:
+        raise refused
+    if not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
         raise refused
     return parts
 

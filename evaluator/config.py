@@ -220,7 +220,11 @@ def trusted_digests(environ: Mapping[str, str]) -> frozenset[str]:
     if not path:
         return frozenset()
     lines = _text("HOLDFAST_TRUSTED", path).splitlines()
-    words = [line.split()[0] for line in lines if line.partition("#")[0].strip()]
+    words = []
+    for line in lines:
+        before_comment, _, _ = line.partition("#")
+        if before_comment.strip():
+            words.append(line.split()[0])
     try:
         return frozenset(msgspec.convert(words, list[Hex32]))
     except msgspec.ValidationError:
@@ -259,7 +263,8 @@ def _number(
 
 def _whole(environ: Mapping[str, str], name: str, least: int, most: int) -> int:
     value = environ.get(name) or SETTINGS[name].default
-    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+    is_number = value.isascii() and value.isdigit()
+    if not is_number or not least <= int(value) <= most:
         raise error(Code.MISCONFIGURED, f"{name} is not a whole number from {least} to {most}")
     return int(value)
 

@@ -190,7 +190,8 @@ def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:
         if items and item.kind != items[0].kind:
             kinds = f"line {number}: {item.kind} after {items[0].kind}"
             raise error(Code.SET_MIXED_KINDS, kinds)
-        folded = " ".join(unicodedata.normalize("NFC", asked(item)).split())
+        normalized = unicodedata.normalize("NFC", asked(item))
+        folded = " ".join(normalized.split())
         if first_line.setdefault(folded, number) != number:
             raise error(Code.SET_DUPLICATE_QUESTION, f"lines {first_line[folded]} and {number}")
         items.append(item)
@@ -201,7 +202,8 @@ def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:
 
 def asked(item: Item) -> str:
     """Return the question with all that tells it from other questions: choices, a function."""
-    return "\n".join(part for part in (item.question, *item.choices, item.entry) if part)
+    parts = (item.question, *item.choices, item.entry)
+    return "\n".join(part for part in parts if part)
 
 
 def load_items(path: Path) -> tuple[Item, ...]:
@@ -234,7 +236,8 @@ def item_record(item: Item) -> dict[str, Any]:
 
 def set_digest(items: Sequence[Item]) -> str:
     """Return SHA-256 in hexadecimal over the canonical JSON of the records, in set order."""
-    return hashlib.sha256(canonical_json([item_record(item) for item in items])).hexdigest()
+    records = [item_record(item) for item in items]
+    return hashlib.sha256(canonical_json(records)).hexdigest()
 
 
 def _parse_line(line: bytes, number: int) -> Item:
@@ -289,7 +292,8 @@ def _choices(value: object, place: str) -> tuple[str, ...]:
         raise error(Code.SET_MISSING_FIELD, place)
     texts = [text for text in value if isinstance(text, str) and text.strip()]
     distinct = {" ".join(text.split()) for text in texts}
-    if not 2 <= len(value) <= len(LETTERS) or len(distinct) != len(value):
+    all_different = len(distinct) == len(value)
+    if not all_different or not 2 <= len(value) <= len(LETTERS):
         limits = f"choices are 2 to {len(LETTERS)} different texts"
         raise error(Code.SET_BAD_FIELD, f"{place}: {limits}")
     if any(_HALF.search(text) for text in texts):

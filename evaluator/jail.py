@@ -399,8 +399,11 @@ def _hierarchies() -> Iterator[tuple[str, Sequence[str], Path]]:
                 with contextlib.suppress(OSError):
                     content = (folder / "cgroup.controllers").read_text(encoding="ascii")
                     yield kind, content.split(), folder
-            elif kind == "cgroup" and names and set(names.split(",")) <= set(options.split(",")):
-                yield kind, names.split(","), folder if folder.is_dir() else Path(mount)
+            elif kind == "cgroup" and names:
+                controllers = names.split(",")
+                if set(controllers) <= set(options.split(",")):
+                    own = folder if folder.is_dir() else Path(mount)
+                    yield kind, controllers, own
 
 
 def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
@@ -411,8 +414,8 @@ def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
     enabled = parent / "cgroup.subtree_control"
     try:
         if enabled.exists():
-            missing = set(wanted).difference(enabled.read_text(encoding="ascii").split())
-            if missing:
+            already_enabled = enabled.read_text(encoding="ascii").split()
+            if not set(wanted).issubset(already_enabled):
                 enabled.write_text(" ".join(f"+{name}" for name in wanted), encoding="ascii")
         probe = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent))
     except OSError:

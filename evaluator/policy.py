@@ -122,8 +122,10 @@ def site_of(recipient: Recipient) -> str:
     labels = host.split(".")
     if labels[-1].isdigit():
         return host
-    if len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3:
-        return ".".join(labels[-3:])  # below a country's suffix, as co.uk
+    if len(labels) > 2:
+        below_country_suffix = len(labels[-1]) == 2 and len(labels[-2]) <= 3  # as co.uk
+        if below_country_suffix:
+            return ".".join(labels[-3:])
     return ".".join(labels[-2:])
 
 

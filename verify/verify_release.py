@@ -639,7 +639,8 @@ def class_of(item: Json) -> tuple[int, int]:
     if item.get("kind", "number") != "number":
         return item["answer"].count("\n"), 1
     steps = item["answer"].count("<<")
-    result = item["answer"].split("####")[-1].strip().replace(",", "")
+    last_part = item["answer"].split("####")[-1]
+    result = last_part.strip().replace(",", "")
     before_point = result.lstrip("-\u2212").partition(".")[0]
     return steps, max(1, len(before_point.lstrip("0")))
 
@@ -664,7 +665,8 @@ def check_statement(
     }
     for what, value in expected.items():
         need(statement[what] == value, "statement_differs", what=what)
-    same_set = (evidence["set"], evidence["root"]) == (manifest["name"], manifest["root"])
+    same_name = evidence["set"] == manifest["name"]
+    same_set = same_name and evidence["root"] == manifest["root"]
     need(same_set, "evidence_differs")
     past = moment_of(statement["moment"]) <= datetime.now(timezone.utc)
     need(past, "statement_from_future")
@@ -697,7 +699,10 @@ def check_rule(rule: Json, evidence: Json, moment: str) -> None:
     names = {run["run"] for run in runs}
     need(len(names) == len(runs), "run_twice")
     clauses = rule["any_of"]
-    dates = [moment_of(clause["moment"]) for clause in clauses if clause["kind"] == "date"]
+    dates = []
+    for clause in clauses:
+        if clause["kind"] == "date":
+            dates.append(moment_of(clause["moment"]))
     ancestors = ancestors_of(evidence["lineages"])
     met = False
     for clause in clauses:
@@ -713,7 +718,9 @@ def ancestors_of(lineages: list[Json]) -> dict[str, set[str]]:
 
     A lineage is not sound that is recorded in two ways, or that reaches an unknown one or a cycle.
     """
-    recorded = {(fact["name"], frozenset(fact["parents"])) for fact in lineages}
+    recorded = set()
+    for fact in lineages:
+        recorded.add((fact["name"], frozenset(fact["parents"])))
     ways = Counter(name for name, _ in recorded)
     waiting = {name: parents for name, parents in recorded if ways[name] == 1}
     ancestors: dict[str, set[str]] = {}
@@ -723,7 +730,8 @@ def ancestors_of(lineages: list[Json]) -> dict[str, set[str]]:
             return ancestors
         for name in ready:
             parents = waiting.pop(name)
-            ancestors[name] = {name}.union(*(ancestors[parent] for parent in parents))
+            inherited = [ancestors[parent] for parent in parents]
+            ancestors[name] = {name}.union(*inherited)
 
 
 def qualifying_runs(clause: Json, runs: list[Json], ancestors: dict[str, set[str]]) -> list[Json]:
@@ -774,8 +782,9 @@ def same_weights(run: Json, peer: Json) -> bool:
     if run["artefact"] == peer["artefact"] != "":
         return True
     shared = sum(size for tensor, size in own.items() if tensor in others)
-    smaller = min(sum(own.values()), sum(others.values()))
-    return shared * 10 > smaller
+    own_bytes = sum(own.values())
+    other_bytes = sum(others.values())
+    return shared * 10 > min(own_bytes, other_bytes)
 
 
 def tensors_of(run: Json) -> dict[str, int]:

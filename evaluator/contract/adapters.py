@@ -22,7 +22,8 @@ class AdapterModel(Wire, tag_field="kind", tag="adapter", frozen=True, kw_only=T
     @property
     def id(self) -> str:
         """Digest of both by their files."""
-        return hashlib.sha256(canonical_json([self.adapter.id, self.base.id])).hexdigest()[:32]
+        ids = canonical_json([self.adapter.id, self.base.id])
+        return hashlib.sha256(ids).hexdigest()[:32]
 
     @property
     def size(self) -> int:

@@ -1,6 +1,5 @@
 """Report of ``overlap``: items of a set that stand in a corpus, by measure and threshold."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -108,10 +107,13 @@ class OverlapReport(Wire, frozen=True, kw_only=True):
     def is_possible(self) -> bool:
         """Return True where all counts can be those of one set."""
         places = {(row.measure, row.threshold) for row in self.rows}
-        fits = len(places) == len(self.rows)
-        fits = fits and all(row.items == self.items and row.is_possible() for row in self.rows)
+        if len(places) != len(self.rows):
+            return False
+        for row in self.rows:
+            if row.items != self.items or not row.is_possible():
+                return False
         scored = {row.n_overlapping is not UNSET for row in self.rows}
-        return fits and len(scored) == 1 and self._falls_with_thresholds()
+        return len(scored) == 1 and self._falls_with_thresholds()
 
     @property
     def has_scores(self) -> bool:
@@ -120,12 +122,8 @@ class OverlapReport(Wire, frozen=True, kw_only=True):
 
     def _falls_with_thresholds(self) -> bool:
         """Return True where a higher threshold of a measure is never met by more items."""
-        by_measure: dict[str, list[OverlapRow]] = {}
+        counts_by_measure: dict[str, list[int]] = {}
         for row in sorted(self.rows, key=lambda row: row.threshold):
-            by_measure.setdefault(row.measure, []).append(row)
-        return all(map(_falls, by_measure.values()))
-
-
-def _falls(rows: Sequence[OverlapRow]) -> bool:
-    counts = [row.overlapping for row in rows]
-    return counts == sorted(counts, reverse=True)
+            counts_by_measure.setdefault(row.measure, []).append(row.overlapping)
+        every = counts_by_measure.values()
+        return all(counts == sorted(counts, reverse=True) for counts in every)

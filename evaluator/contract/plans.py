@@ -147,7 +147,8 @@ def tie_places(n: int, seed: Hex32) -> list[int]:
     """Return for each of n items its place in the order of the seed."""
     keys = [hashlib.sha256(f"{seed}:{index}".encode()).digest() for index in range(n)]
     places = [0] * n
-    for place, index in enumerate(sorted(range(n), key=keys.__getitem__)):
+    order = sorted(range(n), key=keys.__getitem__)
+    for place, index in enumerate(order):
         places[index] = place
     return places
 
@@ -164,11 +165,15 @@ def _ability(public: Sequence[int], right: int, references: int) -> float:
     """Return the ability at which so many right answers are expected, half an answer added."""
     n = len(public)
     wanted = (right + 0.5) / (n + 1) * n
-    cells = [(_easiness(count, references), items) for count, items in Counter(public).items()]
-    low, high = -_STEEPEST, _STEEPEST
+    cells = []
+    for count, items in Counter(public).items():
+        cells.append((_easiness(count, references), items))
+    low = -_STEEPEST
+    high = _STEEPEST
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if sum(items * _expit(middle + ease) for ease, items in cells) < wanted:
+        expected = sum(items * _expit(middle + ease) for ease, items in cells)
+        if expected < wanted:
             low = middle
         else:
             high = middle

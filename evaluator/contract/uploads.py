@@ -49,7 +49,8 @@ class UploadModel(Wire, tag_field="kind", tag="upload", frozen=True, kw_only=Tru
     @property
     def id(self) -> str:
         """Name of its folder in an evaluator's store: the same for equal files."""
-        files = [file.to_dict() for file in sorted(self.files, key=lambda file: file.name)]
+        by_name = sorted(self.files, key=lambda file: file.name)
+        files = [file.to_dict() for file in by_name]
         return hashlib.sha256(canonical_json(files)).hexdigest()[:32]
 
     @property

@@ -43,7 +43,8 @@ class Weights(Wire, frozen=True, kw_only=True):
     def shared_bytes(self, other: "Weights") -> int:
         """Return the bytes of the tensors that both list."""
         sizes = dict(self.tensors)
-        return sum(sizes[tensor] for tensor in sizes.keys() & dict(other.tensors).keys())
+        shared = sizes.keys() & dict(other.tensors).keys()
+        return sum(sizes[tensor] for tensor in shared)
 
     def shared_with(self, other: "Weights") -> float:
         """Return the share of the bytes which the smaller of both lists that both list."""
@@ -56,14 +57,18 @@ class Weights(Wire, frozen=True, kw_only=True):
         A tensor that two parts list is one. Those that a part does not list count as distinct.
         """
         sizes: dict[str, int] = {}
-        listed_bytes, listed_count, all_bytes, all_count = 0, 0, 0, 0
+        listed_bytes = 0
+        listed_count = 0
+        all_bytes = 0
+        all_count = 0
         for part in parts:
             sizes |= dict(part.tensors)
             listed_bytes += part.listed_bytes
             listed_count += len(part.tensors)
             all_bytes += part.bytes
             all_count += part.count
-        largest = sorted(sizes.items(), key=lambda tensor: (-tensor[1], tensor[0]))[:MOST_TENSORS]
+        by_size = sorted(sizes.items(), key=lambda tensor: (-tensor[1], tensor[0]))
+        largest = by_size[:MOST_TENSORS]
         return cls(
             bytes=all_bytes - listed_bytes + sum(sizes.values()),
             count=all_count - listed_count + len(sizes),

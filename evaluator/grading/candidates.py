@@ -154,8 +154,10 @@ def _accuracy(values: Sequence[float]) -> Estimate:
     squared_error = variance(values) / n if n > 1 else 0.0
     worth = mean * (1 - mean) / squared_error if squared_error else n
     z = _z(1)
-    centre = (mean + z**2 / (2 * worth)) / (1 + z**2 / worth)
-    half = z * sqrt(mean * (1 - mean) / worth + (z / (2 * worth)) ** 2) / (1 + z**2 / worth)
+    shrinkage = 1 + z**2 / worth
+    centre = (mean + z**2 / (2 * worth)) / shrinkage
+    spread = mean * (1 - mean) / worth + (z / (2 * worth)) ** 2
+    half = z * sqrt(spread) / shrinkage
     return _estimate(mean, centre - half, centre + half)
 
 
@@ -169,7 +171,10 @@ def _difference(first: Sequence[float], second: Sequence[float], z: float) -> Es
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:
-    bounds = [rounded(max(-1.0, min(1.0, number))) for number in (value, low, high)]
+    bounds = []
+    for number in (value, low, high):
+        clipped = max(-1.0, min(1.0, number))
+        bounds.append(rounded(clipped))
     return Estimate(value=bounds[0], low=bounds[1], high=bounds[2])
 
 

@@ -99,8 +99,9 @@ def _rest(others: Sequence[int], blank: int, size: int, most: int) -> dict[int, 
         ways = grown
     by_ties: dict[int, int] = {}
     for (drawn, ties), number in ways.items():
-        if size - drawn <= blank:
-            by_ties[ties] = by_ties.get(ties, 0) + number * comb(blank, size - drawn)
+        left = size - drawn
+        if left <= blank:
+            by_ties[ties] = by_ties.get(ties, 0) + number * comb(blank, left)
     return by_ties
 
 
@@ -141,7 +142,8 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
         raise ValueError("no votes to calibrate")
     held: list[list[tuple[Fraction, bool]]] = [[] for _ in range(bins)]
     for share, right in votes:
-        held[max(0, -(-share * bins // 1) - 1)].append((share, right))
+        place = -(-share * bins // 1) - 1
+        held[max(0, place)].append((share, right))
     made: list[Bin] = []
     error = Fraction(0)
     for place, inside in enumerate(held):
@@ -155,7 +157,8 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
         share_right = Fraction(sum(right for _, right in inside), n)
         made.append(Bin(low, high, n, mean_share, share_right))
         error += n * abs(share_right - mean_share)
-    brier = sum(((share - right) ** 2 for share, right in votes), Fraction(0)) / len(votes)
+    squares = [(share - right) ** 2 for share, right in votes]
+    brier = sum(squares, Fraction(0)) / len(votes)
     return Calibration(tuple(made), error / len(votes), brier)
 
 

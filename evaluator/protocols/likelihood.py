@@ -70,7 +70,8 @@ def likely(text: str, tokens: Sequence[str], logprobs: Sequence[float | None]) -
     unscored = len(tokens[0]) if text.startswith(tokens[0]) else 0
     if unscored >= len(text):
         raise error(Code.HOST_FAILED, "no log-probabilities")
-    return Likely(math.fsum(value for value in scored if value is not None), len(text) - unscored)
+    total = math.fsum(value for value in scored if value is not None)
+    return Likely(total, len(text) - unscored)
 
 
 def mean_per_character(scores: Sequence[Likely]) -> float:

@@ -125,7 +125,8 @@ class Protocol:
         """
         if not self.temperature:
             return None
-        drawn = hashlib.sha256(canonical_json([self.id, set_name, index, sample])).digest()
+        about = canonical_json([self.id, set_name, index, sample])
+        drawn = hashlib.sha256(about).digest()
         return int.from_bytes(drawn[:4]) >> 1
 
     def prompt(self, item: Item, shots: Sequence[Item]) -> str:
