@@ -262,7 +262,7 @@ class _Reader:
                 if at < len(row):
                     _, _, decimals = row[at].partition(".")
                     lengths.append(len(decimals))
-            self.decimals[column] = max(lengths)
+            self.decimals[column] = max(lengths, default=0)
 
     def line(self, number: int, cells: list[str]) -> Line | None:
         """Return the line, or None where something in it is wrong."""

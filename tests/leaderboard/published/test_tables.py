@@ -68,6 +68,7 @@ def test_an_owner_in_an_identifier_is_the_organisation() -> None:
     ("bad", "told"),
     [
         ("m,Org,North,open,7,0.5,0.5,,,,400", f"line 2: {Problem.CELLS_WANTED}"),
+        ("m,Org", f"line 2: {Problem.CELLS_WANTED}"),
         (",Org,North,open,7,0.5,0.5,,,,400,400", f"line 2, model: {Problem.MISSING}"),
         ("m,Org,,open,7,0.5,0.5,,,,400,400", f"line 2, family: {Problem.MISSING}"),
         ("m\x07,Org,North,open,7,0.5,0.5,,,,400,400", f"line 2, model: {Problem.BAD_TEXT}"),
