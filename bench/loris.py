@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
                 )
                 place.manage("migrate", "--verbosity", "0")
                 with start_of(place) as port:
-                    lost = _attacked(start_of.__name__, port, options.seconds)
+                    lost += _attacked(start_of.__name__, port, options.seconds)
         finally:
             postgres.stop()
     return 1 if lost else 0
