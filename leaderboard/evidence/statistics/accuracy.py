@@ -39,18 +39,23 @@ def sampled(right: ArrayLike, samples: ArrayLike) -> Spread:
     right_counts = np.asarray(right, dtype=float)
     sample_counts = np.asarray(samples, dtype=float)
     counts, sizes = np.broadcast_arrays(right_counts, sample_counts)
-    impossible = np.any((counts < 0) | (counts > sizes) | (sizes < 1))
-    if counts.ndim != 1 or len(counts) < 2 or impossible:
+    beyond_samples = (counts < 0) | (counts > sizes)
+    is_impossible = np.any(beyond_samples | (sizes < 1))
+    has_two_items = counts.ndim == 1 and len(counts) >= 2
+    if is_impossible or not has_two_items:
         raise ValueError("sampled accuracy needs two items or more and 0 <= right <= samples")
     n = len(counts)
     shares = counts / sizes
     mean = float(shares.mean())
-    squares = ((shares - mean) ** 2).sum()
+    deviations = shares - mean
+    squares = (deviations**2).sum()
     total = float(squares / (n * (n - 1)))
     se = float(np.sqrt(total))
     if np.any(sizes < 2):
-        return Spread(mean, se, float("nan"), float("nan"))
-    of_items = shares * (1 - shares) / (sizes - 1)
+        unknown = float("nan")
+        return Spread(mean, se, within=unknown, between=unknown)
+    of_outcomes = shares * (1 - shares)
+    of_items = of_outcomes / (sizes - 1)
     within = float(of_items.sum() / n**2)
     return Spread(mean, se, within, total - within)
 
@@ -66,18 +71,23 @@ def clustered(values: ArrayLike, clusters: ArrayLike) -> Clustered:
     """
     x = np.asarray(values, dtype=float)
     labels = np.asarray(clusters)
-    if x.ndim != 1 or x.shape != labels.shape or len(x) < 2:
+    is_labelled_list = x.ndim == 1 and x.shape == labels.shape
+    if not is_labelled_list or len(x) < 2:
         raise ValueError("a clustered error needs two items or more and one cluster for each")
     n = len(x)
     deviations = x - x.mean()
     _, cluster = np.unique(labels, return_inverse=True)
     sums = np.bincount(cluster, weights=deviations)
-    plain = float((deviations**2).sum()) / n**2
-    joint = float((sums**2).sum()) / n**2
+    squares = float((deviations**2).sum())
+    squares_of_sums = float((sums**2).sum())
+    plain = squares / n**2
+    joint = squares_of_sums / n**2
     # The cross terms are added to the unbiased SE², so one item per cluster gives the plain error.
     naive = plain * n / (n - 1)
     variance = max(naive + joint - plain, 0.0)
-    effect = variance / naive if naive > 0 else 1.0
+    effect = 1.0
+    if naive > 0:
+        effect = variance / naive
     return Clustered(
         mean=float(x.mean()),
         se=float(np.sqrt(variance)),

@@ -102,8 +102,13 @@ class Procedure:
         """Return the test after the first ``asked`` private items of each row's order."""
         at = self._state(asked)
         test = score_test_at(at.grouped, at.expected, at.variance, at.freedom)
-        z = float(-ndtri(np.clip(test.p, 1e-300, 1 - 1e-16)))
-        return Look(asked, z, test.p, self.planned_information(asked))
+        p_within = np.clip(test.p, 1e-300, 1 - 1e-16)
+        return Look(
+            asked=asked,
+            z=float(-ndtri(p_within)),
+            p=test.p,
+            information=self.planned_information(asked),
+        )
 
     def gap(self, asked: int, level: float = LEVEL) -> ItemGap:
         """Return the adjusted gap after ``asked`` private items, as if there were one look."""
@@ -121,9 +126,11 @@ class Procedure:
         information = [self.planned_information(number) for number in plan]
         se = sqrt(1 / information[-1] + at.variance)
         last_bound = spending_bounds(information, alpha)[-1]
-        shift = (last_bound + float(ndtri(POWER))) * se
+        z_power = float(ndtri(POWER))
+        shift = (last_bound + z_power) * se
         lifted = expit(gap.predictor + shift) - expit(gap.predictor)
-        return float((lifted * gap.weight).sum() / gap.weight.sum())
+        total = (lifted * gap.weight).sum()
+        return float(total / gap.weight.sum())
 
     def linked(self, asked: int, level: float = LEVEL) -> "LinkedScore":
         """Return the model's score on all private items, from the first ``asked`` of its order.
@@ -132,33 +139,42 @@ class Procedure:
         items.
         """
         shown = np.zeros(self.outcomes.shape, dtype=bool)
-        np.put_along_axis(shown, self.order[:, :asked], values=True, axis=1)
+        places = self.order[:, :asked]
+        np.put_along_axis(shown, places, values=True, axis=1)
         seen = np.where(shown, self.outcomes, np.nan)
         ease = easiness(self.right, self.others)
-        chance = expit(_abilities(seen, ease)[:, None] + ease)
+        ability = _abilities(seen, ease)
+        chance = expit(ability[:, None] + ease)
         linked = np.where(np.isfinite(seen), seen, chance)
         private = ~self.public
         scores = linked[:, private].mean(axis=1)
-        true_scores = np.nanmean(self.outcomes[:-1][:, private], axis=1)
-        squared_errors = (scores[:-1] - true_scores) ** 2
+        of_references = self.outcomes[:-1]
+        true_scores = np.nanmean(of_references[:, private], axis=1)
+        errors = scores[:-1] - true_scores
+        squared_errors = errors**2
         references = len(squared_errors)
         of_linking = float(squared_errors.mean()) * (1 + 1 / references)
         score = float(scores[-1])
         n = private.sum()
         of_items = max(score * (1 - score), 1 / n) / n
         se = sqrt(of_linking + of_items)
-        reach = float(stdtrit(references - 1, (1 + level) / 2)) * se
-        return LinkedScore(score, Interval(max(0.0, score - reach), min(1.0, score + reach)))
+        critical = float(stdtrit(references - 1, (1 + level) / 2))
+        reach = critical * se
+        low = max(0.0, score - reach)
+        high = min(1.0, score + reach)
+        return LinkedScore(score, Interval(low, high))
 
     def is_covered(self, asked: int) -> bool:
         """Return True if the model's ability on private items is within the references' range."""
         abilities = self._state(asked).ability
-        references, own = abilities[:-1], abilities[-1]
+        references = abilities[:-1]
+        own = abilities[-1]
         return bool(references.min() <= own <= references.max())
 
     def _state(self, asked: int) -> "_State":
         shown = np.broadcast_to(self.public, self.outcomes.shape).copy()
-        np.put_along_axis(shown, self.order[:, :asked], values=True, axis=1)
+        places = self.order[:, :asked]
+        np.put_along_axis(shown, places, values=True, axis=1)
         seen = np.where(shown, self.outcomes, np.nan)
         grouped = cells(seen, self.right, self.others, self.public)
         delta, se = contrasts(grouped)
@@ -166,17 +182,30 @@ class Procedure:
         ease = easiness(self.right, self.others)
         ability = _abilities(private, ease)
         chance = expit(ability[:, None] + ease)
-        information = (np.isfinite(private) * chance * (1 - chance)).sum(axis=1)
+        of_items = np.isfinite(private) * chance * (1 - chance)
+        information = of_items.sum(axis=1)
         variance = 1 / information
         calibration = calibrate(
-            ability[:-1], delta[:-1], se[:-1] ** 2, variance[:-1], self.lineages
+            x=ability[:-1],
+            contrasts=delta[:-1],
+            variance=se[:-1] ** 2,
+            x_variance=variance[:-1],
+            lineages=self.lineages,
+        )
+        own_cells = Cells(
+            trials=grouped.trials[-1:],
+            hits=grouped.hits[-1:],
+            easiness=grouped.easiness[-1:],
+            public=grouped.public,
         )
         own = ability[-1:]
+        expected = float(calibration.expected(own)[0])
+        uncertainty = float(calibration.uncertainty(own)[0])
         return _State(
-            grouped=_last(grouped),
+            grouped=own_cells,
             ability=ability,
-            expected=float(calibration.expected(own)[0]),
-            variance=calibration.tau2 + float(calibration.uncertainty(own)[0]),
+            expected=expected,
+            variance=calibration.tau2 + uncertainty,
             freedom=calibration.freedom,
         )
 
@@ -186,16 +215,19 @@ class Procedure:
         ``P S / (P + S)`` with the sums of p(1 - p) over the public and over the asked items.
         """
         ease = easiness(self.right[-1:], self.others[-1:])
-        ability = _abilities(np.where(self.public, self.outcomes[-1:], np.nan), ease)
+        public_outcomes = np.where(self.public, self.outcomes[-1:], np.nan)
+        ability = _abilities(public_outcomes, ease)
         chance = expit(ability[0] + ease[0])
         spread = chance * (1 - chance)
+        asked_items = self.order[-1, :asked]
         of_public = float(spread[self.public].sum())
-        of_private = float(spread[self.order[-1, :asked]].sum())
+        of_private = float(spread[asked_items].sum())
         return of_public * of_private / (of_public + of_private)
 
     def looks(self, shares: Sequence[float] = SHARES) -> list[Look]:
         """Return the looks after these shares of the private items."""
-        return [self.look(round(share * self.order.shape[1])) for share in shares]
+        size = self.order.shape[1]
+        return [self.look(round(share * size)) for share in shares]
 
 
 def procedure(
@@ -214,20 +246,33 @@ def procedure(
     of each private item among equally informative ones, their own order by default. ``own_order``
     (n2,) are the private items in the model's order, where that is known already.
     """
-    sides = [np.asarray(side, dtype=float) for side in (public, private)]
-    references = np.concatenate(sides, axis=1)
-    model = np.concatenate([np.asarray(side, dtype=float) for side in own])
+    public_side = np.asarray(public, dtype=float)
+    private_side = np.asarray(private, dtype=float)
+    public_count = public_side.shape[1]
+    references = np.concatenate([public_side, private_side], axis=1)
+    own_sides = [np.asarray(side, dtype=float) for side in own]
+    model = np.concatenate(own_sides)
     outcomes = np.concatenate([references, model[None]])
     total = references.sum(axis=0)
     right = np.concatenate([total - references, total[None]])
     others = np.full(right.shape, float(len(references) - 1))
     others[-1] = len(references)
-    is_public = np.arange(len(model)) < sides[0].shape[1]
-    names = tuple(range(len(references))) if lineages is None else tuple(lineages)
-    order = private_order(np.where(is_public, outcomes, np.nan), right, others, is_public, ties)
+    is_public = np.arange(len(model)) < public_count
+    names: Sequence[Hashable] = range(len(references))
+    if lineages is not None:
+        names = lineages
+    public_outcomes = np.where(is_public, outcomes, np.nan)
+    order = private_order(public_outcomes, right, others, is_public, ties)
     if own_order is not None:
-        order[-1] = sides[0].shape[1] + np.asarray(own_order, dtype=np.intp)
-    return Procedure(outcomes, right, others, is_public, order, names)
+        order[-1] = public_count + np.asarray(own_order, dtype=np.intp)
+    return Procedure(
+        outcomes=outcomes,
+        right=right,
+        others=others,
+        public=is_public,
+        order=order,
+        lineages=tuple(names),
+    )
 
 
 def private_order(
@@ -244,10 +289,14 @@ def private_order(
     """
     private = np.flatnonzero(~public)
     if ties is not None:
-        private = private[np.argsort(np.asarray(ties), kind="stable")]
+        by_tie = np.argsort(np.asarray(ties), kind="stable")
+        private = private[by_tie]
     ease = easiness(right, others)
-    chance = expit(_abilities(outcomes, ease)[:, None] + ease[:, private])
-    return private[np.argsort(-chance * (1 - chance), axis=1, kind="stable")]
+    ability = _abilities(outcomes, ease)
+    chance = expit(ability[:, None] + ease[:, private])
+    negative_information = -chance * (1 - chance)
+    by_information = np.argsort(negative_information, axis=1, kind="stable")
+    return private[by_information]
 
 
 def easiness(right: Floats, others: Floats) -> Floats:
@@ -260,7 +309,8 @@ def decide(looks: Sequence[Look], level: float) -> Outcome:
 
     Of the looks after the one at which it ends only the planned information is used.
     """
-    bounds = spending_bounds([look.information for look in looks], level)
+    information = [look.information for look in looks]
+    bounds = spending_bounds(information, level)
     last = len(looks) - 1
     for number, look in enumerate(looks):
         if look.z >= bounds[number]:
@@ -298,14 +348,20 @@ def sequential_p(looks: Sequence[Look], information: Sequence[float]) -> float:
 
     def is_found(level: float) -> bool:
         bounds = spending_bounds(information, level)
-        return any(look.z >= bound for look, bound in zip(looks, bounds, strict=False))
+        # Later looks of the plan have a bound, but were not made.
+        made = zip(looks, bounds, strict=False)
+        return any(look.z >= bound for look, bound in made)
 
-    low, high = log(1e-12), log(WEAKEST_P)
+    low = log(1e-12)
+    high = log(WEAKEST_P)
     if not is_found(exp(high)):
         return WEAKEST_P
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if is_found(exp(middle)) else (middle, high)
+        if is_found(exp(middle)):
+            high = middle
+        else:
+            low = middle
     return exp(high)
 
 
@@ -322,12 +378,9 @@ def _abilities(outcomes: Floats, ease: Floats) -> Floats:
     high = np.full(len(outcomes), STEEPEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        expected = (answered * expit(middle[:, None] + ease)).sum(axis=1)
-        low = np.where(expected < wanted, middle, low)
-        high = np.where(expected < wanted, high, middle)
+        chance = expit(middle[:, None] + ease)
+        expected = (answered * chance).sum(axis=1)
+        is_above = expected < wanted
+        low = np.where(is_above, middle, low)
+        high = np.where(is_above, high, middle)
     return np.asarray((low + high) / 2)
-
-
-def _last(grouped: Cells) -> Cells:
-    """Return the cells of the last model."""
-    return Cells(grouped.trials[-1:], grouped.hits[-1:], grouped.easiness[-1:], grouped.public)

@@ -62,7 +62,8 @@ def adjusted_gap(
     reference. Without ``lineages`` each reference is of its own. Raises
     ValueError for fewer than four lineages and for impossible counts.
     """
-    panel = fit_panel([Sides(*reference) for reference in references], lineages)
+    sides = [Sides(*reference) for reference in references]
+    panel = fit_panel(sides, lineages)
     return gaps_against(panel, [Sides(*target)], level)[0]
 
 
@@ -79,11 +80,14 @@ def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -
         return []
     x, y, vx, vy = logits(targets)
     curve = panel.expected(x)
-    se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + panel.calibration.uncertainty(x))
+    of_private = panel.slope(x) ** 2 * vx
+    variance = vy + of_private + panel.tau2 + panel.calibration.uncertainty(x)
+    se = np.sqrt(variance)
     t = (y - curve) / se
     p = stdtr(panel.freedom, -t)
-    reach = stdtrit(panel.freedom, (1 + level) / 2) * se
-    public = np.array([target.public_right / target.public_n for target in targets])
+    critical = stdtrit(panel.freedom, (1 + level) / 2)
+    reach = critical * se
+    public = np.array([target.public_share for target in targets])
     expected = expit(curve)
     low = public - expit(curve + reach)
     high = public - expit(curve - reach)

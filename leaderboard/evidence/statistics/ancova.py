@@ -62,8 +62,16 @@ class ItemPanel:
         """Return True if a model's private outcomes (n2,) are not beyond those of the panel."""
         outcomes = np.asarray(private, dtype=float)
         answered = outcomes[np.isfinite(outcomes)]
-        ability = logits([Sides(0, 1, float(answered.sum()), len(answered))])
-        return bool(self.calibration.covers(ability.x, ability.vx)[0])
+        # The public side does not matter here.
+        sides = Sides(
+            public_right=0,
+            public_n=1,
+            private_right=float(answered.sum()),
+            private_n=len(answered),
+        )
+        ability = logits([sides])
+        covered = self.calibration.covers(ability.x, ability.vx)
+        return bool(covered[0])
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,8 @@ class ItemGap:
         """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
         shift = visible(self.se, alpha, power, self.freedom)
         lifted = expit(self.predictor + shift) - expit(self.predictor)
-        return float((lifted * self.weight).sum() / self.weight.sum())
+        total = (lifted * self.weight).sum()
+        return float(total / self.weight.sum())
 
 
 @dataclass(frozen=True)
@@ -126,67 +135,102 @@ def item_panel(
     its own. ``robust`` puts aside the references that look contaminated. Raises ValueError for
     fewer than four lineages.
     """
-    sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
-    outcomes = np.concatenate(sides, axis=1)
-    is_public = np.arange(outcomes.shape[1]) < sides[0].shape[1]
+    public_side = np.atleast_2d(np.asarray(public, dtype=float))
+    private_side = np.atleast_2d(np.asarray(private, dtype=float))
+    outcomes = np.concatenate([public_side, private_side], axis=1)
+    is_public = np.arange(outcomes.shape[1]) < public_side.shape[1]
     numbers = lineage_numbers(lineages, len(outcomes))
     if len(np.unique(numbers)) < FEWEST_VOTES:
         raise ValueError("calibration needs references of four lineages or more")
-    ability = logits([_counts(row, is_public) for row in outcomes])
+    sides = [_counts(row, is_public) for row in outcomes]
+    ability = logits(sides)
     put_aside = np.zeros(len(outcomes), dtype=bool)
     delta, se = leave_one_out_contrasts(outcomes, is_public)
     if robust:
-        put_aside = distrusted(Logits(ability.x, delta, np.zeros_like(se), se**2), numbers)
+        data = Logits(
+            x=ability.x,
+            y=delta,
+            vx=np.zeros_like(se),
+            vy=se**2,
+        )
+        put_aside = distrusted(data, numbers)
     used = ~put_aside
     if put_aside.any():
         delta, se = leave_one_out_contrasts(outcomes[used], is_public)
-    calibration = calibrate(ability.x[used], delta, se**2, ability.vx[used], numbers[used].tolist())
-    aside = tuple(np.flatnonzero(put_aside).tolist())
-    return ItemPanel(outcomes[used], is_public, calibration, aside)
+    calibration = calibrate(
+        x=ability.x[used],
+        contrasts=delta,
+        variance=se**2,
+        x_variance=ability.vx[used],
+        lineages=numbers[used].tolist(),
+    )
+    places = np.flatnonzero(put_aside)
+    return ItemPanel(
+        outcomes=outcomes[used],
+        public=is_public,
+        calibration=calibration,
+        put_aside=tuple(places.tolist()),
+    )
 
 
 def item_gap_against(
-    panel: ItemPanel, public: ArrayLike, private: ArrayLike, level: float = LEVEL
+    panel: ItemPanel,
+    public: ArrayLike,
+    private: ArrayLike,
+    level: float = LEVEL,
 ) -> ItemGap:
     """Return the adjusted gap of a model that is not in the panel, by its outcomes.
 
     Raises ValueError unless the outcomes are of the panel's items.
     """
     critical_value(level)
-    own = np.concatenate([np.asarray(side, dtype=float).ravel() for side in (public, private)])
-    if own.shape != panel.public.shape or len(np.ravel(public)) != panel.public.sum():
+    public_side = np.asarray(public, dtype=float).ravel()
+    private_side = np.asarray(private, dtype=float).ravel()
+    own = np.concatenate([public_side, private_side])
+    has_all_items = own.shape == panel.public.shape
+    if not has_all_items or len(public_side) != panel.public.sum():
         raise ValueError("target and references need the outcomes of the same items")
     answered = np.isfinite(panel.outcomes)
     right = np.where(answered, panel.outcomes, 0.0).sum(axis=0)
-    grouped = cells(own[None], right[None], answered.sum(axis=0)[None], panel.public)
+    asked = answered.sum(axis=0)
+    grouped = cells(own[None], right[None], asked[None], panel.public)
     calibration = panel.calibration
-    ability = logits([_counts(own, panel.public)]).x
+    sides = _counts(own, panel.public)
+    ability = logits([sides]).x
     expected = float(calibration.expected(ability)[0])
-    variance = calibration.tau2 + float(calibration.uncertainty(ability)[0])
+    uncertainty = float(calibration.uncertainty(ability)[0])
+    variance = calibration.tau2 + uncertainty
     gap = gap_at(grouped, expected, variance, calibration.freedom, level)
     return replace(gap, put_aside=panel.put_aside)
 
 
 def gap_at(
-    grouped: Cells, expected: float, variance: float, freedom: int, level: float = LEVEL
+    grouped: Cells,
+    expected: float,
+    variance: float,
+    freedom: int,
+    level: float = LEVEL,
 ) -> ItemGap:
     """Return the adjusted gap of the one model of ``grouped`` from a contrast with a variance."""
     null = _scores(grouped, np.array([expected]), variance)
     t = float(null.t[0])
     reach = float(stdtrit(freedom, (1 + level) / 2))
-    shifts = _inverted(grouped, expected, variance, np.array([0.0, reach, -reach]))
+    targets = np.array([0.0, reach, -reach])
+    shifts = _inverted(grouped, expected, variance, targets)
     ends = _scores(grouped, expected + shifts, variance).predictor
     is_public = grouped.public == 1
     weight = grouped.trials[0, is_public]
-    share = expit(ends) - expit(ends - shifts[:, None])
+    without_shifts = ends - shifts[:, None]
+    share = expit(ends) - expit(without_shifts)
     gap, low, high = (share @ weight) / weight.sum()
+    se = np.sqrt(1 / null.information[0] + variance)
     return ItemGap(
         gap=float(gap),
         interval=Interval(float(low), float(high)),
         t=t,
         p=float(stdtr(freedom, -t)),
         freedom=freedom,
-        se=float(np.sqrt(1 / null.information[0] + variance)),
+        se=float(se),
         expected=expected,
         put_aside=(),
         predictor=ends[0] - shifts[0],
@@ -218,27 +262,40 @@ class ContrastTest(NamedTuple):
     se: float
 
 
-def score_test_at(grouped: Cells, contrast: float, variance: float, freedom: int) -> ContrastTest:
+def score_test_at(
+    grouped: Cells,
+    contrast: float,
+    variance: float,
+    freedom: int,
+) -> ContrastTest:
     """Return the score test of the one model of ``grouped`` at a contrast with a variance."""
     scores = _scores(grouped, np.array([contrast]), variance)
     t = float(scores.t[0])
-    se = float(np.sqrt(1 / scores.information[0] + variance))
-    return ContrastTest(t, float(stdtr(freedom, -t)), se)
+    se = np.sqrt(1 / scores.information[0] + variance)
+    return ContrastTest(
+        t=t,
+        p=float(stdtr(freedom, -t)),
+        se=float(se),
+    )
 
 
 def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
     answered = np.isfinite(row)
     right = np.where(answered, row, 0.0)
+    private = ~public
     return Sides(
         public_right=float(right[public].sum()),
         public_n=int(answered[public].sum()),
-        private_right=float(right[~public].sum()),
-        private_n=int(answered[~public].sum()),
+        private_right=float(right[private].sum()),
+        private_n=int(answered[private].sum()),
     )
 
 
 def _scores(
-    grouped: Cells, contrasts: Floats, variance: float, start: Floats | None = None
+    grouped: Cells,
+    contrasts: Floats,
+    variance: float,
+    start: Floats | None = None,
 ) -> _Scores:
     """Return the score tests of the one model of ``grouped`` at each of K contrasts."""
     shape = (len(contrasts), grouped.hits.shape[1])
@@ -249,17 +306,31 @@ def _scores(
     fit = logistic(design, hits, trials, offset, start)
     p = fit.chances
     weights = trials * p * (1 - p) * grouped.public
-    score = ((hits - trials * p) * grouped.public).sum(axis=1)
-    shared = (weights[:, None] @ design)[:, 0]
-    explained = np.linalg.solve(fit.information, shared[..., None])[..., 0]
-    information = weights.sum(axis=1) - (shared * explained).sum(axis=1)
+    residuals = hits - trials * p
+    score = (residuals * grouped.public).sum(axis=1)
+    products = weights[:, None] @ design
+    shared = products[:, 0]
+    solved = np.linalg.solve(fit.information, shared[..., None])
+    explained = shared * solved[..., 0]
+    information = weights.sum(axis=1) - explained.sum(axis=1)
+    of_items = design @ fit.coefficients[..., None]
+    predictor = of_items[..., 0] + offset
     is_public = grouped.public == 1
-    predictor = (design @ fit.coefficients[..., None])[..., 0] + offset
-    t = score / np.sqrt(information + information**2 * variance)
-    return _Scores(t, information, predictor[:, is_public], fit.coefficients)
+    of_score = information + information**2 * variance
+    return _Scores(
+        t=score / np.sqrt(of_score),
+        information=information,
+        predictor=predictor[:, is_public],
+        coefficients=fit.coefficients,
+    )
 
 
-def _inverted(grouped: Cells, expected: float, variance: float, targets: Floats) -> Floats:
+def _inverted(
+    grouped: Cells,
+    expected: float,
+    variance: float,
+    targets: Floats,
+) -> Floats:
     """Return the shifts from ``expected`` at which t falls to each of ``targets``.
 
     By Newton steps of all at once, halving where a step leaves the bracket; t falls as the contrast
@@ -275,12 +346,13 @@ def _inverted(grouped: Cells, expected: float, variance: float, targets: Floats)
         above = at.t > targets
         low = np.where(above, shifts, low)
         high = np.where(above, high, shifts)
-        steps = (at.t - targets) * np.sqrt(1 / at.information + variance)
-        closer = shifts + steps
-        inside = (closer > low) & (closer < high)
-        closer = np.where(inside, closer, (low + high) / 2)
-        done = np.abs(closer - shifts).max() < TOLERANCE
+        se = np.sqrt(1 / at.information + variance)
+        newton = shifts + (at.t - targets) * se
+        inside = (newton > low) & (newton < high)
+        middle = (low + high) / 2
+        closer = np.where(inside, newton, middle)
+        largest_step = np.abs(closer - shifts).max()
         shifts = closer
-        if done:
+        if largest_step < TOLERANCE:
             break
     return shifts

@@ -62,8 +62,10 @@ class Calibration:
         difference from the strongest or the weakest reference is not beyond. There f is that of the
         end of the panel.
         """
-        above = x - self.high > OUTSIDE * np.sqrt(variance + self.high_variance)
-        below = self.low - x > OUTSIDE * np.sqrt(variance + self.low_variance)
+        high_error = np.sqrt(variance + self.high_variance)
+        low_error = np.sqrt(variance + self.low_variance)
+        above = x - self.high > OUTSIDE * high_error
+        below = self.low - x > OUTSIDE * low_error
         return np.asarray(~(above | below))
 
     def expected(self, x: Floats) -> Floats:
@@ -74,9 +76,10 @@ class Calibration:
     def uncertainty(self, x: Floats) -> Floats:
         """Return the variance of f at abilities ``x``, clipped as in :meth:`expected`."""
         terms = self.design(x)
-        parts = [
-            terms[:, i] * self._weighted_sum(row, terms) for i, row in enumerate(self.covariance)
-        ]
+        parts: list[Floats] = []
+        for i, row in enumerate(self.covariance):
+            of_row = self._weighted_sum(row, terms)
+            parts.append(terms[:, i] * of_row)
         return np.asarray(sum(parts))
 
     def slope(self, x: Floats) -> Floats:
@@ -85,7 +88,8 @@ class Calibration:
         steps = np.clip(x, self.low, self.high) - self.centre
         slope = np.zeros_like(steps)
         for power in range(1, len(self.coefficients)):
-            slope = slope + power * self.coefficients[power] * steps ** (power - 1)
+            factor = power * self.coefficients[power]
+            slope = slope + factor * steps ** (power - 1)
         return np.where(inside, slope, 0.0)
 
     def design(self, x: Floats) -> Floats:
@@ -96,7 +100,8 @@ class Calibration:
     @staticmethod
     def _weighted_sum(factors: Floats, terms: Floats) -> Floats:
         """Multiply row by row: a product of matrices would round differently for many models."""
-        return np.asarray(sum(factors[i] * terms[:, i] for i in range(len(factors))))
+        products = [factor * terms[:, i] for i, factor in enumerate(factors)]
+        return np.asarray(sum(products))
 
 
 class _Votes(NamedTuple):
@@ -122,8 +127,10 @@ def lineage_numbers(lineages: Sequence[Hashable] | None, count: int) -> NDArray[
     """Return a number for the lineage of each of ``count`` references; None: each is of its own."""
     if lineages is None:
         return np.arange(count)
-    numbers = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
-    return np.array([numbers[lineage] for lineage in lineages], dtype=np.intp)
+    distinct = dict.fromkeys(lineages)
+    number_of = {lineage: number for number, lineage in enumerate(distinct)}
+    numbers = [number_of[lineage] for lineage in lineages]
+    return np.array(numbers, dtype=np.intp)
 
 
 def distrusted(data: Logits, numbers: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -156,7 +163,8 @@ def calibrate(
     if len(votes.x) < FEWEST_VOTES:
         raise ValueError("calibration needs references of four lineages or more")
     centre = float(votes.x.mean())
-    fits = [_fit(votes, centre, degree) for degree in range(largest_degree + 1)]
+    degrees = range(largest_degree + 1)
+    fits = [_fit(votes, centre, degree) for degree in degrees]
     best = min(fits, key=lambda fit: fit.criterion)
     return Calibration(
         coefficients=best.coefficients,
@@ -171,7 +179,12 @@ def calibrate(
     )
 
 
-def _votes(x: Floats, contrasts: Floats, variance: Floats, lineages: Sequence[Hashable]) -> _Votes:
+def _votes(
+    x: Floats,
+    contrasts: Floats,
+    variance: Floats,
+    lineages: Sequence[Hashable],
+) -> _Votes:
     """Return one vote for each lineage, and the spread within them (DerSimonian and Laird's)."""
     places: dict[Hashable, list[int]] = {}
     for place, lineage in enumerate(lineages):
@@ -182,15 +195,24 @@ def _votes(x: Floats, contrasts: Floats, variance: Floats, lineages: Sequence[Ha
     scale = 0.0
     for own in members:
         w = 1 / variance[own]
-        mean = (w * contrasts[own]).sum() / w.sum()
-        q += float((w * (contrasts[own] - mean) ** 2).sum())
-        scale += float(w.sum() - (w**2).sum() / w.sum())
-    spread = max(0.0, (q - (sizes - 1).sum()) / scale) if scale > 0 else 0.0
+        total = w.sum()
+        mean = (w * contrasts[own]).sum() / total
+        deviations = contrasts[own] - mean
+        q += float((w * deviations**2).sum())
+        scale += float(total - (w**2).sum() / total)
+    spread = 0.0
+    if scale > 0:
+        freedom = int((sizes - 1).sum())
+        spread = max(0.0, (q - freedom) / scale)
+    mean_x = [x[own].mean() for own in members]
+    mean_contrasts = [contrasts[own].mean() for own in members]
+    mean_variances = [variance[own].mean() for own in members]
+    inverse_size = (1 / sizes).mean()
     return _Votes(
-        x=np.array([x[own].mean() for own in members]),
-        d=np.array([contrasts[own].mean() for own in members]),
-        variance=np.array([variance[own].mean() for own in members]) / sizes,
-        within=float(spread * (1 - (1 / sizes).mean())),
+        x=np.array(mean_x),
+        d=np.array(mean_contrasts),
+        variance=np.array(mean_variances) / sizes,
+        within=float(spread * (1 - inverse_size)),
     )
 
 
@@ -200,17 +222,30 @@ def _fit(votes: _Votes, centre: float, degree: int) -> _Fit:
     parameters = degree + 2
     spare = len(votes.x) - parameters - 1
     if spare <= 0 and degree > 0:
-        return _Fit(np.inf, np.zeros(degree + 1), np.zeros((degree + 1, degree + 1)), 0.0)
+        count = degree + 1
+        return _Fit(
+            criterion=np.inf,
+            coefficients=np.zeros(count),
+            covariance=np.zeros((count, count)),
+            tau2=0.0,
+        )
     tau2 = paule_mandel(votes.d, votes.variance, design)
     total = votes.variance + tau2
     information = design.T @ (design / total[:, None])
     covariance: Floats = np.asarray(np.linalg.pinv(information), dtype=float)
     coefficients = covariance @ (design.T @ (votes.d / total))
     residuals = votes.d - design @ coefficients
-    deviance = float((np.log(total) + residuals**2 / total).sum())
+    of_votes = np.log(total) + residuals**2 / total
+    deviance = float(of_votes.sum())
     correction = 2 * parameters * (parameters + 1) / max(spare, 1)
-    return _Fit(deviance + 2 * parameters + correction, coefficients, covariance, tau2)
+    return _Fit(
+        criterion=deviance + 2 * parameters + correction,
+        coefficients=coefficients,
+        covariance=covariance,
+        tau2=tau2,
+    )
 
 
 def _powers(steps: Floats, count: int) -> Floats:
-    return np.stack([steps**power for power in range(count)], axis=-1)
+    columns = [steps**power for power in range(count)]
+    return np.stack(columns, axis=-1)

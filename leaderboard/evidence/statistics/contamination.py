@@ -61,7 +61,8 @@ class _Split(NamedTuple):
 def contaminated(data: Logits) -> NDArray[np.bool_]:
     """Return a mask (m,) of the references that look contaminated; none for fewer than five."""
     m = len(data.x)
-    design = powers(data.x - data.x.mean())
+    centred = data.x - data.x.mean()
+    design = powers(centred)
     most = min(int(MOST_PUT_ASIDE * m), m - CURVE - 1)
     result = np.zeros(m, dtype=bool)
     if most < 1:
@@ -85,37 +86,52 @@ def contaminated(data: Logits) -> NDArray[np.bool_]:
 
 
 def _split_likelihoods(
-    data: Logits, design: Floats, variance: Floats, second_groups: NDArray[np.bool_]
+    data: Logits,
+    design: Floats,
+    variance: Floats,
+    second_groups: NDArray[np.bool_],
 ) -> _Split:
     """Return the classification likelihood of each of K splits, (K, m).
 
     It is maximised over the curve, the step, τ² and the second group's own spread.
     """
     count, m = second_groups.shape
-    grid = [(tau2, own) for own in OWN_SPREADS for tau2 in SPREADS]
+    # The grid holds each own spread with each τ², which varies fastest.
+    grid_size = len(OWN_SPREADS) * len(SPREADS)
+    tau2 = np.tile(SPREADS, len(OWN_SPREADS))[:, None, None]
+    own = np.repeat(OWN_SPREADS, len(SPREADS))[:, None, None]
     # (grid, splits, m)
     in_second = second_groups[None].astype(float)
-    tau2 = np.array([pair[0] for pair in grid])[:, None, None]
-    own = np.array([pair[1] for pair in grid])[:, None, None]
     total = variance + tau2 + own * in_second
-    curve_terms = np.broadcast_to(design, (len(grid), count, m, CURVE))
-    step_term = np.broadcast_to(in_second, total.shape)[..., None]
-    terms = np.concatenate([curve_terms, step_term], axis=3)
+    curve_terms = np.broadcast_to(design, (grid_size, count, m, CURVE))
+    step_term = np.broadcast_to(in_second, total.shape)
+    terms = np.concatenate([curve_terms, step_term[..., None]], axis=3)
     weighted = np.swapaxes(terms / total[..., None], 2, 3)
     # This tiny ridge keeps the step of an empty group solvable, at zero.
-    normal = weighted @ terms + 1e-9 * np.eye(CURVE + 1)
-    fitted = np.linalg.solve(normal, weighted @ data.y[:, None])[..., 0]
-    residuals = data.y - (terms @ fitted[..., None])[..., 0]
+    ridge = 1e-9 * np.eye(CURVE + 1)
+    normal = weighted @ terms + ridge
+    moments = weighted @ data.y[:, None]
+    fitted = np.linalg.solve(normal, moments)[..., 0]
+    products = terms @ fitted[..., None]
+    residuals = data.y - products[..., 0]
     deviance = np.log(total) + residuals**2 / total
     likelihoods = -0.5 * deviance.sum(axis=2)
-    likelihoods -= OWN_SPREAD_PRICE * (own[..., 0] > 0)
+    has_own_spread = own[..., 0] > 0
+    likelihoods -= OWN_SPREAD_PRICE * has_own_spread
     best = likelihoods.argmax(axis=0)
     likelihood = likelihoods.max(axis=0)
     coefficients = fitted[best, np.arange(count)]
     for k in range(1, count):
-        likelihood[k] += k * log(k / m) + (m - k) * log((m - k) / m)
+        rest = m - k
+        of_second = k * log(k / m)
+        of_first = rest * log(rest / m)
+        likelihood[k] += of_second + of_first
     likelihood[1:] -= STEP_PRICE
-    likelihood[1:][coefficients[1:, CURVE] <= 0] = -np.inf
+    steps = coefficients[:, CURVE]
+    # The first split has no second group, and so no step.
+    stands_lower = steps <= 0
+    stands_lower[0] = False
+    likelihood[stands_lower] = -np.inf
     return _Split(likelihood, coefficients[:, :CURVE])
 
 
@@ -125,27 +141,33 @@ def triples(m: int, most: int = TRIPLES) -> NDArray[np.intp]:
     Deterministic, by the combinatorial number system: N = C(c, 3) + C(b, 2) + a with c > b > a.
     """
     total = m * (m - 1) * (m - 2) // 6
-    number = np.arange(total) if total <= most else np.arange(most) * total // most
+    place = np.arange(min(total, most))
+    number = place if total <= most else place * total // most
     k = np.arange(m)
     choose_3 = k * (k - 1) * (k - 2) // 6
     choose_2 = k * (k - 1) // 2
     c = np.searchsorted(choose_3, number, side="right") - 1
     rest = number - choose_3[c]
     b = np.searchsorted(choose_2, rest, side="right") - 1
-    return np.stack([rest - choose_2[b], b, c], axis=1)
+    a = rest - choose_2[b]
+    return np.stack([a, b, c], axis=1)
 
 
 def _trimmed_curve(data: Logits, design: Floats) -> Floats:
     """Return the least-trimmed-squares curve, (3,)."""
     m = len(data.x)
     size = max(ceil(FITTED_SHARE * m), CURVE + 1)
-    curves = _fit_curves(design, data.y, _indicators(triples(m), m))
+    starts = _indicators(triples(m), m)
+    curves = _fit_curves(design, data.y, starts)
     for _ in range(CONCENTRATIONS):
         residuals, variance = _residuals(data, design, curves)
-        closest = np.argpartition(residuals**2, size - 1, axis=1)[:, :size]
-        curves = _fit_curves(design, data.y, _indicators(closest, m) / variance)
+        by_size = np.argpartition(residuals**2, size - 1, axis=1)
+        closest = by_size[:, :size]
+        weights = _indicators(closest, m) / variance
+        curves = _fit_curves(design, data.y, weights)
     residuals, _ = _residuals(data, design, curves)
-    smallest = np.partition(residuals**2, size - 1, axis=1)[:, :size]
+    squares = np.partition(residuals**2, size - 1, axis=1)
+    smallest = squares[:, :size]
     best = int(np.argmin(smallest.sum(axis=1)))
     return np.asarray(curves[best])
 
@@ -162,16 +184,22 @@ def _fit_curves(design: Floats, y: Floats, weights: Floats) -> Floats:
 
     A tiny ridge keeps references with equal x solvable.
     """
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(y), -1)
+    squares = design[:, :, None] * design[:, None, :]
+    products = squares.reshape(len(y), -1)
     normal = (weights @ products).reshape(-1, CURVE, CURVE)
-    scale = np.trace(normal, axis1=1, axis2=2)[:, None, None]
-    ridge = 1e-9 * scale * np.eye(CURVE)
-    moments = (weights @ (design * y[:, None]))[..., None]
-    return np.asarray(np.linalg.solve(normal + ridge, moments)[..., 0])
+    scale = np.trace(normal, axis1=1, axis2=2)
+    ridge = 1e-9 * scale[:, None, None] * np.eye(CURVE)
+    moments = weights @ (design * y[:, None])
+    curves = np.linalg.solve(normal + ridge, moments[..., None])
+    return np.asarray(curves[..., 0])
 
 
 def _residuals(data: Logits, design: Floats, curves: Floats) -> tuple[Floats, Floats]:
     """Return residuals in units of their sampling error, and its variance, (t, m) each."""
-    slopes = curves[:, 1:2] + 2 * curves[:, 2:3] * design[:, 1]
-    variance = data.vy + np.minimum(slopes**2, STEEPEST**2) * data.vx
-    return (data.y - curves @ design.T) / np.sqrt(variance), variance
+    slope = curves[:, 1:2]
+    bend = curves[:, 2:3]
+    slopes = slope + 2 * bend * design[:, 1]
+    squared_slopes = np.minimum(slopes**2, STEEPEST**2)
+    variance = data.vy + squared_slopes * data.vx
+    residuals = data.y - curves @ design.T
+    return residuals / np.sqrt(variance), variance

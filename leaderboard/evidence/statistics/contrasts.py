@@ -42,7 +42,8 @@ class Cells:
     def design(self) -> Floats:
         """Return 1, e and e² of each cell, (R, cells, 3)."""
         e = self.easiness
-        return np.stack([np.ones_like(e), e, e * e], axis=-1)
+        columns = [np.ones_like(e), e, e * e]
+        return np.stack(columns, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,12 @@ class Fit:
     chances: Floats
 
 
-def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]) -> Cells:
+def cells(
+    outcomes: Floats,
+    right: Floats,
+    asked: Floats,
+    public: NDArray[np.bool_],
+) -> Cells:
     """Return the cells of R models over n items.
 
     ``outcomes`` (R, n) are from 0 to 1 or missing; ``right`` and ``asked`` (R, n) count the
@@ -66,8 +72,11 @@ def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.boo
     # An item's cell, by its answers of others and its side, among the cells of all rows.
     base = int(asked.max(initial=0)) + 1
     size = 2 * base**2
-    code = (2 * (np.rint(right) * base + asked)).astype(np.intp) + public
-    place = (code + size * np.arange(rows)[:, None])[counted]
+    of_others = np.rint(right) * base + asked
+    code = (2 * of_others).astype(np.intp) + public
+    starts = size * np.arange(rows)
+    places = code + starts[:, None]
+    place = places[counted]
 
     def by_cell(weights: Floats | None) -> Floats:
         sums = np.bincount(place, weights=weights, minlength=rows * size)
@@ -78,21 +87,25 @@ def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.boo
     used = np.flatnonzero(trials.any(axis=0))
     trials = trials[:, used]
     others_right, others_asked = np.divmod(used // 2, base)
-    log_odds = np.log((others_right + 0.5) / (others_asked - others_right + 0.5))
+    others_wrong = others_asked - others_right
+    log_odds = np.log((others_right + 0.5) / (others_wrong + 0.5))
     total = np.maximum(trials.sum(axis=1, keepdims=True), 1.0)
     mean = (trials * log_odds).sum(axis=1, keepdims=True) / total
-    squared_deviations = trials * (log_odds - mean) ** 2
-    spread = np.sqrt(squared_deviations.sum(axis=1, keepdims=True) / total)
+    deviations = log_odds - mean
+    squares = trials * deviations**2
+    variance = squares.sum(axis=1, keepdims=True) / total
+    spread = np.sqrt(variance)
     spread[spread == 0] = 1.0
     grouped = Cells(
         trials=trials,
         hits=by_cell(own)[:, used],
-        easiness=(log_odds - mean) / spread,
+        easiness=deviations / spread,
         public=(used % 2).astype(float),
     )
-    if np.array_equal(own, own**2):
+    own_squares = own**2
+    if np.array_equal(own, own_squares):
         return grouped
-    return _weighted(grouped, by_cell(own**2)[:, used])
+    return _weighted(grouped, by_cell(own_squares)[:, used])
 
 
 def _weighted(grouped: Cells, squares: Floats) -> Cells:
@@ -102,17 +115,34 @@ def _weighted(grouped: Cells, squares: Floats) -> Cells:
     """
     is_public = np.broadcast_to(grouped.public, grouped.hits.shape)[..., None]
     design = np.concatenate([grouped.design(), is_public], axis=-1)
-    p = logistic(design, grouped.hits, grouped.trials, np.zeros_like(grouped.hits)).chances
-    residual = (squares - 2 * p * grouped.hits + p**2 * grouped.trials).sum(axis=1)
-    expected = (p * (1 - p) * grouped.trials).sum(axis=1)
-    single = (squares == grouped.hits).all(axis=1)
-    phi = np.where(single | (expected <= 0), 1.0, residual / np.maximum(expected, 1e-12))
-    weight = 1 / np.clip(phi, LEAST_DISPERSION, 1.0)[:, None]
-    return Cells(grouped.trials * weight, grouped.hits * weight, grouped.easiness, grouped.public)
+    hits = grouped.hits
+    trials = grouped.trials
+    p = logistic(design, hits, trials, np.zeros_like(hits)).chances
+    squared_residuals = squares - 2 * p * hits + p**2 * trials
+    expected_squares = p * (1 - p) * trials
+    residual = squared_residuals.sum(axis=1)
+    expected = expected_squares.sum(axis=1)
+    is_single = (squares == hits).all(axis=1)
+    # Where nothing varies there is no ratio.
+    is_unscaled = is_single | (expected <= 0)
+    ratio = residual / np.maximum(expected, 1e-12)
+    phi = np.where(is_unscaled, 1.0, ratio)
+    dispersion = np.clip(phi, LEAST_DISPERSION, 1.0)
+    weight = 1 / dispersion[:, None]
+    return Cells(
+        trials=trials * weight,
+        hits=hits * weight,
+        easiness=grouped.easiness,
+        public=grouped.public,
+    )
 
 
 def logistic(
-    design: Floats, hits: Floats, trials: Floats, offset: Floats, start: Floats | None = None
+    design: Floats,
+    hits: Floats,
+    trials: Floats,
+    offset: Floats,
+    start: Floats | None = None,
 ) -> Fit:
     """Fit R models by Newton's method from ``start`` (R, q) or 0, each with the weak ridge.
 
@@ -124,14 +154,18 @@ def logistic(
     transposed = np.ascontiguousarray(design.transpose(0, 2, 1))
 
     def predictor(beta: Floats) -> Floats:
-        return np.asarray((design @ beta[..., None])[..., 0] + offset)
+        products = design @ beta[..., None]
+        return np.asarray(products[..., 0] + offset)
 
     def likelihood(beta: Floats, eta: Floats) -> Floats:
         terms = hits * eta - trials * np.logaddexp(0.0, eta)
-        penalty = RIDGE / 2 * (beta**2).sum(axis=1)
+        squares = (beta**2).sum(axis=1)
+        penalty = RIDGE / 2 * squares
         return np.asarray(terms.sum(axis=1) - penalty)
 
-    beta = np.zeros((len(hits), size)) if start is None else start
+    beta: Floats = np.zeros((len(hits), size))
+    if start is not None:
+        beta = start
     eta = predictor(beta)
     reached = likelihood(beta, eta)
     for _ in range(NEWTON_STEPS):
@@ -139,18 +173,24 @@ def logistic(
         weight = trials * p * (1 - p)
         residual = hits - trials * p
         information = (transposed * weight[:, None]) @ design + ridge
-        slope = (transposed @ residual[..., None])[..., 0] - RIDGE * beta
-        step = np.linalg.solve(information, slope[..., None])[..., 0]
+        moments = transposed @ residual[..., None]
+        slope = moments[..., 0] - RIDGE * beta
+        solved = np.linalg.solve(information, slope[..., None])
+        step = solved[..., 0]
         longest = np.abs(step).max(axis=1, keepdims=True)
-        step *= np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-12))
+        most = LONGEST_STEP / np.maximum(longest, 1e-12)
+        step *= np.minimum(1.0, most)
         for _ in range(HALVINGS):
-            eta = predictor(beta + step)
-            climbed = likelihood(beta + step, eta)
-            lower = climbed < reached - ROUNDING * np.abs(reached)
+            closer = beta + step
+            eta = predictor(closer)
+            climbed = likelihood(closer, eta)
+            rounding = ROUNDING * np.abs(reached)
+            lower = climbed < reached - rounding
             if not lower.any():
                 break
             step[lower] /= 2
-        beta, reached = beta + step, climbed
+        beta = beta + step
+        reached = climbed
         if longest.max() < NEWTON_TOLERANCE:
             break
     return Fit(beta, information, p)
@@ -162,13 +202,16 @@ def leave_one_out_contrasts(outcomes: Floats, public: NDArray[np.bool_]) -> tupl
     own_right = np.where(answered, outcomes, 0.0)
     right = own_right.sum(axis=0) - own_right
     asked = answered.sum(axis=0) - answered
-    return contrasts(cells(outcomes, right, asked, public))
+    grouped = cells(outcomes, right, asked, public)
+    return contrasts(grouped)
 
 
 def contrasts(grouped: Cells) -> tuple[Floats, Floats]:
     """Return δ and its standard error for each of R models, (R,)."""
     is_public = np.broadcast_to(grouped.public, grouped.hits.shape)[..., None]
     design = np.concatenate([grouped.design(), is_public], axis=-1)
-    fit = logistic(design, grouped.hits, grouped.trials, np.zeros_like(grouped.hits))
+    hits = grouped.hits
+    fit = logistic(design, hits, grouped.trials, np.zeros_like(hits))
     covariance = np.linalg.inv(fit.information)
-    return fit.coefficients[:, 3], np.sqrt(covariance[:, 3, 3])
+    variance = covariance[:, 3, 3]
+    return fit.coefficients[:, 3], np.sqrt(variance)

@@ -53,7 +53,14 @@ class Peers:
     @classmethod
     def untested(cls, rows: int) -> "Peers":
         """Return no panel and no gap for a table of so many rows."""
-        return cls(None, (), (), (None,) * rows, (False,) * rows, (0,) * rows)
+        return cls(
+            panel=None,
+            used=(),
+            put_aside=(),
+            gaps=(None,) * rows,
+            outside=(False,) * rows,
+            sizes=(0,) * rows,
+        )
 
 
 def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> list[RankSet]:
@@ -66,7 +73,8 @@ def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> 
     table = np.array(shares, dtype=float).reshape(-1, 2)
     right = table[:, 0]
     n = table[:, 1]
-    if np.any(n <= 0) or np.any(right < 0) or np.any(right > n):
+    is_no_share = (n <= 0) | (right < 0) | (right > n)
+    if np.any(is_no_share):
         raise ValueError("a share needs 0 <= k <= n and n > 0")
     critical_value(level)
     # z[i, j] > 0 where j stands above i.
@@ -74,11 +82,15 @@ def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> 
     difference = share - share[:, None]
     total = n + n[:, None]
     pooled = (right + right[:, None]) / total
-    variance = pooled * (1 - pooled) * (1 / n + 1 / n[:, None]) * total / (total - 1)
-    zeros = np.zeros_like(difference)
-    z = np.divide(difference, np.sqrt(variance), out=zeros, where=variance > 0)
+    of_outcomes = pooled * (1 - pooled)
+    of_counts = 1 / n + 1 / n[:, None]
+    variance = of_outcomes * of_counts * total / (total - 1)
+    se = np.sqrt(variance)
+    z = np.zeros_like(difference)
+    np.divide(difference, se, out=z, where=variance > 0)
     pairs = np.triu_indices(len(table), 1)
-    p_values = 2 * ndtr(-np.abs(z[pairs]))
+    sizes = np.abs(z[pairs])
+    p_values = 2 * ndtr(-sizes)
     different = np.zeros(z.shape, dtype=bool)
     different[pairs] = holm(p_values) <= 1 - level
     different |= different.T
@@ -100,24 +112,36 @@ def peers(models: Sequence[Sides], families: Sequence[str], known: Sequence[int]
 
     A panel that is mostly contaminated hides gaps.
     """
-    testable = [
-        place for place, model in enumerate(models) if LOWEST <= model.private_share <= HIGHEST
-    ]
+    testable: list[int] = []
+    for place, model in enumerate(models):
+        if LOWEST <= model.private_share <= HIGHEST:
+            testable.append(place)
     places = testable
     if len(known) >= FEWEST_REFERENCES:
         candidates = set(testable)
         places = [place for place in known if place in candidates]
     gaps, outside, sizes = _gaps_against_other_families(models, families, places, testable)
     panel = panel_of(models, places, families)
-    if panel is None:
-        return Peers(None, (), (), gaps, outside, sizes)
-    used = tuple(places[index] for index in panel.used)
-    put_aside = tuple(places[index] for index in panel.put_aside)
-    return Peers(panel, used, put_aside, gaps, outside, sizes)
+    used: list[int] = []
+    put_aside: list[int] = []
+    if panel is not None:
+        used = [places[index] for index in panel.used]
+        put_aside = [places[index] for index in panel.put_aside]
+    return Peers(
+        panel=panel,
+        used=tuple(used),
+        put_aside=tuple(put_aside),
+        gaps=gaps,
+        outside=outside,
+        sizes=sizes,
+    )
 
 
 def _gaps_against_other_families(
-    models: Sequence[Sides], families: Sequence[str], places: Sequence[int], testable: Sequence[int]
+    models: Sequence[Sides],
+    families: Sequence[str],
+    places: Sequence[int],
+    testable: Sequence[int],
 ) -> tuple[tuple[AdjustedGap | None, ...], tuple[bool, ...], tuple[int, ...]]:
     """Return each row's gap against other families, if it is outside, and its references."""
     members: dict[str, list[int]] = {family: [] for family in families}
@@ -132,10 +156,12 @@ def _gaps_against_other_families(
             continue
         targets = [models[place] for place in own]
         of_family = gaps_against(panel, targets)
-        for place, gap, covered in zip(own, of_family, panel.covers(targets), strict=True):
-            gaps[place] = gap if covered else None
-            outside[place] = not covered
+        covered = panel.covers(targets)
+        for index, place in enumerate(own):
             sizes[place] = len(panel.used)
+            outside[place] = not covered[index]
+            if covered[index]:
+                gaps[place] = of_family[index]
     return tuple(gaps), tuple(outside), tuple(sizes)
 
 
@@ -159,12 +185,13 @@ def peer_covariance(panel: Panel, members: Sequence[Sides]) -> Floats:
     public, private = _variances(members)
     steepness = expected * (1 - expected)
     # Change of the expected public share with the private one.
-    sensitivity = steepness * panel.slope(x) / (private_share * (1 - private_share))
+    private_steepness = private_share * (1 - private_share)
+    sensitivity = steepness * panel.slope(x) / private_steepness
+    own_variance = public + private * sensitivity**2
+    of_errors = with_shared_errors(own_variance)
     curve_terms = panel.calibration.design(x) * steepness[:, None]
-    own_error = with_shared_errors(public + private * sensitivity**2)
-    return np.asarray(
-        own_error + curve_terms @ panel.calibration.covariance @ curve_terms.T, dtype=float
-    )
+    of_curve = curve_terms @ panel.calibration.covariance @ curve_terms.T
+    return np.asarray(of_errors + of_curve, dtype=float)
 
 
 def with_shared_errors(variances: Floats) -> Floats:
@@ -185,11 +212,16 @@ def _variances(members: Sequence[Sides]) -> tuple[Floats, Floats]:
     n = table[:, [1, 3]]
     shares = (right + 0.5) / (n + 1)
     variance = shares * (1 - shares) / n
-    return variance[:, 0], variance[:, 1]
+    public = variance[:, 0]
+    private = variance[:, 1]
+    return public, private
 
 
 def without_family(
-    models: Sequence[Sides], places: Sequence[int], families: Sequence[str], family: str
+    models: Sequence[Sides],
+    places: Sequence[int],
+    families: Sequence[str],
+    family: str,
 ) -> Panel | None:
     """Return the panel of the references at ``places`` less a family, as :func:`panel_of`."""
     others = [place for place in places if families[place] != family]
@@ -197,7 +229,9 @@ def without_family(
 
 
 def panel_of(
-    models: Sequence[Sides], places: Sequence[int], families: Sequence[str]
+    models: Sequence[Sides],
+    places: Sequence[int],
+    families: Sequence[str],
 ) -> Panel | None:
     """Return the panel of the references at ``places``.
 
@@ -206,13 +240,15 @@ def panel_of(
     names = [families[place] for place in places]
     if len(places) < FEWEST_REFERENCES or len(set(names)) < FEWEST_VOTES:
         return None
-    return fit_panel([models[place] for place in places], names)
+    references = [models[place] for place in places]
+    return fit_panel(references, names)
 
 
 def curve(panel: Panel, private: Sequence[float]) -> list[float]:
     """Return the public shares that ``panel`` expects at shares ``private`` between 0 and 1."""
     share = np.asarray(private, dtype=float)
-    expected = expit(panel.expected(np.log(share / (1 - share))))
+    private_logits = np.log(share / (1 - share))
+    expected = expit(panel.expected(private_logits))
     return [float(value) for value in expected]
 
 
@@ -223,12 +259,14 @@ def order_changes(first: Sequence[float], second: Sequence[float]) -> tuple[int,
     """
     in_first = np.asarray(first, float)
     in_second = np.asarray(second, float)
-    first_signs = np.sign(np.subtract.outer(in_first, in_first))
-    second_signs = np.sign(np.subtract.outer(in_second, in_second))
+    first_differences = np.subtract.outer(in_first, in_first)
+    second_differences = np.subtract.outer(in_second, in_second)
     pairs: tuple[NDArray[np.intp], ...] = np.triu_indices(len(in_first), 1)
-    reversed_pairs = (first_signs * second_signs < 0)[pairs]
-    unequal_pairs = (first_signs != 0)[pairs]
-    return int(reversed_pairs.sum()), int(unequal_pairs.sum())
+    first_signs = np.sign(first_differences)[pairs]
+    second_signs = np.sign(second_differences)[pairs]
+    is_reversed = first_signs * second_signs < 0
+    is_unequal = first_signs != 0
+    return int(is_reversed.sum()), int(is_unequal.sum())
 
 
 def two_sided(z: float) -> float:

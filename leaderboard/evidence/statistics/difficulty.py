@@ -28,7 +28,10 @@ class DifficultyGroup(NamedTuple):
 
 
 def by_difficulty(
-    first: Floats, second: Floats, others: Floats, level: float = LEVEL
+    first: Floats,
+    second: Floats,
+    others: Floats,
+    level: float = LEVEL,
 ) -> tuple[DifficultyGroup, ...]:
     """Compare two models on each third of the items, the hardest first.
 
@@ -39,20 +42,29 @@ def by_difficulty(
     if len(others) < FEWEST_OTHERS:
         return ()
     asked = np.isfinite(others).sum(axis=0)
-    shared = np.isfinite(first) & np.isfinite(second) & (asked > 0)
+    in_both = np.isfinite(first) & np.isfinite(second)
+    shared = in_both & (asked > 0)
     if not shared.any():
         return ()
-    easiness = np.nansum(others[:, shared], axis=0) / asked[shared]
+    right = np.nansum(others[:, shared], axis=0)
+    easiness = right / asked[shared]
     # Equal values have one rank, the mean of theirs, and so one group.
     places = (rankdata(easiness) - 0.5) / len(easiness)
-    group_of = np.minimum((places * len(GROUPS)).astype(int), len(GROUPS) - 1)
-    groups = []
+    thirds = (places * len(GROUPS)).astype(int)
+    group_of = np.minimum(thirds, len(GROUPS) - 1)
+    of_first = first[shared]
+    of_second = second[shared]
+    groups: list[DifficultyGroup] = []
     for number, name in enumerate(GROUPS):
         chosen = group_of == number
-        if chosen.any():
-            result = paired(first[shared][chosen], second[shared][chosen], level)
-            of_group = easiness[chosen]
-            low = float(of_group.min())
-            high = float(of_group.max())
-            groups.append(DifficultyGroup(name, low, high, result))
+        if not chosen.any():
+            continue
+        of_group = easiness[chosen]
+        group = DifficultyGroup(
+            name=name,
+            low=float(of_group.min()),
+            high=float(of_group.max()),
+            result=paired(of_first[chosen], of_second[chosen], level),
+        )
+        groups.append(group)
     return tuple(groups)

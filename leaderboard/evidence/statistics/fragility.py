@@ -25,7 +25,8 @@ class Fragility(NamedTuple):
     @property
     def fewest(self) -> int | None:
         """The smaller of the two numbers."""
-        return min((count for count in self if count is not None), default=None)
+        counts = [count for count in self if count is not None]
+        return min(counts, default=None)
 
 
 def fewest_contaminated(
@@ -78,14 +79,17 @@ def _by_pull(panel: Panel, target: Sides, references: Sequence[Sides]) -> list[i
     puts aside come last.
     """
     data = logits(references)
-    variance = data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2
+    of_private = panel.slope(data.x) ** 2 * data.vx
+    variance = data.vy + of_private + panel.tau2
     weights = 1 / variance
     calibration = panel.calibration
+    ability = logits([target]).x
     at_references = calibration.design(data.x)
-    at_target = calibration.design(logits([target]).x)[0]
+    at_target = calibration.design(ability)[0]
     pull = at_references @ calibration.covariance @ at_target * weights
     # One answer more moves a logit by 1/(pq): by most near 0 and 1.
     public_n = np.array([reference.public_n for reference in references])
     pull = pull * data.vy * public_n
-    used = np.isin(np.arange(len(references)), panel.used)
+    places = np.arange(len(references))
+    used = np.isin(places, panel.used)
     return list(np.lexsort((-pull, ~used)))

@@ -43,12 +43,18 @@ def wilson(k: float, n: float, level: float = LEVEL) -> Interval:
     """
     check_share(k, n)
     z = critical_value(level)
-    middle = 2 * k + z * z
-    reach = z * sqrt(z * z + 4 * k * (n - k) / n)
-    scale = 2 * (n + z * z)
+    z_squared = z * z
+    middle = 2 * k + z_squared
+    of_share = 4 * k * (n - k) / n
+    reach = z * sqrt(z_squared + of_share)
+    scale = 2 * (n + z_squared)
     # At the ends one bound is exactly 0 or 1: rounding must not push it past the share.
-    low = 0.0 if k == 0 else (middle - reach) / scale
-    high = 1.0 if k == n else (middle + reach) / scale
+    low = 0.0
+    high = 1.0
+    if k != 0:
+        low = (middle - reach) / scale
+    if k != n:
+        high = (middle + reach) / scale
     return Interval(low, high)
 
 
@@ -61,8 +67,12 @@ def clopper_pearson(k: float, n: float, level: float = LEVEL) -> Interval:
     check_share(k, n)
     critical_value(level)
     tail = (1 - level) / 2
-    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
-    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
+    low = 0.0
+    high = 1.0
+    if k != 0:
+        low = float(betaincinv(k, n - k + 1, tail))
+    if k != n:
+        high = float(betaincinv(k + 1, n - k, 1 - tail))
     return Interval(low, high)
 
 

@@ -23,7 +23,9 @@ class Leak(NamedTuple):
 
 
 def leak_contrast(
-    exposed: tuple[int, int], unexposed: tuple[int, int], level: float = LEVEL
+    exposed: tuple[int, int],
+    unexposed: tuple[int, int],
+    level: float = LEVEL,
 ) -> Leak:
     """Return the contrast of two (right, n): exposed items, and items never shown before.
 
@@ -33,8 +35,14 @@ def leak_contrast(
     counts = (*exposed, *unexposed)
     interval = miettinen_nurminen(*counts, level)
     test = score_test(*counts)
-    difference = exposed[0] / exposed[1] - unexposed[0] / unexposed[1]
+    exposed_right, exposed_n = exposed
+    unexposed_right, unexposed_n = unexposed
+    difference = exposed_right / exposed_n - unexposed_right / unexposed_n
     # Adding half an answer keeps the share off 0 and 1.
-    share = (unexposed[0] + 0.5) / (unexposed[1] + 1)
-    smallest = visible_raw_gap(share, exposed[1], unexposed[1])
-    return Leak(difference, interval, test.p_greater, smallest)
+    share = (unexposed_right + 0.5) / (unexposed_n + 1)
+    return Leak(
+        difference=difference,
+        interval=interval,
+        p=test.p_greater,
+        visible=visible_raw_gap(share, exposed_n, unexposed_n),
+    )

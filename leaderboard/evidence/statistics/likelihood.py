@@ -40,7 +40,12 @@ def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Association:
         return _undefined(n)
     test = spearmanr(first, second)
     rho = float(test.statistic)
-    return Association(rho, fisher_z(rho, n, level), float(test.pvalue), n)
+    return Association(
+        estimate=rho,
+        interval=fisher_z(rho, n, level),
+        p=float(test.pvalue),
+        n=n,
+    )
 
 
 def kendall(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Association:
@@ -60,12 +65,21 @@ def kendall(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Association:
     elif n <= 4:
         interval = Interval(-1.0, 1.0)
     else:
-        interval = _around(tau, critical_value(level) * sqrt(0.437 / (n - 4)))
-    return Association(tau, interval, float(test.pvalue), n)
+        se = sqrt(0.437 / (n - 4))
+        interval = _around(tau, critical_value(level) * se)
+    return Association(
+        estimate=tau,
+        interval=interval,
+        p=float(test.pvalue),
+        n=n,
+    )
 
 
 def partial_spearman(
-    x: ArrayLike, y: ArrayLike, given: Sequence[ArrayLike], level: float = LEVEL
+    x: ArrayLike,
+    y: ArrayLike,
+    given: Sequence[ArrayLike],
+    level: float = LEVEL,
 ) -> Association:
     """Return Spearman's ρ with the variables ``given`` (log size, private score) held fixed.
 
@@ -77,24 +91,39 @@ def partial_spearman(
     held = len(given)
     if n - held < 4:
         raise ValueError("a partial correlation needs four models more than variables held fixed")
-    ranks_given = [rankdata(np.asarray(variable, dtype=float)) for variable in given]
-    design = np.column_stack([np.ones(n), *ranks_given])
+    held_values = [np.asarray(variable, dtype=float) for variable in given]
+    held_ranks = [rankdata(values) for values in held_values]
+    design = np.column_stack([np.ones(n), *held_ranks])
     residuals = []
     for side in (first, second):
         ranks = rankdata(side)
         fit, *_ = np.linalg.lstsq(design, ranks, rcond=None)
         residuals.append(ranks - design @ fit)
-    norm = float(np.linalg.norm(residuals[0]) * np.linalg.norm(residuals[1]))
+    of_first, of_second = residuals
+    norm = float(np.linalg.norm(of_first) * np.linalg.norm(of_second))
     if norm < 1e-9:
         return _undefined(n)
-    rho = max(-1.0, min(1.0, float(residuals[0] @ residuals[1]) / norm))
+    correlation = float(of_first @ of_second) / norm
+    rho = max(-1.0, min(1.0, correlation))
     freedom = n - 2 - held
-    t = rho * sqrt(freedom / (1 - rho * rho)) if abs(rho) < 1 else float("inf")
-    p = float(2 * student.sf(abs(t), freedom))
-    return Association(rho, fisher_z(rho, n, level, given=held), p, n)
+    t = float("inf")
+    if abs(rho) < 1:
+        t = rho * sqrt(freedom / (1 - rho * rho))
+    return Association(
+        estimate=rho,
+        interval=fisher_z(rho, n, level, given=held),
+        p=float(2 * student.sf(abs(t), freedom)),
+        n=n,
+    )
 
 
-def fisher_z(rho: float, n: int, level: float = LEVEL, *, given: int = 0) -> Interval:
+def fisher_z(
+    rho: float,
+    n: int,
+    level: float = LEVEL,
+    *,
+    given: int = 0,
+) -> Interval:
     """Return an interval for Spearman's ρ: ``tanh(atanh ρ ± z √((1 + ρ²/2)/(n - given - 3)))``.
 
     D. G. Bonett & T. A. Wright, Psychometrika 65 (2000) 23; ``given`` is the number of variables
@@ -104,7 +133,9 @@ def fisher_z(rho: float, n: int, level: float = LEVEL, *, given: int = 0) -> Int
         return Interval(rho, rho)
     if n - given <= 3:
         return Interval(-1.0, 1.0)
-    return _around(rho, critical_value(level) * sqrt((1 + rho * rho / 2) / (n - given - 3)))
+    variance = (1 + rho * rho / 2) / (n - given - 3)
+    reach = critical_value(level) * sqrt(variance)
+    return _around(rho, reach)
 
 
 def bca_over_families(
@@ -139,23 +170,40 @@ def bca_over_families(
         chosen = rng.integers(0, len(groups), len(groups))
         places = np.concatenate([groups[group] for group in chosen])
         drawn[number] = _rho(first[places], second[places])
-    drawn = np.sort(drawn[np.isfinite(drawn)])
-    left_out = [_rho(np.delete(first, group), np.delete(second, group)) for group in groups]
+    is_defined = np.isfinite(drawn)
+    drawn = np.sort(drawn[is_defined])
+    left_out: list[float] = []
+    for group in groups:
+        other_first = np.delete(first, group)
+        other_second = np.delete(second, group)
+        left_out.append(_rho(other_first, other_second))
     deviations = np.nanmean(left_out) - np.array(left_out)
-    scale = float(np.nansum(deviations**2)) ** 1.5
-    acceleration = float(np.nansum(deviations**3)) / (6 * scale) if scale > 0 else 0.0
-    below = (np.sum(drawn < estimate) + np.sum(drawn == estimate) / 2) / len(drawn)
-    bias = float(ndtri(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn))))
+    squares = float(np.nansum(deviations**2))
+    cubes = float(np.nansum(deviations**3))
+    scale = squares**1.5
+    acceleration = 0.0
+    if scale > 0:
+        acceleration = cubes / (6 * scale)
+    less = np.sum(drawn < estimate)
+    equal = np.sum(drawn == estimate)
+    below = (less + equal / 2) / len(drawn)
+    # The share of a single draw keeps the bias finite.
+    smallest = 1 / len(drawn)
+    bias = float(ndtri(np.clip(below, smallest, 1 - smallest)))
     z = critical_value(level)
-    shifted = [bias + (bias + side) / (1 - acceleration * (bias + side)) for side in (-z, z)]
-    low, high = np.quantile(drawn, ndtr(np.array(shifted)))
+    ends: list[float] = []
+    for side in (-z, z):
+        shift = bias + side
+        ends.append(bias + shift / (1 - acceleration * shift))
+    low, high = np.quantile(drawn, ndtr(np.array(ends)))
     return Interval(float(low), float(high))
 
 
 def _same_length(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     first = np.asarray(x, dtype=float)
     second = np.asarray(y, dtype=float)
-    if first.ndim != 1 or first.shape != second.shape or len(first) < 4:
+    is_pair_of_lists = first.ndim == 1 and first.shape == second.shape
+    if not is_pair_of_lists or len(first) < 4:
         raise ValueError("a correlation needs two lists of one length, of four models or more")
     return first, second
 
@@ -169,8 +217,14 @@ def _around(correlation: float, reach: float) -> Interval:
 def _rho(x: Floats, y: Floats) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return NAN
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    correlations = np.corrcoef(rankdata(x), rankdata(y))
+    return float(correlations[0, 1])
 
 
 def _undefined(n: int) -> Association:
-    return Association(NAN, Interval(-1.0, 1.0), NAN, n)
+    return Association(
+        estimate=NAN,
+        interval=Interval(-1.0, 1.0),
+        p=NAN,
+        n=n,
+    )

@@ -51,13 +51,22 @@ def logits(models: Sequence[Sides]) -> Logits:
     table = np.array(models, dtype=float).reshape(-1, 4)
     right = table[:, [2, 0]]
     n = table[:, [3, 1]]
-    if np.any((right < 0) | (right > n) | (n <= 0)):
+    is_no_share = (right < 0) | (right > n) | (n <= 0)
+    if np.any(is_no_share):
         raise ValueError("a share needs 0 <= k <= n and n > 0")
-    value = np.log((right + 0.5) / (n - right + 0.5))
-    variance = 1 / (right + 0.5) + 1 / (n - right + 0.5)
-    return Logits(value[:, 0], value[:, 1], variance[:, 0], variance[:, 1])
+    for_right = right + 0.5
+    for_wrong = n - right + 0.5
+    value = np.log(for_right / for_wrong)
+    variance = 1 / for_right + 1 / for_wrong
+    return Logits(
+        x=value[:, 0],
+        y=value[:, 1],
+        vx=variance[:, 0],
+        vy=variance[:, 1],
+    )
 
 
 def powers(x: Floats) -> Floats:
     """Return 1, x and x² as columns."""
-    return np.stack([np.ones_like(x), x, x * x], axis=-1)
+    columns = [np.ones_like(x), x, x * x]
+    return np.stack(columns, axis=-1)

@@ -51,9 +51,12 @@ def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
     def excess(tau2: float) -> float:
         w = 1 / (variance + tau2)
         weighted = design * w[:, None]
-        fit = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ residuals)
+        information = weighted.T @ design + ridge
+        moments = weighted.T @ residuals
+        fit = np.linalg.solve(information, moments)
         unexplained: Floats = residuals - design @ fit
-        return float((w * unexplained**2).sum()) - freedom
+        squares = w * unexplained**2
+        return float(squares.sum()) - freedom
 
     if freedom <= 0:
         return 0.0
@@ -77,26 +80,43 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     y = np.asarray(gaps, dtype=float)
     shared = np.asarray(covariance, dtype=float)
     k = len(y)
-    if y.ndim != 1 or k < 1 or shared.shape != (k, k):
+    is_list = y.ndim == 1 and k >= 1
+    if not is_list or shared.shape != (k, k):
         raise ValueError("a family needs one gap per member and the covariance of all of them")
     critical_value(level)
     p_sign = sign_test(y)
     if k < FEWEST_MEMBERS:
         se = float(np.sqrt(shared.sum()) / k)
-        return Family(k, float(y.mean()), se, None, None, 0.0, 0.0, p_sign)
+        return Family(
+            members=k,
+            estimate=float(y.mean()),
+            se=se,
+            interval=None,
+            prediction=None,
+            tau2=0.0,
+            i2=0.0,
+            p_sign=p_sign,
+        )
     identity = np.eye(k)
+    freedom = k - 1
 
     def excess(tau2: float) -> float:
-        return _gls_mean(y, shared + tau2 * identity)[2] - (k - 1)
+        _, _, q = _gls_mean(y, shared + tau2 * identity)
+        return q - freedom
 
     start = float(np.var(y)) + float(shared.max())
     tau2 = _root_above_zero(excess, start, xtol=1e-12)
     estimate, variance, q = _gls_mean(y, shared + tau2 * identity)
-    se = float(np.sqrt(variance * max(1.0, q / (k - 1))))
+    scale = max(1.0, q / freedom)
+    se = float(np.sqrt(variance * scale))
     tail = (1 + level) / 2
-    reach = float(student.ppf(tail, k - 1)) * se
-    wide = float(student.ppf(tail, k - 2)) * float(np.sqrt(tau2 + se**2))
-    spread = _gls_mean(y, shared)[2]
+    reach = float(student.ppf(tail, freedom)) * se
+    critical = float(student.ppf(tail, freedom - 1))
+    wide = critical * float(np.sqrt(tau2 + se**2))
+    _, _, spread = _gls_mean(y, shared)
+    i2 = 0.0
+    if spread > 0:
+        i2 = max(0.0, (spread - freedom) / spread)
     return Family(
         members=k,
         estimate=estimate,
@@ -104,7 +124,7 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
         interval=Interval(estimate - reach, estimate + reach),
         prediction=Interval(estimate - wide, estimate + wide),
         tau2=tau2,
-        i2=max(0.0, (spread - (k - 1)) / spread) if spread > 0 else 0.0,
+        i2=i2,
         p_sign=p_sign,
     )
 
@@ -114,7 +134,9 @@ def sign_test(gaps: ArrayLike) -> float:
     y = np.asarray(gaps, dtype=float)
     positive = int((y > 0).sum())
     nonzero = int((y != 0).sum())
-    return float(binomtest(positive, nonzero).pvalue) if nonzero else 1.0
+    if nonzero == 0:
+        return 1.0
+    return float(binomtest(positive, nonzero).pvalue)
 
 
 def shared_covariance(public: ArrayLike, private: ArrayLike) -> Floats:
@@ -123,25 +145,34 @@ def shared_covariance(public: ArrayLike, private: ArrayLike) -> Floats:
     ``public`` and ``private`` are outcomes (k, items) of 0 and 1. Raises ValueError if they are of
     different numbers of members.
     """
-    sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
-    if sides[0].shape[0] != sides[1].shape[0]:
+    public_side = np.atleast_2d(np.asarray(public, dtype=float))
+    private_side = np.atleast_2d(np.asarray(private, dtype=float))
+    if len(public_side) != len(private_side):
         raise ValueError("both sets need the outcomes of the same members")
-    parts = [np.atleast_2d(np.cov(side)) / side.shape[1] for side in sides]
-    return np.asarray(parts[0] + parts[1], dtype=float)
+    of_public = np.atleast_2d(np.cov(public_side)) / public_side.shape[1]
+    of_private = np.atleast_2d(np.cov(private_side)) / private_side.shape[1]
+    return np.asarray(of_public + of_private, dtype=float)
 
 
 def _gls_mean(y: Floats, covariance: Floats) -> tuple[float, float, float]:
     """Return (mean, its variance, Q) by generalised least squares."""
     ones = np.ones_like(y)
-    solved = np.linalg.solve(covariance, np.stack([ones, y], axis=1))
+    sides = np.stack([ones, y], axis=1)
+    solved = np.linalg.solve(covariance, sides)
     variance = 1 / float(ones @ solved[:, 0])
     mean = float(ones @ solved[:, 1]) * variance
     deviations = y - mean
-    return mean, variance, float(deviations @ np.linalg.solve(covariance, deviations))
+    weighted = np.linalg.solve(covariance, deviations)
+    q = float(deviations @ weighted)
+    return mean, variance, q
 
 
 def _root_above_zero(
-    excess: Callable[[float], float], start: float, *, xtol: float, rtol: float = SMALLEST_RTOL
+    excess: Callable[[float], float],
+    start: float,
+    *,
+    xtol: float,
+    rtol: float = SMALLEST_RTOL,
 ) -> float:
     """Return the root of a decreasing function, or 0 if it is not positive at 0.
 

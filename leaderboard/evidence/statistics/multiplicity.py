@@ -20,7 +20,8 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     """
     values, order = _ascending(p)
     steps = np.arange(len(values), 0, -1)
-    return _in_order(np.maximum.accumulate(steps * values), order)
+    running = np.maximum.accumulate(steps * values)
+    return _in_order(running, order)
 
 
 def benjamini_hochberg(p: Sequence[float] | Floats) -> Floats:
@@ -34,13 +35,15 @@ def benjamini_hochberg(p: Sequence[float] | Floats) -> Floats:
     values, order = _ascending(p)
     m = len(values)
     scaled = values * m / np.arange(1, m + 1)
-    return _in_order(np.minimum.accumulate(scaled[::-1])[::-1], order)
+    from_end = np.minimum.accumulate(scaled[::-1])
+    return _in_order(from_end[::-1], order)
 
 
 def _ascending(p: Sequence[float] | Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Return the p-values in ascending order, and the place that each had before."""
     values = np.asarray(p, dtype=float)
-    if values.ndim != 1 or not np.all((values >= 0) & (values <= 1)):
+    is_chance = (values >= 0) & (values <= 1)
+    if values.ndim != 1 or not np.all(is_chance):
         raise ValueError("p-values are a flat list of numbers between 0 and 1")
     order = np.argsort(values, kind="stable")
     return values[order], order

@@ -43,24 +43,31 @@ def paired(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Paired:
     n = int(shared.sum())
     if n == 0:
         raise ValueError("a paired comparison needs an item that both models were asked")
-    both = int(((one == 1) & (other == 1)).sum())
-    wins = int(((one == 1) & (other == 0)).sum())
-    losses = int(((one == 0) & (other == 1)).sum())
+    is_win = (one == 1) & (other == 0)
+    is_loss = (one == 0) & (other == 1)
+    is_both = (one == 1) & (other == 1)
+    wins = int(is_win.sum())
+    losses = int(is_loss.sum())
     discordant = wins + losses
+    p = 1.0
+    if discordant:
+        p = float(binomtest(wins, discordant).pvalue)
     # Bonett and Price's interval of the difference of two paired shares.
     won = (wins + 1) / (n + 2)
     lost = (losses + 1) / (n + 2)
     adjusted = won - lost
-    error = np.sqrt((won + lost - adjusted**2) / (n + 2))
-    reach = critical_value(level) * float(error)
+    variance = (won + lost - adjusted**2) / (n + 2)
+    reach = critical_value(level) * float(np.sqrt(variance))
+    low = max(adjusted - reach, -1.0)
+    high = min(adjusted + reach, 1.0)
     return Paired(
         n=n,
-        both=both,
+        both=int(is_both.sum()),
         wins=wins,
         losses=losses,
         difference=(wins - losses) / n,
-        interval=Interval(max(adjusted - reach, -1.0), min(adjusted + reach, 1.0)),
-        p=float(binomtest(wins, discordant).pvalue) if discordant else 1.0,
+        interval=Interval(low, high),
+        p=p,
     )
 
 

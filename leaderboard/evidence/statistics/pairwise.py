@@ -22,12 +22,15 @@ def discordances(matrix: Floats) -> tuple[Floats, Floats]:
     own = (right**2 + right) / 2
     other = (right**2 - right) / 2
     if answered is None:
-        own_sums = own.sum(axis=1, dtype=float)
-        other_sums = other.sum(axis=1, dtype=float)
-        wins = own_sums[:, None] + other_sums[None, :] - both_right
+        row_sums = own.sum(axis=1, dtype=float)
+        column_sums = other.sum(axis=1, dtype=float)
+        wins = row_sums[:, None] + column_sums[None, :] - both_right
         return wins, np.full_like(both_right, matrix.shape[1])
-    wins = (own @ answered.T + answered @ other.T).astype(float) - both_right
-    return wins, (answered @ answered.T).astype(float)
+    own_sums = own @ answered.T
+    other_sums = answered @ other.T
+    sums = (own_sums + other_sums).astype(float)
+    common = (answered @ answered.T).astype(float)
+    return sums - both_right, common
 
 
 def pairwise_sets(matrix: Floats, level: float) -> NDArray[np.int64]:
@@ -54,7 +57,9 @@ def pairwise_sets(matrix: Floats, level: float) -> NDArray[np.int64]:
             difference = own - other
             total = own + other
             if not np.array_equal(squared, right):
-                total = squared[rows] @ answered.T + answered[rows] @ squared.T
+                own_squares = squared[rows] @ answered.T
+                other_squares = answered[rows] @ squared.T
+                total = own_squares + other_squares
         discordant = total - 2 * both_right
         # z is 0 where no item is discordant.
         np.maximum(discordant, 1, out=discordant)
@@ -67,7 +72,8 @@ def _ranges(z: Singles, comparisons: int, level: float) -> NDArray[np.int64]:
     """Return (low, high) ranks (rows, 2) after Holm's step-down within each row of tests."""
     # thresholds[r]: |z| that a pair must exceed once r others of its row are rejected.
     remaining = np.maximum(np.arange(comparisons, -1, -1), 1)
-    thresholds = -ndtri((1 - level) / (2 * remaining)).astype(np.float32)
+    tails = (1 - level) / (2 * remaining)
+    thresholds = -ndtri(tails).astype(np.float32)
     size = np.abs(z)
     rejected = np.zeros(len(z), dtype=np.int64)
     while True:
@@ -76,8 +82,10 @@ def _ranges(z: Singles, comparisons: int, level: float) -> NDArray[np.int64]:
         if np.array_equal(count, rejected):
             break
         rejected = count
-    low = 1 + (z < -threshold).sum(axis=1)
-    high = comparisons + 1 - (z > threshold).sum(axis=1)
+    above = (z < -threshold).sum(axis=1)
+    below = (z > threshold).sum(axis=1)
+    low = 1 + above
+    high = comparisons + 1 - below
     return np.stack([low, high], axis=1)
 
 

@@ -50,7 +50,8 @@ class Panel:
     def covers(self, models: Sequence[Sides]) -> list[bool]:
         """Return for each model if its private score is not beyond those of the references."""
         data = logits(models)
-        return [bool(inside) for inside in self.calibration.covers(data.x, data.vx)]
+        covered = self.calibration.covers(data.x, data.vx)
+        return [bool(inside) for inside in covered]
 
     def expected(self, x: Floats) -> Floats:
         """Return the public logits expected at private logits ``x``."""
@@ -78,14 +79,25 @@ def fit_panel(
     if robust and len(references) > 0:
         put_aside = distrusted(data, numbers)
     used = np.flatnonzero(~put_aside)
-    x, y, vx, vy = (side[used] for side in data)
+    x = data.x[used]
+    vx = data.vx[used]
+    contrasts = data.y[used] - x
+    lineage_of = numbers[used].tolist()
     slope = np.ones_like(x)
     # The variances depend on the slope, hence the second pass.
     for _ in range(2):
-        variance = vy + slope**2 * vx
         calibration = calibrate(
-            x, y - x, variance, vx, numbers[used].tolist(), largest_degree=LARGEST_DEGREE
+            x=x,
+            contrasts=contrasts,
+            variance=data.vy[used] + slope**2 * vx,
+            x_variance=vx,
+            lineages=lineage_of,
+            largest_degree=LARGEST_DEGREE,
         )
         slope = 1.0 + calibration.slope(x)
     excluded = np.flatnonzero(put_aside)
-    return Panel(calibration, tuple(used.tolist()), tuple(excluded.tolist()))
+    return Panel(
+        calibration=calibration,
+        used=tuple(used.tolist()),
+        put_aside=tuple(excluded.tolist()),
+    )

@@ -14,7 +14,12 @@ ALPHA = LEVELS.single
 POWER = LEVELS.power
 
 
-def visible(se: float, alpha: float = ALPHA, power: float = POWER, freedom: float = inf) -> float:
+def visible(
+    se: float,
+    alpha: float = ALPHA,
+    power: float = POWER,
+    freedom: float = inf,
+) -> float:
     """Return the true difference that a one-sided test at ``alpha`` finds with ``power``.
 
     ``(z₁₋α + z_power) · se`` for a normal test. With t on ``freedom`` degrees, whose standard error
@@ -24,13 +29,19 @@ def visible(se: float, alpha: float = ALPHA, power: float = POWER, freedom: floa
     if se < 0:
         raise ValueError("a standard error is not negative")
     if freedom == inf:
-        return float(ndtri(1 - alpha) + ndtri(power)) * se
+        standard_errors = ndtri(1 - alpha) + ndtri(power)
+        return float(standard_errors) * se
     critical = stdtrit(freedom, 1 - alpha)
-    return float(nctdtrinc(freedom, 1 - power, critical)) * se
+    noncentrality = nctdtrinc(freedom, 1 - power, critical)
+    return float(noncentrality) * se
 
 
 def visible_raw_gap(
-    p: float, n1: int, n2: int, alpha: float = ALPHA, power: float = POWER
+    p: float,
+    n1: int,
+    n2: int,
+    alpha: float = ALPHA,
+    power: float = POWER,
 ) -> float:
     """Return the smallest raw gap that independent sets of ``n1`` and ``n2`` items show.
 
@@ -40,7 +51,8 @@ def visible_raw_gap(
 
     Raises ValueError unless 0 < p < 1 and both sets have items.
     """
-    if not 0 < p < 1 or n1 <= 0 or n2 <= 0:
+    has_items = n1 > 0 and n2 > 0
+    if not 0 < p < 1 or not has_items:
         raise ValueError("power needs 0 < p < 1 and items in both sets")
     z_alpha = float(ndtri(1 - alpha))
     z_power = float(ndtri(power))
@@ -49,8 +61,11 @@ def visible_raw_gap(
         """Return the gap ``delta`` less the gap that is found if ``delta`` is the true one."""
         first = p + delta
         pooled = (n1 * first + n2 * p) / (n1 + n2)
-        null = sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
-        alternative = sqrt(first * (1 - first) / n1 + p * (1 - p) / n2)
+        pooled_variance = pooled * (1 - pooled)
+        null = sqrt(pooled_variance * (1 / n1 + 1 / n2))
+        of_first = first * (1 - first) / n1
+        of_second = p * (1 - p) / n2
+        alternative = sqrt(of_first + of_second)
         return delta - z_alpha * null - z_power * alternative
 
     largest = 1 - p

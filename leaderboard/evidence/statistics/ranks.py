@@ -31,12 +31,15 @@ def standings(scores: Sequence[float], intervals: Sequence[Interval]) -> list[St
     lows = sorted(interval.low for interval in intervals)
     highs = sorted(interval.high for interval in intervals)
     total = len(scores)
-    result = []
+    result: list[Standing] = []
     for score, interval in zip(scores, intervals, strict=True):
+        not_better = bisect_right(ascending, score)
+        not_above = bisect_right(lows, interval.high)
+        below = bisect_left(highs, interval.low)
         standing = Standing(
-            rank=1 + total - bisect_right(ascending, score),
-            best=1 + total - bisect_right(lows, interval.high),
-            worst=total - bisect_left(highs, interval.low),
+            rank=1 + total - not_better,
+            best=1 + total - not_above,
+            worst=total - below,
         )
         result.append(standing)
     return result

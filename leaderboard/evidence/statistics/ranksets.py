@@ -60,22 +60,31 @@ def rank_sets(
     matrix = check_outcomes(outcomes)
     critical_value(level)
     if len(matrix) > EXACT_UP_TO:
-        return [RankSet(int(low), int(high)) for low, high in pairwise_sets(matrix, level)]
+        ranges = pairwise_sets(matrix, level)
+        return [RankSet(int(low), int(high)) for low, high in ranges]
     generator = np.random.default_rng(0 if rng is None else rng)
-    return sets_from(significantly_better(matrix, level, generator, draws))
+    better = significantly_better(matrix, level, generator, draws)
+    return sets_from(better)
 
 
 def sets_from(better: NDArray[np.bool_]) -> list[RankSet]:
     """Return each model's ranks, from ``better[j, k]``: j is significantly better than k."""
     above = better.sum(axis=0).tolist()
-    not_below = (len(better) - better.sum(axis=1)).tolist()
-    return [RankSet(1 + low, high) for low, high in zip(above, not_below, strict=True)]
+    below = better.sum(axis=1).tolist()
+    models = len(better)
+    sets: list[RankSet] = []
+    for models_above, models_below in zip(above, below, strict=True):
+        low = 1 + models_above
+        high = models - models_below
+        sets.append(RankSet(low, high))
+    return sets
 
 
 def check_outcomes(outcomes: ArrayLike) -> Floats:
     """Return outcomes as numbers. Raises ValueError unless they are a matrix of 0 to 1 and NaN."""
     matrix = np.asarray(outcomes, dtype=float)
-    is_outcome = ((matrix >= 0) & (matrix <= 1)) | np.isnan(matrix)
+    is_share = (matrix >= 0) & (matrix <= 1)
+    is_outcome = is_share | np.isnan(matrix)
     if matrix.ndim != 2 or not np.all(is_outcome):
         raise ValueError("outcomes are models by items, from 0 to 1 or missing")
     return matrix
@@ -99,17 +108,22 @@ def significantly_better(
     wins, common = discordances(matrix)
     discordant = wins + wins.T
     with np.errstate(divide="ignore"):
-        inverse_error = np.where(discordant > 0, 1 / np.sqrt(discordant), 0.0)
+        inverse_root = 1 / np.sqrt(discordant)
+    inverse_error = np.where(discordant > 0, inverse_root, 0.0)
     difference = wins - wins.T
     statistic = difference * inverse_error
-    means = np.where(common > 0, difference / np.maximum(common, 1), 0.0)
+    quotient = difference / np.maximum(common, 1)
+    means = np.where(common > 0, quotient, 0.0)
     sampled = _draw(matrix, rng, draws)
+    # The critical value is rounded up to a drawn one.
+    rank = int(np.ceil(level * (draws + 1)))
+    place = min(rank, draws) - 1
     while np.any(active):
-        largest = _largest_statistics(sampled, means, np.where(active, inverse_error, 0.0))
-        # The critical value is rounded up to a drawn one.
-        place = min(int(np.ceil(level * (draws + 1))), draws) - 1
-        drawn = np.partition(largest, place)[place]
-        new = active & (statistic > max(float(drawn), 0.0))
+        active_errors = np.where(active, inverse_error, 0.0)
+        largest = _largest_statistics(sampled, means, active_errors)
+        drawn = float(np.partition(largest, place)[place])
+        critical = max(drawn, 0.0)
+        new = active & (statistic > critical)
         if not np.any(new):
             break
         rejected |= new
@@ -124,15 +138,21 @@ def _draw(matrix: Floats, rng: np.random.Generator, draws: int) -> _Draws:
     models, items = matrix.shape
     answered = np.isfinite(matrix)
     patterns, pattern_of = np.unique(answered, axis=1, return_inverse=True)
-    members = np.zeros((items, patterns.shape[1]))
+    count = patterns.shape[1]
+    members = np.zeros((items, count))
     members[np.arange(items), pattern_of.ravel()] = 1.0
     right = np.where(answered, matrix, 0.0)
     multipliers = rng.standard_normal((draws, items))
-    sums = np.empty((draws, models, patterns.shape[1]))
-    for pattern in range(patterns.shape[1]):
+    sums = np.empty((draws, models, count))
+    for pattern in range(count):
         chosen = members[:, pattern] == 1
-        sums[:, :, pattern] = multipliers[:, chosen] @ right[:, chosen].T
-    return _Draws(sums, multipliers @ members, patterns.T.astype(float))
+        outcomes = right[:, chosen]
+        sums[:, :, pattern] = multipliers[:, chosen] @ outcomes.T
+    return _Draws(
+        sums=sums,
+        weights=multipliers @ members,
+        present=patterns.T.astype(float),
+    )
 
 
 def _largest_statistics(sampled: _Draws, means: Floats, inverse_error: Floats) -> Floats:
@@ -141,16 +161,19 @@ def _largest_statistics(sampled: _Draws, means: Floats, inverse_error: Floats) -
     Pairs whose ``inverse_error`` is 0 do not count.
     """
     result = np.empty(len(sampled.sums))
-    complete = len(sampled.present) == 1 and bool(np.all(sampled.present == 1))
+    present = sampled.present
+    complete = len(present) == 1 and bool(np.all(present == 1))
     own_means = means[:, 0] if len(means) else 0.0
-    for number, (sums, weights) in enumerate(zip(sampled.sums, sampled.weights, strict=True)):
+    for number, sums in enumerate(sampled.sums):
+        weights = sampled.weights[number]
         if complete:
             # Σ ε (x_j - x_k - d_jk) is the difference of one term for each model.
             centred = sums[:, 0] - weights[0] * own_means
             difference = centred[:, None] - centred[None, :]
         else:
-            on_common = sums @ sampled.present
-            shared = sampled.present.T @ (weights[:, None] * sampled.present)
+            on_common = sums @ present
+            weighted = weights[:, None] * present
+            shared = present.T @ weighted
             difference = on_common - on_common.T - shared * means
         difference *= inverse_error
         result[number] = difference.max()

@@ -50,19 +50,24 @@ def maj_at_k(counts: Sequence[int], right: int | None, k: int) -> float:
     Raises ValueError for negative counts, a place outside them, or k outside 1 to n.
     """
     n = sum(counts)
-    if any(count < 0 for count in counts) or not 1 <= k <= n:
+    has_negative = any(count < 0 for count in counts)
+    if has_negative or not 1 <= k <= n:
         raise ValueError("majority needs counts >= 0 and 1 <= k <= n")
     if right is None:
         return 0.0
     if not 0 <= right < len(counts):
         raise ValueError("the right answer is one of the counted ones")
     # An answer that was never given cannot tie.
-    others = [count for place, count in enumerate(counts) if place != right and count]
+    others: list[int] = []
+    for place, count in enumerate(counts):
+        if place != right and count > 0:
+            others.append(count)
+    right_count = counts[right]
     won = 0.0
-    for votes in range(1, min(counts[right], k) + 1):
+    for votes in range(1, min(right_count, k) + 1):
         ways = _ways_by_ties(others, k - votes, votes)
-        share = sum(way / (tied + 1) for tied, way in enumerate(ways))
-        won += comb(counts[right], votes) * share
+        shares = [way / (tied + 1) for tied, way in enumerate(ways)]
+        won += comb(right_count, votes) * sum(shares)
     return won / comb(n, k)
 
 
@@ -72,12 +77,16 @@ def _ways_by_ties(others: Sequence[int], votes: int, cap: int) -> list[int]:
     for count in others:
         with_count: dict[tuple[int, int], int] = {}
         for (used, tied), way in ways.items():
-            for extra in range(min(count, cap, votes - used) + 1):
-                key = (used + extra, tied + (extra == cap))
-                with_count[key] = with_count.get(key, 0) + way * comb(count, extra)
+            most_extra = min(count, cap, votes - used)
+            for extra in range(most_extra + 1):
+                is_tied = extra == cap
+                key = (used + extra, tied + is_tied)
+                added = way * comb(count, extra)
+                with_count[key] = with_count.get(key, 0) + added
         ways = with_count
-    most = max((tied for used, tied in ways if used == votes), default=-1)
-    return [ways.get((votes, tied), 0) for tied in range(most + 1)]
+    ties = [tied for used, tied in ways if used == votes]
+    most_tied = max(ties, default=-1)
+    return [ways.get((votes, tied), 0) for tied in range(most_tied + 1)]
 
 
 def best_of_n(scores: Sequence[float], right: Sequence[bool | int], k: int) -> float:
@@ -91,16 +100,21 @@ def best_of_n(scores: Sequence[float], right: Sequence[bool | int], k: int) -> f
         raise ValueError("best of n needs one verdict per score and 1 <= k <= n")
     order = sorted(range(n), key=lambda place: -scores[place])
     choices = comb(n, k)
-    chance = [comb(n - rank, k - 1) / choices for rank in range(1, n + 1)]
+    chances: list[float] = []
+    for rank in range(1, n + 1):
+        with_lower = comb(n - rank, k - 1)
+        chances.append(with_lower / choices)
     total = 0.0
     start = 0
     while start < n:
+        score = scores[order[start]]
         end = start
-        while end < n and scores[order[end]] == scores[order[start]]:
+        while end < n and scores[order[end]] == score:
             end += 1
-        tied_right = sum(bool(right[place]) for place in order[start:end])
-        share = tied_right / (end - start)
-        total += share * sum(chance[start:end])
+        tied = order[start:end]
+        tied_right = sum(bool(right[place]) for place in tied)
+        share = tied_right / len(tied)
+        total += share * sum(chances[start:end])
         start = end
     return total
 
@@ -117,7 +131,13 @@ def over_items(values: Sequence[float]) -> SampledScore:
     return SampledScore(float(array.mean()), float(se))
 
 
-def effective_items(p: float, se: float, *, items: int, samples: int) -> float:
+def effective_items(
+    p: float,
+    se: float,
+    *,
+    items: int,
+    samples: int,
+) -> float:
     """Return the number of items with one outcome each whose share ``p`` would have this error.
 
     It lies between ``items`` and the number of their samples (L. Kish, Survey Sampling (1965),
@@ -126,10 +146,19 @@ def effective_items(p: float, se: float, *, items: int, samples: int) -> float:
     if se <= 0:
         return float(items)
     with_this_error = p * (1 - p) / se**2
-    return min(max(with_this_error, float(items)), float(items) * samples)
+    least = float(items)
+    most = float(items) * samples
+    return min(max(with_this_error, least), most)
 
 
-def clustered_interval(p: float, se: float, *, items: int, samples: int, level: float) -> Interval:
+def clustered_interval(
+    p: float,
+    se: float,
+    *,
+    items: int,
+    samples: int,
+    level: float,
+) -> Interval:
     """Return the interval of a share over items with several samples each, such as pass@k.
 
     ``se`` is its standard error with the samples of an item as a cluster. The interval is that of

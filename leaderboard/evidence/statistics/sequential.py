@@ -34,7 +34,8 @@ def spending_bounds(information: Sequence[float] | Floats, level: float) -> Floa
         raise ValueError("a level lies between 0 and 1")
     if known.ndim != 1 or len(known) == 0:
         raise ValueError("information is positive and does not fall")
-    if known[0] <= 0 or np.any(np.diff(known) < 0):
+    falls = np.any(np.diff(known) < 0)
+    if known[0] <= 0 or falls:
         raise ValueError("information is positive and does not fall")
     shares = known / known[-1]
     z = ndtri(1 - level / 2) / np.sqrt(shares)
@@ -42,13 +43,17 @@ def spending_bounds(information: Sequence[float] | Floats, level: float) -> Floa
     bounds = np.full(len(shares), inf)
     process = _Process()
     spent = 0.0
+    last = len(shares) - 1
     for look, share in enumerate(shares):
-        is_last = look == len(shares) - 1
-        wanted = float(to_spend[look]) - spent
-        if wanted <= 0 or (share - process.time < LEAST_STEP and not is_last):
+        until_look = float(to_spend[look])
+        wanted = until_look - spent
+        if wanted <= 0:
+            continue
+        added = share - process.time
+        if added < LEAST_STEP and look != last:
             continue
         bounds[look] = process.advance(float(share), wanted)
-        spent = float(to_spend[look])
+        spent = until_look
     return bounds
 
 
@@ -63,16 +68,20 @@ class _Process:
     def advance(self, time: float, wanted: float) -> float:
         """Move to ``time``; return the bound of z that is passed first there with chance
         ``wanted``."""
-        step = sqrt(max(time - self.time, LEAST_STEP**2))
+        added = max(time - self.time, LEAST_STEP**2)
+        step = sqrt(added)
+        root_time = sqrt(time)
 
         def excess(bound: float) -> float:
-            beyond = ndtr((self._grid - bound * sqrt(time)) / step)
-            return float((self._mass * beyond).sum()) - wanted
+            distances = (self._grid - bound * root_time) / step
+            passed = self._mass * ndtr(distances)
+            return float(passed.sum()) - wanted
 
         bound = float(brentq(excess, -REACH, 2 * REACH))
-        grid = np.linspace(-REACH * sqrt(time), bound * sqrt(time), POINTS)
+        grid = np.linspace(-REACH * root_time, bound * root_time, POINTS)
         distances = (grid[:, None] - self._grid[None]) / step
-        transition = np.exp(-0.5 * distances**2) / (step * sqrt(2 * np.pi))
+        scale = step * sqrt(2 * np.pi)
+        transition = np.exp(-0.5 * distances**2) / scale
         density = transition @ self._mass
         weights = np.full(POINTS, grid[1] - grid[0])
         weights[[0, -1]] /= 2

@@ -31,16 +31,18 @@ def shrunken(gaps: Sequence[float], errors: Sequence[float]) -> list[Shrunken]:
     """
     y = np.asarray(gaps, dtype=float)
     variance = np.asarray(errors, dtype=float) ** 2
-    if y.shape != variance.shape or np.any(~(variance > 0)):
+    has_error = variance > 0
+    if y.shape != variance.shape or not np.all(has_error):
         raise ValueError("each gap needs a positive error")
     if len(y) < FEWEST:
         return []
-    tau2 = paule_mandel(y, variance, np.ones((len(y), 1)))
+    intercept = np.ones((len(y), 1))
+    tau2 = paule_mandel(y, variance, intercept)
     weight = 1 / (tau2 + variance)
-    mean = float((weight * y).sum() / weight.sum())
+    total = (weight * y).sum()
+    mean = float(total / weight.sum())
     share = tau2 * weight
     estimates = mean + share * (y - mean)
-    return [
-        Shrunken(float(gap), float(se))
-        for gap, se in zip(estimates, np.sqrt(share * variance), strict=True)
-    ]
+    deviations = np.sqrt(share * variance)
+    pairs = zip(estimates, deviations, strict=True)
+    return [Shrunken(float(gap), float(se)) for gap, se in pairs]

@@ -70,7 +70,9 @@ def easiness(others: Floats) -> Floats | None:
     right = np.nansum(others, axis=0)
     raw = logit((right + 0.5) / (asked + 1))
     spread = raw.std()
-    return np.asarray((raw - raw.mean()) / spread) if spread > 0 else None
+    if not spread > 0:
+        return None
+    return np.asarray((raw - raw.mean()) / spread)
 
 
 def staged_leak(
@@ -90,12 +92,16 @@ def staged_leak(
     - ``compared``: the runs after which the test is made, each over all runs until then;
     - ``comparisons``: the number of tests that are planned (Bonferroni).
     """
-    tests = [_test(outcomes[: run + 1], seen[: run + 1], easy) for run in compared]
+    tests: list[_Test] = []
+    for run in compared:
+        until_run = slice(run + 1)
+        tests.append(_test(outcomes[until_run], seen[until_run], easy))
     last = tests[-1]
-    smallest_p = min(float(norm.sf(test.z)) for test in tests)
+    p_values = [float(norm.sf(test.z)) for test in tests]
     runs = list(compared)
     asked = np.isfinite(outcomes[runs])
-    of_seen = float((seen[runs] & asked).sum() / asked.sum())
+    asked_and_seen = seen[runs] & asked
+    of_seen = float(asked_and_seen.sum() / asked.sum())
     reach = critical_value(level) * last.se
     low = _share(last.share - reach, of_seen)
     high = _share(last.share + reach, of_seen)
@@ -103,7 +109,7 @@ def staged_leak(
     return StagedLeak(
         share=_share(last.share, of_seen),
         interval=Interval(low, high),
-        p=min(1.0, comparisons * smallest_p),
+        p=min(1.0, comparisons * min(p_values)),
         visible=_share(visible_step, of_seen),
         comparisons=comparisons,
     )
@@ -118,7 +124,8 @@ def _share(step: float, of_seen: float) -> float:
         return -1.0
     if step == inf:
         return 1.0
-    return min(1.0, max(-1.0, step / (1 + of_seen * step)))
+    share = step / (1 + of_seen * step)
+    return min(1.0, max(-1.0, share))
 
 
 def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Test:
@@ -128,15 +135,19 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     asked = np.isfinite(y)
     # An intercept for each run, and the slope on easiness: (items, runs, coefficients).
     items, runs = asked.shape
-    design = np.zeros((items, runs, runs + (easy is not None)))
+    has_slope = easy is not None
+    design = np.zeros((items, runs, runs + has_slope))
     design[:, range(runs), range(runs)] = 1.0
     if easy is not None:
         design[:, :, runs] = easy[used][:, None]
-    expected = _null_fit(np.where(asked, y, 0.0), asked, design)
+    right = np.where(asked, y, 0.0)
+    expected = _null_fit(right, asked, design)
     variance = expected * (1 - expected)
     residual = np.where(asked, y - expected, 0.0)
-    effect = np.where(asked & seen[:, used].T, 1 - expected, 0.0)
-    nuisance = design * (variance * asked)[:, :, None]
+    asked_and_seen = asked & seen[:, used].T
+    effect = np.where(asked_and_seen, 1 - expected, 0.0)
+    asked_variance = variance * asked
+    nuisance = design * asked_variance[:, :, None]
     ridge = 1e-9 * np.eye(design.shape[2])
     inverse = _inverse_covariance(residual, variance, asked)
 
@@ -145,15 +156,21 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     sides = np.stack([effect, residual], axis=2)
     moments = np.einsum("irq,irk->qk", weighted, sides)
     coefficients = np.linalg.solve(normal, moments)
-    effect, residual = np.moveaxis(sides - nuisance @ coefficients, 2, 0)
+    efficient = sides - nuisance @ coefficients
+    effect, residual = np.moveaxis(efficient, 2, 0)
     weight = np.einsum("irs,is->ir", inverse, effect)
     scores = (weight * residual).sum(axis=1)
     information = float((weight * effect).sum())
     if information < 1e-6:
         return _Test(0.0, inf, 0.0)
-    spread = sqrt(max(information, float(scores @ scores)))
+    empirical = float(scores @ scores)
+    spread = sqrt(max(information, empirical))
     total = float(scores.sum())
-    return _Test(total / information, spread / information, total / spread)
+    return _Test(
+        share=total / information,
+        se=spread / information,
+        z=total / spread,
+    )
 
 
 def _null_fit(y: Floats, asked: NDArray[np.bool_], design: Floats) -> Floats:
@@ -164,16 +181,20 @@ def _null_fit(y: Floats, asked: NDArray[np.bool_], design: Floats) -> Floats:
     rows = design[asked]
     right = y[asked]
     beta = np.zeros(design.shape[2])
+    ridge = RIDGE * np.eye(len(beta))
     for _ in range(ROUNDS):
         chance = expit(rows @ beta)
         slope = rows.T @ (right - chance) - RIDGE * beta
         weight = chance * (1 - chance)
-        information = (rows * weight[:, None]).T @ rows + RIDGE * np.eye(len(beta))
-        step = np.clip(np.linalg.solve(information, slope), -2, 2)
+        weighted = rows * weight[:, None]
+        information = weighted.T @ rows + ridge
+        newton = np.linalg.solve(information, slope)
+        step = np.clip(newton, -2, 2)
         beta = beta + step
         if np.abs(step).max() < 1e-8:
             break
-    return np.asarray(np.clip(expit(design @ beta), 0.01, 0.99))
+    chance = expit(design @ beta)
+    return np.asarray(np.clip(chance, 0.01, 0.99))
 
 
 def _inverse_covariance(residual: Floats, variance: Floats, asked: NDArray[np.bool_]) -> Floats:
@@ -197,4 +218,5 @@ def _inverse_covariance(residual: Floats, variance: Floats, asked: NDArray[np.bo
     correlation = np.where(known, rho, 0.0)
     correlation[:, range(runs), range(runs)] = 1.0
     scale = deviation[:, :, None] * deviation[:, None, :]
-    return np.asarray(np.linalg.inv(correlation) * known / scale)
+    inverse = np.linalg.inv(correlation)
+    return np.asarray(inverse * known / scale)

@@ -82,7 +82,11 @@ class Verdict(NamedTuple):
 
 def is_truncated(public: Counts, private: Counts, levels: Levels = LEVELS) -> bool:
     """Return True if the share of truncated answers on either set is above ``levels.truncated``."""
-    return any(side.truncated > levels.truncated * side.n for side in (public, private))
+    for side in (public, private):
+        most = levels.truncated * side.n
+        if side.truncated > most:
+            return True
+    return False
 
 
 def smallest_visible_gap(interval: Interval, level: float, alpha: float = LEVELS.watch) -> float:
@@ -97,7 +101,10 @@ def smallest_visible_gap(interval: Interval, level: float, alpha: float = LEVELS
 
 
 def raw_test(
-    public: Counts, private: Counts, level: float = LEVEL, levels: Levels = LEVELS
+    public: Counts,
+    private: Counts,
+    level: float = LEVEL,
+    levels: Levels = LEVELS,
 ) -> GapTest:
     """Return Miettinen and Nurminen's test, public above private, for exchangeable sets."""
     counts = (public.right, public.n, private.right, private.n)
@@ -120,8 +127,11 @@ def adjusted_test(gap: Gap, levels: Levels = LEVELS) -> GapTest:
 
 def beyond_noise(gap: float, test: GapTest, floor: float) -> GapTest:
     """Return a test; a gap below ``floor``, the noise of one and the same model, is no evidence."""
+    p = test.p
+    if gap < floor:
+        p = max(p, NO_GAP)
     return GapTest(
-        p=max(test.p, NO_GAP) if gap < floor else test.p,
+        p=p,
         visible=max(test.visible, floor),
         visible_overfit=max(test.visible_overfit, floor),
     )
@@ -150,6 +160,8 @@ def worst_case_gap(public: Counts, private: Counts) -> Interval:
 
     The ends: all wrong on one set and all right on the other.
     """
-    low = public.right / public.n - (private.right + private.truncated) / private.n
-    high = (public.right + public.truncated) / public.n - private.right / private.n
+    public_most = public.right + public.truncated
+    private_most = private.right + private.truncated
+    low = public.right / public.n - private_most / private.n
+    high = public_most / public.n - private.right / private.n
     return Interval(low, high)
