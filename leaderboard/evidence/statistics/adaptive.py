@@ -215,7 +215,8 @@ class Procedure:
         ``P S / (P + S)`` with the sums of p(1 - p) over the public and over the asked items.
         """
         ease = easiness(self.right[-1:], self.others[-1:])
-        public_outcomes = np.where(self.public, self.outcomes[-1:], np.nan)
+        own_outcomes = self.outcomes[-1:]
+        public_outcomes = np.where(self.public, own_outcomes, np.nan)
         ability = _abilities(public_outcomes, ease)
         chance = expit(ability[0] + ease[0])
         spread = chance * (1 - chance)
@@ -264,7 +265,8 @@ def procedure(
     public_outcomes = np.where(is_public, outcomes, np.nan)
     order = private_order(public_outcomes, right, others, is_public, ties)
     if own_order is not None:
-        order[-1] = public_count + np.asarray(own_order, dtype=np.intp)
+        own_places = np.asarray(own_order, dtype=np.intp)
+        order[-1] = public_count + own_places
     return Procedure(
         outcomes=outcomes,
         right=right,
@@ -301,7 +303,8 @@ def private_order(
 
 def easiness(right: Floats, others: Floats) -> Floats:
     """Return the log odds with which the other references answer each item."""
-    return np.log((right + 0.5) / (others - right + 0.5))
+    wrong = others - right
+    return np.log((right + 0.5) / (wrong + 0.5))
 
 
 def decide(looks: Sequence[Look], level: float) -> Outcome:

@@ -46,7 +46,8 @@ class AdjustedGap:
     def visible_at(self, alpha: float, power: float = POWER) -> float:
         """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
         shift = visible(self.se, alpha, power, self.freedom)
-        return float(expit(logit(self.expected) + shift)) - self.expected
+        lifted = expit(logit(self.expected) + shift)
+        return float(lifted) - self.expected
 
 
 def adjusted_gap(

@@ -191,9 +191,15 @@ def item_gap_against(
     if not has_all_items or len(public_side) != panel.public.sum():
         raise ValueError("target and references need the outcomes of the same items")
     answered = np.isfinite(panel.outcomes)
-    right = np.where(answered, panel.outcomes, 0.0).sum(axis=0)
+    right_answers = np.where(answered, panel.outcomes, 0.0)
+    right = right_answers.sum(axis=0)
     asked = answered.sum(axis=0)
-    grouped = cells(own[None], right[None], asked[None], panel.public)
+    grouped = cells(
+        outcomes=own[None],
+        right=right[None],
+        asked=asked[None],
+        public=panel.public,
+    )
     calibration = panel.calibration
     sides = _counts(own, panel.public)
     ability = logits([sides]).x

@@ -89,8 +89,10 @@ def cells(
     others_right, others_asked = np.divmod(used // 2, base)
     others_wrong = others_asked - others_right
     log_odds = np.log((others_right + 0.5) / (others_wrong + 0.5))
-    total = np.maximum(trials.sum(axis=1, keepdims=True), 1.0)
-    mean = (trials * log_odds).sum(axis=1, keepdims=True) / total
+    counts = trials.sum(axis=1, keepdims=True)
+    total = np.maximum(counts, 1.0)
+    sums = (trials * log_odds).sum(axis=1, keepdims=True)
+    mean = sums / total
     deviations = log_odds - mean
     squares = trials * deviations**2
     variance = squares.sum(axis=1, keepdims=True) / total

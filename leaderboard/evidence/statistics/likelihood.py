@@ -100,7 +100,9 @@ def partial_spearman(
         fit, *_ = np.linalg.lstsq(design, ranks, rcond=None)
         residuals.append(ranks - design @ fit)
     of_first, of_second = residuals
-    norm = float(np.linalg.norm(of_first) * np.linalg.norm(of_second))
+    first_norm = np.linalg.norm(of_first)
+    second_norm = np.linalg.norm(of_second)
+    norm = float(first_norm * second_norm)
     if norm < 1e-9:
         return _undefined(n)
     correlation = float(of_first @ of_second) / norm
@@ -189,7 +191,8 @@ def bca_over_families(
     below = (less + equal / 2) / len(drawn)
     # The share of a single draw keeps the bias finite.
     smallest = 1 / len(drawn)
-    bias = float(ndtri(np.clip(below, smallest, 1 - smallest)))
+    share_below = np.clip(below, smallest, 1 - smallest)
+    bias = float(ndtri(share_below))
     z = critical_value(level)
     ends: list[float] = []
     for side in (-z, z):

@@ -183,4 +183,5 @@ def _root_above_zero(
     top = start
     while excess(top) > 0:
         top *= 2
-    return float(brentq(excess, 0.0, top, xtol=xtol, rtol=rtol))
+    root = brentq(excess, 0.0, top, xtol=xtol, rtol=rtol)
+    return float(root)

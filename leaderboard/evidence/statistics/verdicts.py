@@ -96,7 +96,8 @@ def smallest_visible_gap(interval: Interval, level: float, alpha: float = LEVELS
     critical value. Unlike the plug-in formula this does not vanish when a model gets everything
     right or wrong.
     """
-    se = (interval.high - interval.low) / (2 * critical_value(level))
+    width = interval.high - interval.low
+    se = width / (2 * critical_value(level))
     return visible(se, alpha)
 
 
