@@ -56,7 +56,11 @@ class Chart:
     def table(self) -> list[tuple[Cell, list[tuple[str, Cell]]]]:
         """Return the rows: a name, and the other cells with their headings."""
         headings = self.headings[1:]
-        return [(name, list(zip(headings, cells, strict=True))) for name, *cells in self.rows]
+        rows: list[tuple[Cell, list[tuple[str, Cell]]]] = []
+        for name, *cells in self.rows:
+            with_headings = list(zip(headings, cells, strict=True))
+            rows.append((name, with_headings))
+        return rows
 
 
 def scatter(data: ChartData) -> Chart:
@@ -78,7 +82,8 @@ def scatter(data: ChartData) -> Chart:
 def peers(data: ChartData) -> Chart:
     """Return one model among those of a similar public score."""
     similar = near(data.points, data.model)
-    models = sorted(similar[:MOST_ROWS], key=lambda point: (-point.private, point.model))
+    models = similar[:MOST_ROWS]
+    models.sort(key=lambda point: (-point.private, point.model))
     if len(similar) > 1:
         comparison = "Far to the left of its peers it is better on the public set than they are."
     else:
@@ -123,7 +128,10 @@ def rank_changes(data: ChartData) -> Chart:
 
 def likelihood(data: ChartData) -> Chart | None:
     """Return gap against likelihood; None where fewer than two models have a likelihood."""
-    known = [(model, model.likelihood) for model in data.points if model.likelihood is not None]
+    known = []
+    for point in data.points:
+        if point.likelihood is not None:
+            known.append((point, point.likelihood))
     if len(known) < 2:
         return None
     drawn = sorted(thinned(known), key=lambda pair: -pair[1])
@@ -167,7 +175,10 @@ class _SizeTexts:
     selection: str
 
 
-SIZE_CHARTS: Mapping[str, Size] = {"efficiency": Size.PARAMETERS, "token-efficiency": Size.TOKENS}
+SIZE_CHARTS: Mapping[str, Size] = {
+    "efficiency": Size.PARAMETERS,
+    "token-efficiency": Size.TOKENS,
+}
 """Charts of scores against a size, by the last part of their addresses."""
 _SIZE_TEXTS = {
     Size.PARAMETERS: _SizeTexts(
@@ -214,23 +225,25 @@ def _against(data: ChartData, against: Size) -> Chart | None:
     if not known:
         return None
     known.sort(key=lambda pair: (pair[0], -pair[1].private))
-    rows = [
-        (
+    rows = []
+    for own, model in known:
+        low, high = map(percent, model.private_interval)
+        cells = (
             model.model,
             size(own),
             percent(model.private),
-            "–".join(map(percent, model.private_interval)),
+            f"{low}–{high}",
             "yes" if data.efficient[model.model] else "no",
             points(model.gap),
             _evidence(model),
         )
-        for own, model in known
-    ]
+        rows.append(cells)
     texts = _SIZE_TEXTS[against]
     left_out = ""
     if data.unsized:
         left_out = f" {data.unsized:,} of the models are not drawn: {texts.unknown}."
     drawn = [model for _, model in known]
+    across = texts.heading.lower()
     return Chart(
         question=texts.question,
         reading=f"{texts.reading} Scores that are close may change places by chance; their"
@@ -245,7 +258,7 @@ def _against(data: ChartData, against: Size) -> Chart | None:
             "Evidence",
         ),
         rows=rows,
-        figure=figures.efficiency(drawn, data.frontier, against, texts.heading.lower()),
+        figure=figures.efficiency(drawn, data.frontier, against, across),
         shown=len(drawn),
         total=data.total,
         selection=texts.selection,
@@ -327,17 +340,32 @@ def chart_data(
     ``sized`` are all models of known size; of those asked for, ``unsized`` have none. ``sizes`` are
     the sizes that any model has.
     """
-    model = request.GET.get("model", "") or (points[0].model if points else "")
+    first = points[0].model if points else ""
+    model = request.GET.get("model", "") or first
     if points and all(point.model != model for point in points):
         raise Http404("no such model among those shown")
     efficient = frontier.efficient(sized)
     line = frontier.line(sized, efficient)
-    return ChartData(points, total, curve, families, model, line, efficient, unsized, sizes)
+    return ChartData(
+        points=points,
+        total=total,
+        curve=curve,
+        families=families,
+        model=model,
+        frontier=line,
+        efficient=efficient,
+        unsized=unsized,
+        sizes=sizes,
+    )
 
 
 def size_links(sizes: Sequence[Size]) -> list[tuple[str, str]]:
     """Return the charts of scores against these sizes: last part of the address, words for it."""
-    return [(name, _SIZE_TEXTS[at].link) for name, at in SIZE_CHARTS.items() if at in sizes]
+    links = []
+    for name, against in SIZE_CHARTS.items():
+        if against in sizes:
+            links.append((name, _SIZE_TEXTS[against].link))
+    return links
 
 
 def chart_page(

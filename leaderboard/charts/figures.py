@@ -34,12 +34,16 @@ LONGEST_NAME = 24
 HOVER = "%{text}<extra></extra>"
 
 
-def scatter(models: Sequence[ChartPoint], curve: Sequence[tuple[float, float]] = ()) -> Figure:
+def scatter(
+    models: Sequence[ChartPoint],
+    curve: Sequence[tuple[float, float]] = (),
+) -> Figure:
     """Return private against public accuracy in percent, with the diagonal.
 
     ``curve`` are (private, public) points of the expectation from the reference models.
     """
-    traces = [_line([0, 100], [0, 100], "private = public", colour="mut", dash="dash")]
+    ends = [0, 100]
+    traces = [_line(ends, ends, "private = public", colour="mut", dash="dash")]
     if curve:
         private, public = zip(*curve, strict=True)
         expected = _line(_percents(public), _percents(private), "expectation", colour="prv")
@@ -75,7 +79,10 @@ def likelihood(models: Sequence[ChartPoint]) -> Figure:
 
 
 def efficiency(
-    models: Sequence[ChartPoint], frontier: Sequence[tuple[float, float]], against: Size, title: str
+    models: Sequence[ChartPoint],
+    frontier: Sequence[tuple[float, float]],
+    against: Size,
+    title: str,
 ) -> Figure:
     """Return private accuracy in percent against a size on a log scale, with the frontier.
 
@@ -89,27 +96,35 @@ def efficiency(
         }
 
     sizes = [at_size for at_size, _ in frontier]
-    stairs = _line(sizes, _percents(score for _, score in frontier), "frontier", colour="prv")
+    scores = _percents(score for _, score in frontier)
+    stairs = _line(sizes, scores, "frontier", colour="prv")
     stairs["line"] = {"dash": "dot", "shape": "hv"}
     # Ticks at 1, 2 and 5 of each power of ten around the sizes, or only at 1.
     drawn = [model.size(against) or 1 for model in models]
     first = floor(log10(min(drawn)))
     last = ceil(log10(max(drawn)))
     steps = (1, 2, 5) if last - first <= 3 else (1,)
-    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    ticks = []
+    for power in range(first, last + 1):
+        for step in steps:
+            ticks.append(step * 10.0**power)
     across = _axis(title, zero=False) | {
         "type": "log",
         "tickvals": ticks,
         "ticktext": [size(tick) for tick in ticks],
     }
     return _figure(
-        [stairs, *_by_evidence(models, at)], across, _axis("private accuracy, %", zero=False)
+        [stairs, *_by_evidence(models, at)],
+        across,
+        _axis("private accuracy, %", zero=False),
     )
 
 
 def rank_changes(models: Sequence[ChartPoint]) -> Figure:
     """Return a line from each model's public rank to its private one; the best rank is on top."""
-    last = max((max(model.public_rank, model.rank) for model in models), default=1)
+    last = 1
+    for model in models:
+        last = max(last, model.public_rank, model.rank)
     ranks = _axis("rank", zero=False) | {
         "range": [last + 0.5, 0.5],
         "tick0": 1,
@@ -123,7 +138,8 @@ def rank_changes(models: Sequence[ChartPoint]) -> Figure:
         texts: list[str | None] = []
         for model in own:
             places += [model.public_rank, model.rank, None]
-            texts += [_hover_text(model), _hover_text(model), None]
+            text = _hover_text(model)
+            texts += [text, text, None]
         level_class = own[0].level_class
         trace: Trace = {
             "type": "scatter",
@@ -141,46 +157,38 @@ def rank_changes(models: Sequence[ChartPoint]) -> Figure:
             "marker": {"symbol": SYMBOLS.get(level_class, "circle"), "size": 8},
         }
         traces.append(trace)
-    return _figure(traces, across, ranks, rows=min(len(models) // 2, MOST_ROWS))
+    rows = min(len(models) // 2, MOST_ROWS)
+    return _figure(traces, across, ranks, rows=rows)
 
 
 def peers(models: Sequence[ChartPoint], chosen: str) -> Figure:
     """Return each private score on its interval, the best on top; ``chosen`` is the large point."""
 
     def at(own: Sequence[ChartPoint]) -> Trace:
+        intervals = [(model.private, model.private_interval) for model in own]
+        sizes = [15 if model.model == chosen else 8 for model in own]
         return {
             "x": _percents(model.private for model in own),
             "y": [_text(model.model) for model in own],
-            "error_x": _whiskers([(model.private, model.private_interval) for model in own]),
-            "marker": {"size": [15 if model.model == chosen else 8 for model in own]},
+            "error_x": _whiskers(intervals),
+            "marker": {"size": sizes},
         }
 
     names = _names([model.model for model in models])
     traces = _by_evidence(models, at)
-    return _figure(traces, _axis("private, %", zero=False), names, rows=len(models))
+    across = _axis("private, %", zero=False)
+    return _figure(traces, across, names, rows=len(models))
 
 
 def families(pooled: Sequence[FamilyMean], members: Sequence[ChartPoint]) -> Figure:
     """Return each family's mean gap on its interval, and its members' gaps; the largest on top."""
-    above = [family for family in pooled if family.gap.above]
-    others = [family for family in pooled if not family.gap.above]
-    traces = [_ticks(members)]
-    if others:
-        traces.append(_means(others, "family's mean", "cool"))
-    if above:
-        traces.append(_means(above, "mean above zero", "hot"))
-    names = _names([family.family for family in pooled])
-    return _figure(traces, _axis("gap, pp"), names, rows=len(pooled))
-
-
-def _ticks(members: Sequence[ChartPoint]) -> Trace:
-    """Return the gaps that enter the means of families."""
+    # The gaps that enter the means.
     drawn = []
     for model in members:
         gap = model.pooled_gap
         if gap is not None:
             drawn.append((model, gap))
-    return {
+    ticks: Trace = {
         "type": "scatter",
         "mode": "markers",
         "x": _percents(gap for _, gap in drawn),
@@ -191,6 +199,20 @@ def _ticks(members: Sequence[ChartPoint]) -> Trace:
         "meta": "edge",
         "marker": {"symbol": "line-ns-open", "size": 12},
     }
+    above = []
+    others = []
+    for family in pooled:
+        if family.gap.above:
+            above.append(family)
+        else:
+            others.append(family)
+    traces = [ticks]
+    if others:
+        traces.append(_means(others, "family's mean", "cool"))
+    if above:
+        traces.append(_means(above, "mean above zero", "hot"))
+    names = _names([family.family for family in pooled])
+    return _figure(traces, _axis("gap, pp"), names, rows=len(pooled))
 
 
 def _means(own: Sequence[FamilyMean], name: str, colour: str) -> Trace:
@@ -203,7 +225,8 @@ def _means(own: Sequence[FamilyMean], name: str, colour: str) -> Trace:
         mean = f"mean {points(estimate)} pp"
         if interval:
             mean = f"{mean} ({span(interval)})"
-        texts.append("<br>".join([_text(family.family), mean, f"models: {family.members}"]))
+        lines = [_text(family.family), mean, f"models: {family.members}"]
+        texts.append("<br>".join(lines))
     return {
         "type": "scatter",
         "mode": "markers",
@@ -219,7 +242,8 @@ def _means(own: Sequence[FamilyMean], name: str, colour: str) -> Trace:
 
 
 def _by_evidence(
-    models: Sequence[ChartPoint], at: Callable[[Sequence[ChartPoint]], Trace]
+    models: Sequence[ChartPoint],
+    at: Callable[[Sequence[ChartPoint]], Trace],
 ) -> list[Trace]:
     """Return one trace for each evidence level, so that a reader may hide it."""
     traces = []
@@ -234,8 +258,9 @@ def _by_evidence(
             "meta": level_class,
             **at(own),
         }
-        symbol = {"symbol": SYMBOLS.get(level_class, "circle")}
-        trace["marker"] = {"size": 8} | trace.get("marker", {}) | symbol
+        marker: Trace = {"size": 8} | trace.get("marker", {})
+        marker["symbol"] = SYMBOLS.get(level_class, "circle")
+        trace["marker"] = marker
         traces.append(trace)
     return traces
 
@@ -282,7 +307,12 @@ def _whiskers(values: Sequence[tuple[float, tuple[float, float]]]) -> Trace:
 
 
 def _line(
-    x: Sequence[float], y: Sequence[float], name: str, *, colour: str, dash: str = "solid"
+    x: Sequence[float],
+    y: Sequence[float],
+    name: str,
+    *,
+    colour: str,
+    dash: str = "solid",
 ) -> Trace:
     return {
         "type": "scatter",
@@ -297,7 +327,11 @@ def _line(
 
 
 def _axis(title: str, *, zero: bool = True) -> Trace:
-    return {"title": {"text": title, "standoff": 8}, "zeroline": zero, "automargin": True}
+    return {
+        "title": {"text": title, "standoff": 8},
+        "zeroline": zero,
+        "automargin": True,
+    }
 
 
 def _names(names: Sequence[str]) -> Trace:
@@ -305,8 +339,10 @@ def _names(names: Sequence[str]) -> Trace:
     short_names = []
     for name in names:
         # A name that fits next to a chart on a phone; similar models differ at either end.
-        is_short = len(name) <= LONGEST_NAME
-        short_names.append(name if is_short else f"{name[:12]}…{name[-11:]}")
+        short_name = name
+        if len(name) > LONGEST_NAME:
+            short_name = f"{name[:12]}…{name[-11:]}"
+        short_names.append(short_name)
     return {
         "type": "category",
         "automargin": True,
@@ -319,15 +355,28 @@ def _names(names: Sequence[str]) -> Trace:
 
 
 def _figure(
-    traces: Sequence[Trace], across: Trace, up: Trace, *, rows: int | None = None
+    traces: Sequence[Trace],
+    across: Trace,
+    up: Trace,
+    *,
+    rows: int | None = None,
 ) -> Figure:
     """Return a figure; ``rows`` are lines below one another, each of :data:`ROW_HEIGHT`."""
+    height = 560
+    if rows is not None:
+        height = max(240, 150 + ROW_HEIGHT * rows)
     layout = {
         "xaxis": across,
         "yaxis": up,
-        "height": 560 if rows is None else max(240, 150 + ROW_HEIGHT * rows),
+        "height": height,
         "margin": {"l": 56, "r": 16, "t": 16, "b": 56},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+        },
         "hovermode": "closest",
     }
     return {"data": list(traces), "layout": layout}

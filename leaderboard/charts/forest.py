@@ -17,9 +17,14 @@ def family_forest(family: FamilyMean, gaps: Iterable[float], axis: Axis) -> Safe
     ticks = "".join(f"M{place(gap)} 7v14" for gap in gaps)
     around = ""
     if pooled.interval is not None:
-        lo, hi = (axis.x(end, width=WIDTH) for end in pooled.interval)
-        around = format_html('<line class="wh" x1="{}" x2="{}" y1="14" y2="14"/>', lo, hi)
-    at, zero = axis.x(pooled.estimate, width=WIDTH), axis.x(0, width=WIDTH)
+        low, high = pooled.interval
+        around = format_html(
+            '<line class="wh" x1="{}" x2="{}" y1="14" y2="14"/>',
+            axis.x(low, width=WIDTH),
+            axis.x(high, width=WIDTH),
+        )
+    at = axis.x(pooled.estimate, width=WIDTH)
+    zero = axis.x(0, width=WIDTH)
     return format_html(
         '<svg class="gb forest {}" viewBox="{} 0 {} {}" role="img" aria-label="{}">'
         '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/><path class="member" d="{}"/>{}'

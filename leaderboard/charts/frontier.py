@@ -42,4 +42,8 @@ def efficient(models: Sequence[Sized]) -> dict[str, bool]:
 
 def line(models: Sequence[Sized], found: Mapping[str, bool]) -> list[tuple[float, float]]:
     """Return the frontier's (size, score) points, each once, the smallest first."""
-    return sorted({(one.size, one.score) for one in models if found[one.model]})
+    points = set()
+    for model in models:
+        if found[model.model]:
+            points.add((model.size, model.score))
+    return sorted(points)

@@ -35,7 +35,8 @@ class Axis:
     def x(self, share: float, *, width: float) -> float:
         """Return the place of ``share`` on a line of ``width``, clipped to the ends."""
         clipped = min(max(share, self.lo), self.hi)
-        return round((clipped - self.lo) / (self.hi - self.lo) * width, 1)
+        fraction = (clipped - self.lo) / (self.hi - self.lo)
+        return round(fraction * width, 1)
 
     def places(self, width: float) -> Callable[[float], str]:
         """Return :meth:`x` for one width, as text."""
@@ -59,21 +60,27 @@ def fitted(lo: float, hi: float) -> Axis:
         last = ceil(hi / step - 1e-9)
         if last - first <= 4:
             last = max(last, first + 1)
-            ticks = tuple(round(i * step, 4) for i in range(first, last + 1))
+            places = range(first, last + 1)
+            ticks = tuple(round(i * step, 4) for i in places)
             return Axis(first * step, last * step, ticks)
     step = 0.5
     first = floor(lo / step)
     last = max(ceil(hi / step), first + 1)
-    return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
+    ticks = tuple(i * step for i in range(first, last + 1))
+    return Axis(first * step, last * step, ticks)
 
 
 def score_axis(models: Sequence[ChartPoint], *, whole: bool) -> Axis:
     """Return the shared axis of the scores: 0 to 100%, or as the rows need."""
     if whole or not models:
         return WHOLE
-    low = min([min(model.private_interval[0], model.public) for model in models])
-    high = max([max(model.private_interval[1], model.public) for model in models])
-    return fitted(max(low, 0.0), min(high, 1.0))
+    lows = []
+    highs = []
+    for model in models:
+        low, high = model.private_interval
+        lows.append(min(low, model.public))
+        highs.append(max(high, model.public))
+    return fitted(max(min(lows), 0.0), min(max(highs), 1.0))
 
 
 def gap_axis(models: Sequence[ChartPoint]) -> Axis:
@@ -83,8 +90,10 @@ def gap_axis(models: Sequence[ChartPoint]) -> Axis:
 
 def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
     """Return the shared axis of these intervals of gaps; zero is always on it."""
-    ends = [end for interval in intervals for end in interval]
-    return fitted(min([-0.05, *ends]), max([0.05, *ends]))
+    ends = [-0.05, 0.05]
+    for interval in intervals:
+        ends += interval
+    return fitted(min(ends), max(ends))
 
 
 @lru_cache(maxsize=64)
@@ -93,7 +102,8 @@ def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString
     ticks = []
     for tick in axis.ticks:
         number = f"{100 * tick:+g}" if signed and tick else f"{100 * tick:g}"
-        ticks.append((axis.x(tick, width=width), number.replace("-", "−")))
+        place = axis.x(tick, width=width)
+        ticks.append((place, number.replace("-", "−")))
     return format_html(
         '<svg class="scale" viewBox="{} 0 {} 14" aria-hidden="true" focusable="false">{}</svg>',
         -PAD,
@@ -108,7 +118,10 @@ def dumbbell(model: ChartPoint, axis: Axis) -> SafeString:
     The public score's circle is wider, so that both are visible where they coincide.
     """
     place = axis.places(WIDTH)
-    low, high = (axis.x(end, width=WIDTH) for end in model.private_interval)
+    start, end = model.private_interval
+    low = axis.x(start, width=WIDTH)
+    high = axis.x(end, width=WIDTH)
+    width = max(high - low, 1.0)
     private = place(model.private)
     public = place(model.public)
     # Only numbers and classes of our own go in, and a page has many of these: no escaping.
@@ -116,7 +129,7 @@ def dumbbell(model: ChartPoint, axis: Axis) -> SafeString:
         f'<svg class="db {model.level_class}" {_BOX} '
         f'aria-label="private {percent(model.private)}%, public {percent(model.public)}%">'
         f"{axis.grid}"
-        f'<rect class="ci" x="{low}" y="7" width="{max(high - low, 1.0):.1f}" height="14" rx="7"/>'
+        f'<rect class="ci" x="{low}" y="7" width="{width:.1f}" height="14" rx="7"/>'
         f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
         f'<circle class="pub" cx="{public}" cy="14" r="5.8"/>'
         f'<circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>'

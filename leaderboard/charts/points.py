@@ -96,10 +96,13 @@ class ChartData:
 def near(points: Sequence[ChartPoint], model: str) -> list[ChartPoint]:
     """Return ``model`` and its peers in public score (:data:`SIMILAR`), the nearest first."""
     own = next(point for point in points if point.model == model)
-    peers = [point for point in points if abs(point.public - own.public) <= SIMILAR]
-    return sorted(
-        peers, key=lambda point: (point is not own, abs(point.public - own.public), point.model)
-    )
+
+    def distance(point: ChartPoint) -> float:
+        return abs(point.public - own.public)
+
+    peers = [point for point in points if distance(point) <= SIMILAR]
+    peers.sort(key=lambda point: (point is not own, distance(point), point.model))
+    return peers
 
 
 def evenly(values: Sequence[T], most: int) -> list[T]:

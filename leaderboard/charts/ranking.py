@@ -97,21 +97,23 @@ def render_ranking(
     """
     scores = marks.score_axis(points, whole=whole)
     gaps = marks.gap_axis(points)
+    cells = [(column.name, column.css, column.axis) for column in columns]
+    with_figures = []
+    for row, point in zip(rows, points, strict=True):
+        drawn = {
+            "scores": marks.dumbbell(point, scores),
+            "gaps": marks.gap_interval(point, gaps),
+        }
+        with_figures.append((row, drawn))
     context = {
         "caption": caption,
         "columns": columns,
-        "cells": [(column.name, column.css, column.axis) for column in columns],
+        "cells": cells,
         "scales": {
             "scores": marks.scale(scores),
             "gaps": marks.scale(gaps, width=marks.GAP_WIDTH, signed=True),
         },
-        "rows": [
-            (
-                row,
-                {"scores": marks.dumbbell(point, scores), "gaps": marks.gap_interval(point, gaps)},
-            )
-            for row, point in zip(rows, points, strict=True)
-        ],
+        "rows": with_figures,
         "sorts": sorts,
         "chosen": chosen,
     }
@@ -120,7 +122,9 @@ def render_ranking(
 
 
 def chosen_columns(
-    parameters: Sequence[str], columns: Sequence[Column], default: tuple[str, ...]
+    parameters: Sequence[str],
+    columns: Sequence[Column],
+    default: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Return the columns named in an address, in their order; ``default`` where it names none.
 
@@ -128,7 +132,9 @@ def chosen_columns(
     """
     if not parameters:
         return default
-    names = {name for parameter in parameters for name in parameter.split(",")}
+    names: set[str] = set()
+    for parameter in parameters:
+        names.update(parameter.split(","))
     return tuple(column.name for column in columns if column.label and column.name in names)
 
 
