@@ -16,11 +16,13 @@ def decide_cohort(*, pair: SetPair) -> Cohort | None:
     None if no run waits.
     """
     for earlier in decide.outdated(pair):
-        _save(pair, earlier.number, decide.again(earlier))
+        decided_again = decide.again(earlier)
+        _save(pair, earlier.number, decided_again)
     draft = decide.draft(pair)
     if not draft.runs:
         return None
-    numbers = Cohort.objects.filter(pair=pair).values("number").distinct()
+    cohorts = Cohort.objects.filter(pair=pair)
+    numbers = cohorts.values("number").distinct()
     number = numbers.count() + 1
     return _save(pair, number, draft)
 
@@ -35,15 +37,21 @@ def _save(pair: SetPair, number: int, draft: decide.Draft) -> Cohort:
         panel=decision.panel.to_dict(),
         inputs_hash=decision.inputs_hash,
     )
-    verdicts = [
-        Verdict(cohort=cohort, run_id=run, body=judged.to_dict())
-        for run, judged in zip(draft.runs, decision.judged, strict=True)
-    ]
+    verdicts = []
+    for run, judged in zip(draft.runs, decision.judged, strict=True):
+        verdict = Verdict(cohort=cohort, run_id=run, body=judged.to_dict())
+        verdicts.append(verdict)
     Verdict.objects.bulk_create(verdicts, batch_size=1000)
     return cohort
 
 
-def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = None) -> Reference:
+def name_reference(
+    *,
+    pair: SetPair,
+    model: str,
+    why: str,
+    by: User | None = None,
+) -> Reference:
     """Hold a model for clean on a pair from the next close on, for a published reason.
 
     A new reason replaces the old one. Raises ``not_found``, ``invalid_field``, and
@@ -52,18 +60,23 @@ def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = Non
     known = Model.objects.filter(name__iexact=model).first()
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "model")
-    if not why.strip() or len(why.strip()) > LONGEST_REASON:
+    reason = why.strip()
+    if not reason or len(reason) > LONGEST_REASON:
         raise refuse(Refusal.INVALID_FIELD, "why")
-    if Embargo.objects.active().filter(submission__pair=pair, submission__model=known).exists():
+    embargoes = Embargo.objects.active()
+    if embargoes.filter(submission__pair=pair, submission__model=known).exists():
         raise refuse(Refusal.EMBARGO_RUNNING)
     reference, _ = Reference.objects.update_or_create(
-        pair=pair, model=known, defaults={"why": why.strip(), "named_by": by}
+        pair=pair,
+        model=known,
+        defaults={"why": reason, "named_by": by},
     )
     return reference
 
 
 def drop_reference(*, pair: SetPair, model: str) -> None:
     """Stop holding a model for clean, from the next close on. Raises ``not_found``."""
-    deleted, _ = Reference.objects.filter(pair=pair, model__name__iexact=model).delete()
+    references = Reference.objects.filter(pair=pair, model__name__iexact=model)
+    deleted, _ = references.delete()
     if not deleted:
         raise refuse(Refusal.NOT_FOUND, "reference")

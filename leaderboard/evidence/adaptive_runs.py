@@ -23,7 +23,7 @@ from evaluator.contract import (
     tie_places,
     unpack_bytes,
 )
-from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence import statistics
 from leaderboard.evidence.drift import change
 from leaderboard.evidence.entries import LEVEL, Entry, matrix, values
@@ -57,12 +57,13 @@ class ItemStatistician:
         counts = np.full(pair.private.n, UNPLANNED, dtype=np.uint8)
         planned = sorted(items)
         counts[planned] = private[:, planned].sum(axis=0)
+        right_on_public = public.sum(axis=0).astype(np.uint8)
         return PlanDraft(
             references=tuple(UUID(entry.run) for entry in panel),
             looks=tuple(asked for asked, _ in looks),
             levels=(LEVELS.overfit, LEVELS.watch),
             futility=tuple(bound for _, bound in looks[:-1]),
-            public=public.sum(axis=0).astype(np.uint8).tobytes(),
+            public=right_on_public.tobytes(),
             private=counts.tobytes(),
         )
 
@@ -98,25 +99,30 @@ def result_of(plan: RunPlan) -> AdaptiveResult | None:
     """Return the result of a run that ends at its current look; None where it goes on."""
     facts = plan.facts()
     procedure = _procedure(plan)
-    answered = int(procedure.public.sum())
-    looks = [procedure.look(asked) for asked in facts.looks[: plan.look]]
+    overfit_level, watch_level = facts.levels
+    looks_made = facts.looks[: plan.look]
+    looks = [procedure.look(asked) for asked in looks_made]
     information = [procedure.planned_information(asked) for asked in facts.looks]
     asked = facts.looks[plan.look - 1]
-    covered = procedure.is_covered(asked)
-    if covered and not adaptive.has_ended(looks, information, facts.levels[0], facts.futility):
-        return None
+    p = None
+    if procedure.is_covered(asked):
+        if not adaptive.has_ended(looks, information, overfit_level, facts.futility):
+            return None
+        p = adaptive.sequential_p(looks, information)
     gap = procedure.gap(asked, LEVEL)
     linked = procedure.linked(asked, LEVEL)
-    overfit_level, watch_level = facts.levels
     overfit = procedure.smallest_visible(asked, facts.looks, overfit_level)
     watch = procedure.smallest_visible(asked, facts.looks, watch_level)
-    expected = (plan.right or 0) / answered - gap.gap
+    answered = int(procedure.public.sum())
+    public_share = (plan.right or 0) / answered
+    expected = public_share - gap.gap
+    planned = procedure.order.shape[1]
     return AdaptiveResult(
         asked=asked,
-        planned=procedure.order.shape[1],
+        planned=planned,
         look=plan.look,
         looks=len(facts.looks),
-        p=adaptive.sequential_p(looks, information) if covered else None,
+        p=p,
         gap=round(gap.gap, PLACES),
         interval=_rounded(gap.interval),
         expected=round(expected, PLACES),
@@ -130,7 +136,9 @@ def result_of(plan: RunPlan) -> AdaptiveResult | None:
 
 
 def _rounded(interval: statistics.Interval) -> tuple[float, float]:
-    return round(interval.low, PLACES), round(interval.high, PLACES)
+    low = round(interval.low, PLACES)
+    high = round(interval.high, PLACES)
+    return low, high
 
 
 def _panel(pair: SetPair, run: Run, items: frozenset[int]) -> list[Entry] | None:
@@ -143,14 +151,19 @@ def _panel(pair: SetPair, run: Run, items: frozenset[int]) -> list[Entry] | None
         is_own_lineage = entry.model == own.name or entry.family == family
         if not is_own_lineage and _has_answered(entry, items):
             panel.append(entry)
-    panel.sort(key=lambda entry: entry.run)
     if not _is_enough(panel):
         return None
+    panel.sort(key=lambda entry: entry.run)
     public, private = matrix(panel)
-    fitted = statistics.item_panel(public, private[:, sorted(items)], _lineages(panel))
-    used = [entry for place, entry in enumerate(panel) if place not in fitted.put_aside]
-    may_be_planned = len(used) <= MOST_REFERENCES
-    return used if may_be_planned and _is_enough(used) else None
+    on_items = private[:, sorted(items)]
+    fitted = statistics.item_panel(public, on_items, _lineages(panel))
+    used = []
+    for place, entry in enumerate(panel):
+        if place not in fitted.put_aside:
+            used.append(entry)
+    if len(used) > MOST_REFERENCES or not _is_enough(used):
+        return None
+    return used
 
 
 def _has_answered(entry: Entry, items: frozenset[int]) -> bool:
@@ -162,8 +175,10 @@ def _has_answered(entry: Entry, items: frozenset[int]) -> bool:
 
 
 def _is_enough(panel: Sequence[Entry]) -> bool:
+    if len(panel) < statistics.FEWEST_REFERENCES:
+        return False
     lineages = set(_lineages(panel))
-    return len(panel) >= statistics.FEWEST_REFERENCES and len(lineages) >= statistics.FEWEST_VOTES
+    return len(lineages) >= statistics.FEWEST_VOTES
 
 
 def _lineages(panel: Sequence[Entry]) -> list[str]:
@@ -183,32 +198,37 @@ def _procedure(plan: RunPlan) -> adaptive.Procedure:
     counts = unpack_bytes(step.easiness.private)
     items = [index for index, count in enumerate(counts) if count != UNPLANNED]
     place = {index: number for number, index in enumerate(items)}
+    seed = step.plan.seed
+    references = list(map(UUID, step.plan.references))
     order = item_order(
         unpack_bytes(step.easiness.public),
         counts,
         right=step.right,
-        references=len(step.plan.references),
-        seed=step.plan.seed,
+        references=len(references),
+        seed=seed,
     )
-    ties = tie_places(len(counts), step.plan.seed)
-    runs = [run.pk, *map(UUID, step.plan.references)]
-    public, private = (_outcomes(runs, side) for side in pair.sets())
+    ties = tie_places(len(counts), seed)
+    runs = [run.pk, *references]
+    # By set the outcomes of these runs, (runs, items): 1 right, 0 not, NaN not asked.
+    outcomes: list[Floats] = []
+    for item_set in pair.sets():
+        rows = RunOutcomes.objects.filter(run__in=runs, item_set=item_set)
+        by_run: dict[UUID, Floats] = {}
+        for row in rows.select_related("item_set"):
+            by_run[row.run_id] = values(row.item_outcomes(frozenset()))
+        outcomes.append(np.array([by_run[run] for run in runs]))
+    public, private = outcomes
     lineages = {}
-    for known in Run.objects.filter(pk__in=runs[1:]).select_related("submission__model__lineage"):
-        model = known.submission.model
-        lineages[known.pk] = model.lineage.name if model.lineage else f"={model.name}"
+    reference_runs = Run.objects.filter(pk__in=references)
+    for reference_run in reference_runs.select_related("submission__model__lineage"):
+        model = reference_run.submission.model
+        lineage = model.lineage.name if model.lineage else f"={model.name}"
+        lineages[reference_run.pk] = lineage
     return adaptive.procedure(
         public[1:],
         private[1:, items],
         (public[0], private[0, items]),
-        [lineages[reference] for reference in runs[1:]],
+        [lineages[reference] for reference in references],
         ties=[ties[index] for index in items],
         own_order=[place[index] for index in order],
     )
-
-
-def _outcomes(runs: Sequence[UUID], item_set: ItemSet) -> Floats:
-    """Return the outcomes of runs on a set, (runs, items): 1 right, 0 not, NaN not asked."""
-    rows = RunOutcomes.objects.filter(run__in=runs, item_set=item_set).select_related("item_set")
-    by_run = {row.run_id: row.item_outcomes(frozenset()) for row in rows}
-    return np.array([values(by_run[run]) for run in runs])

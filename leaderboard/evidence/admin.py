@@ -32,12 +32,11 @@ class References(RecordingConsole):
     @admin.action(description="Hold no longer for clean, from the next close on")
     def drop(self, request: HttpRequest, chosen: Any) -> None:
         """Drop references."""
-        act_on_each(
-            request,
-            chosen,
-            lambda one: actions.drop_reference(pair=one.pair, model=one.model.name),
-            done="Dropped",
-        )
+
+        def drop_one(reference: Reference) -> None:
+            actions.drop_reference(pair=reference.pair, model=reference.model.name)
+
+        act_on_each(request, chosen, drop_one, done="Dropped")
 
 
 @admin.register(Cohort, site=site)

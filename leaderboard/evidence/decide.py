@@ -92,7 +92,8 @@ class _Tested:
         """Test the raw gap."""
         public, private = _counts(entry)
         gap = public.right / public.n - private.right / private.n
-        return cls(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
+        test = statistics.raw_test(public, private, LEVEL)
+        return cls(_beyond_noise(gap, test))
 
     @classmethod
     def by_counts(cls, gap: statistics.AdjustedGap, references: int) -> "_Tested":
@@ -104,21 +105,26 @@ class _Tested:
             references=references,
             by="counts",
         )
-        return cls(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
+        test = statistics.adjusted_test(gap)
+        return cls(_beyond_noise(gap.gap, test), adjusted)
 
     @classmethod
     def by_items(cls, entry: Entry, panel: statistics.ItemPanel) -> "_Tested":
         """Test the adjusted gap by method B."""
         public, private = matrix([entry])
         gap = statistics.item_gap_against(panel, public[0], private[0], LEVEL)
+        low = round(gap.interval.low, PLACES)
+        high = round(gap.interval.high, PLACES)
+        expected = entry.public_share - gap.gap
         adjusted = Adjusted(
             gap=round(gap.gap, PLACES),
-            interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
-            expected=round(entry.public_share - gap.gap, PLACES),
+            interval=(low, high),
+            expected=round(expected, PLACES),
             references=len(panel.outcomes),
             by="items",
         )
-        return cls(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
+        test = statistics.adjusted_test(gap)
+        return cls(_beyond_noise(gap.gap, test), adjusted)
 
     @classmethod
     def by_plan(cls, result: AdaptiveResult) -> "_Tested":
@@ -166,7 +172,8 @@ class _ItemPanels:
             return None
         family = _family(entry)
         if family not in self._panels:
-            self._panels[family] = self._fitted(_of_other_families(entry, self._references))
+            others = _of_other_families(entry, self._references)
+            self._panels[family] = self._fitted(others)
         return self._panels[family]
 
     @staticmethod
@@ -174,7 +181,8 @@ class _ItemPanels:
         families = [_family(entry) for entry in references]
         if len(set(families)) < statistics.FEWEST_VOTES:
             return None
-        return statistics.item_panel(*matrix(references), families)
+        public, private = matrix(references)
+        return statistics.item_panel(public, private, families)
 
 
 def draft(pair: SetPair) -> Draft:
@@ -184,13 +192,16 @@ def draft(pair: SetPair) -> Draft:
     its model. The references are the newest runs of their models, less scores that are published
     in steps and runs that were asked a part of the items.
     """
-    judges = {entry.model: entry for entry in newest(pair) if entry.may_judge}
-    named = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
+    judges = {}
+    for entry in newest(pair):
+        if entry.may_judge:
+            judges[entry.model] = entry
+    named = Reference.objects.filter(pair=pair).select_related("model")
     references = []
-    for reference in named:
-        entry = judges.get(reference.model.name)
-        if entry is not None:
-            references.append((entry, reference.why))
+    for reference in named.order_by("model__name"):
+        judge = judges.get(reference.model.name)
+        if judge is not None:
+            references.append((judge, reference.why))
     runs = Run.objects.filter(submission__pair=pair)
     undecided = runs.exclude(verdicts__cohort__grader=pair.board_grader)
     entries = of_runs(pair, undecided.values_list("pk", flat=True))
@@ -200,24 +211,35 @@ def draft(pair: SetPair) -> Draft:
 def outdated(pair: SetPair) -> Iterable[Cohort]:
     """Return the cohorts of ``pair`` without verdicts of this method, each as decided last."""
     cohorts = Cohort.objects.filter(pair=pair).order_by("pk")
-    latest = {cohort.number: cohort for cohort in cohorts}
-    decided = {cohort.number for cohort in cohorts if cohort.method == METHOD}
-    return [
-        cohort
-        for number, cohort in sorted(latest.items())
+    latest = {}
+    decided = set()
+    for cohort in cohorts:
+        latest[cohort.number] = cohort
+        if cohort.method == METHOD:
+            decided.add(cohort.number)
+    waiting = []
+    for number, cohort in sorted(latest.items()):
         # Verdicts over another grader's outcomes cannot be decided over these.
-        if cohort.grader == pair.board_grader and number not in decided
-    ]
+        if cohort.grader == pair.board_grader and number not in decided:
+            waiting.append(cohort)
+    return waiting
 
 
 def again(cohort: Cohort) -> Draft:
     """Decide the same runs against the same panel by this method, as far as they still count."""
-    runs = list(Verdict.objects.filter(cohort=cohort).values_list("run", flat=True))
+    verdicts = Verdict.objects.filter(cohort=cohort)
+    runs = list(verdicts.values_list("run", flat=True))
     members = {member.run: member.why for member in cohort.facts().references}
     now = of_runs(cohort.pair, [*runs, *map(UUID, members)])
     known = {entry.run: entry for entry in _as_named_at(cohort.closed_at, now)}
-    entries = [known[str(run)] for run in runs if str(run) in known]
-    references = [(known[run], why) for run, why in members.items() if run in known]
+    entries = []
+    for run in runs:
+        if str(run) in known:
+            entries.append(known[str(run)])
+    references = []
+    for member, why in members.items():
+        if member in known:
+            references.append((known[member], why))
     return _draft_of(cohort.pair, entries, references, before=cohort.number)
 
 
@@ -225,9 +247,11 @@ def _as_named_at(moment: datetime, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Yield entries under the names and organisations that their models had at a moment."""
     changed = FormerIdentity.objects.filter(until__gt=moment).order_by("-pk")
     # The earliest change after the moment comes last, and says what held at it.
-    former = {one.model_id: one for one in changed.select_related("organisation")}
+    former = {change.model_id: change for change in changed.select_related("organisation")}
     runs = Run.objects.filter(submission__model__in=former)
-    model_of = {str(run): model for run, model in runs.values_list("pk", "submission__model")}
+    model_of = {}
+    for run, model in runs.values_list("pk", "submission__model"):
+        model_of[str(run)] = model
     for entry in entries:
         then = former.get(model_of.get(entry.run, 0))
         if then is None:
@@ -246,16 +270,22 @@ def recompute(cohort: Cohort) -> bool | None:
     made = again(cohort)
     if (made.decision.inputs_hash, METHOD) != (cohort.inputs_hash, cohort.method):
         return None
-    verdicts = Verdict.objects.filter(cohort=cohort)
-    stored = {verdict.run_id: Judged.from_dict(verdict.body) for verdict in verdicts}
+    stored = {}
+    for verdict in Verdict.objects.filter(cohort=cohort):
+        stored[verdict.run_id] = Judged.from_dict(verdict.body)
     computed = dict(zip(made.runs, made.decision.judged, strict=True))
     return computed == stored and made.decision.panel == cohort.facts()
 
 
 def _draft_of(
-    pair: SetPair, cohort: Iterable[Entry], references: References, *, before: int | None = None
+    pair: SetPair,
+    cohort: Iterable[Entry],
+    references: References,
+    *,
+    before: int | None = None,
 ) -> Draft:
-    inputs = sorted((_inputs(entry) for entry in cohort), key=lambda entry: entry.run)
+    inputs = [_inputs(entry) for entry in cohort]
+    inputs.sort(key=lambda entry: entry.run)
     panel = [(_inputs(entry), why) for entry, why in references]
     panel.sort(key=lambda reference: reference[0].run)
     runs = tuple(UUID(entry.run) for entry in inputs)
@@ -263,13 +293,17 @@ def _draft_of(
     own = dict(zip(runs, decision.judged, strict=True))
     decided = with_first_runs(pair, own, method=METHOD, before=before)
     inputs_hash = decision.inputs_hash
-    first_runs = {str(run): one.first.to_dict() for run, one in decided.items() if one.first}
+    first_runs = {}
+    for run, verdict in decided.items():
+        if verdict.first:
+            first_runs[str(run)] = verdict.first.to_dict()
     if first_runs:
         # The first runs of later tries are inputs too.
         all_inputs = {"cohort": inputs_hash, "first_runs": first_runs}
         inputs_hash = sha256(canonical_json(all_inputs)).hexdigest()
     judged = tuple(decided[run] for run in runs)
-    return Draft(runs, replace(decision, judged=judged, inputs_hash=inputs_hash))
+    decision = replace(decision, judged=judged, inputs_hash=inputs_hash)
+    return Draft(runs, decision)
 
 
 def _inputs(entry: Entry) -> Entry:
@@ -277,7 +311,14 @@ def _inputs(entry: Entry) -> Entry:
 
     These are earlier verdicts, the number of tries, notices, and who was shown what.
     """
-    return replace(entry, judged=None, tries=1, version=0, prior_exposure=None, staged=None)
+    return replace(
+        entry,
+        judged=None,
+        tries=1,
+        version=0,
+        prior_exposure=None,
+        staged=None,
+    )
 
 
 def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> Decision:
@@ -298,25 +339,22 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
         tests = [_Tested.raw(entry).in_steps(entry) for entry in others]
     elif len(panel) >= statistics.FEWEST_REFERENCES:
         basis = "panel"
+        sides = []
+        families = []
         # The panel comes first, then the cohort.
-        models = [*panel, *others]
-        sides = [_sides(entry) for entry in models]
-        families = [_family(entry) for entry in models]
+        for entry in [*panel, *others]:
+            sides.append(_sides(entry))
+            families.append(_family(entry))
         compared = statistics_of_counts.peers(sides, families, range(len(panel)))
         by_items = _ItemPanels(panel)
         tests = _tests_against(by_items, others, compared, first=len(panel))
     remaining = iter(tests)
-    tested = [
-        _Tested.by_plan(entry.adaptive) if entry.adaptive else next(remaining) for entry in cohort
-    ]
-    return Decision(
-        panel=_board_panel(basis, references, compared, by_items),
-        judged=tuple(_judge(cohort, tested, basis, panel)),
-        inputs_hash=_inputs_hash(twins_by, cohort, references),
-    )
-
-
-def _inputs_hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str:
+    tested: list[_Tested | None] = []
+    for entry in cohort:
+        if entry.adaptive:
+            tested.append(_Tested.by_plan(entry.adaptive))
+        else:
+            tested.append(next(remaining))
     inputs = {
         "method": METHOD,
         "noise_floor": noise_floor().floor,
@@ -324,7 +362,11 @@ def _inputs_hash(twins_by: str, cohort: Sequence[Entry], references: References)
         "cohort": [facts(entry) for entry in cohort],
         "references": [facts(entry) | {"why": why} for entry, why in references],
     }
-    return sha256(canonical_json(inputs)).hexdigest()
+    return Decision(
+        panel=_board_panel(basis, references, compared, by_items),
+        judged=tuple(_judge(cohort, tested, basis, panel)),
+        inputs_hash=sha256(canonical_json(inputs)).hexdigest(),
+    )
 
 
 def _sides(entry: Entry) -> statistics.Sides:
@@ -338,12 +380,15 @@ def _counts(entry: Entry) -> tuple[EffectiveCounts, EffectiveCounts]:
     Of a score in steps these are the most right answers that it may stand for: its rounding can
     make no gap.
     """
+    _, most_right = entry.private_range
     public = effective(entry.public, entry.public_mean)
-    return public, effective(entry.private_range[1], entry.mean)
+    private = effective(most_right, entry.mean)
+    return public, private
 
 
 def _beyond_noise(gap: float, test: statistics.GapTest) -> statistics.GapTest:
-    return statistics.beyond_noise(gap, test, noise_floor().floor)
+    floor = noise_floor().floor
+    return statistics.beyond_noise(gap, test, floor)
 
 
 def _family(entry: Entry) -> str:
@@ -352,14 +397,19 @@ def _family(entry: Entry) -> str:
 
 
 def _of_other_families(entry: Entry, panel: Sequence[Entry]) -> list[Entry]:
-    return [reference for reference in panel if _family(reference) != _family(entry)]
+    family = _family(entry)
+    return [reference for reference in panel if _family(reference) != family]
 
 
 # --- against a panel
 
 
 def _tests_against(
-    by_items: _ItemPanels, cohort: Sequence[Entry], compared: Peers, *, first: int
+    by_items: _ItemPanels,
+    cohort: Sequence[Entry],
+    compared: Peers,
+    *,
+    first: int,
 ) -> list[_Tested | None]:
     """Return the test of each entry of the cohort, whose places in ``compared`` begin at ``first``.
 
@@ -399,27 +449,41 @@ def _board_panel(
     put_aside = compared.put_aside
     if by_items and by_items.whole:
         put_aside = by_items.whole.put_aside
-        used = [place for place in range(len(references)) if place not in put_aside]
-        sides = [_sides(references[place][0]) for place in used]
-        families = [_family(references[place][0]) for place in used]
+        sides = []
+        families = []
+        for place, (entry, _) in enumerate(references):
+            if place not in put_aside:
+                sides.append(_sides(entry))
+                families.append(_family(entry))
         panel = statistics.fit_panel(sides, families, robust=False)
     low, high = panel.calibration.private_range
     within = [share for share in CURVE if low <= share <= high]
+    expected = statistics_of_counts.curve(panel, within)
+    lineages = {_family(entry) for entry, _ in references}
     return BoardPanel(
         basis=basis,
         references=_members(references, put_aside),
-        curve=tuple(zip(within, statistics_of_counts.curve(panel, within), strict=True)),
+        curve=tuple(zip(within, expected, strict=True)),
         tau=panel.tau2**0.5,
-        lineages=len({_family(entry) for entry, _ in references}),
+        lineages=len(lineages),
         range=(round(low, PLACES), round(high, PLACES)),
     )
 
 
-def _members(references: References, put_aside: Sequence[int]) -> tuple[PanelMember, ...]:
-    return tuple(
-        PanelMember(model=entry.model, run=entry.run, why=why, put_aside=place in put_aside)
-        for place, (entry, why) in enumerate(references)
-    )
+def _members(
+    references: References,
+    put_aside: Sequence[int],
+) -> tuple[PanelMember, ...]:
+    members = []
+    for place, (entry, why) in enumerate(references):
+        member = PanelMember(
+            model=entry.model,
+            run=entry.run,
+            why=why,
+            put_aside=place in put_aside,
+        )
+        members.append(member)
+    return tuple(members)
 
 
 # --- evidence levels
@@ -436,20 +500,25 @@ def _judge(
     for entry, possible_test in zip(cohort, tests, strict=True):
         tested = possible_test or _Tested(None)
         test = tested.test
-        case = statistics.Case(*_counts(entry), test)
-        verdict = statistics.verdict(case)
-        tried = with_fewest and verdict.p is not None and entry.adaptive is None
+        public, private = _counts(entry)
+        verdict = statistics.verdict(statistics.Case(public, private, test))
+        p = None
+        fewest = None
+        if verdict.p is not None:
+            p = float(f"{verdict.p:.{DIGITS}g}")
+            if with_fewest and entry.adaptive is None:
+                fewest = _fewest_contaminated(verdict.evidence, entry, panel)
         judged.append(
             Judged(
                 evidence=verdict.evidence,
                 levels=LEVELS,
                 basis="panel" if entry.adaptive else basis,
-                p=None if verdict.p is None else float(f"{verdict.p:.{DIGITS}g}"),
+                p=p,
                 visible=round(test.visible, PLACES) if test else None,
                 visible_overfit=round(test.visible_overfit, PLACES) if test else None,
                 adjusted=tested.adjusted,
-                cut=statistics.is_truncated(*_counts(entry)),
-                fewest=_fewest_contaminated(verdict.evidence, entry, panel) if tried else None,
+                cut=statistics.is_truncated(public, private),
+                fewest=fewest,
                 untested=tested.untested,
                 adaptive=entry.adaptive.part if entry.adaptive else None,
             )
@@ -457,7 +526,11 @@ def _judge(
     return judged
 
 
-def _fewest_contaminated(now: Evidence, entry: Entry, panel: Sequence[Entry]) -> int | None:
+def _fewest_contaminated(
+    now: Evidence,
+    entry: Entry,
+    panel: Sequence[Entry],
+) -> int | None:
     """Return the fewest references that would change the level ``now`` of an entry, by counts.
 
     0 if the counts give another level.
@@ -467,9 +540,17 @@ def _fewest_contaminated(now: Evidence, entry: Entry, panel: Sequence[Entry]) ->
     lineages = [_family(reference) for reference in others]
 
     def level(gap: statistics.AdjustedGap) -> Evidence:
-        return statistics.evidence_level(_beyond_noise(gap.gap, statistics.adjusted_test(gap)))
+        test = statistics.adjusted_test(gap)
+        return statistics.evidence_level(_beyond_noise(gap.gap, test))
 
-    if level(statistics.adjusted_gap(_sides(entry), references, lineages=lineages)) != now:
-        return 0
     sides = _sides(entry)
-    return statistics.fewest_contaminated(sides, references, level, lineages=lineages).fewest
+    by_counts = statistics.adjusted_gap(sides, references, lineages=lineages)
+    if level(by_counts) != now:
+        return 0
+    contamination = statistics.fewest_contaminated(
+        sides,
+        references,
+        level,
+        lineages=lineages,
+    )
+    return contamination.fewest

@@ -30,4 +30,5 @@ def _values(run: Run) -> Floats:
     """Return by item 1 for a right answer, 0 for any other outcome, NaN where it was not asked."""
     answers = np.frombuffer(public_outcomes(run), dtype=np.uint8)
     asked = np.isin(answers, [int(outcome) for outcome in COUNTED])
-    return np.where(asked, (answers == int(Outcome.RIGHT)).astype(float), np.nan)
+    right = answers == int(Outcome.RIGHT)
+    return np.where(asked, right.astype(float), np.nan)

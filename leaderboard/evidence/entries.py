@@ -70,7 +70,8 @@ def effective(counts: OutcomeCounts, mean: SampleMean | None) -> EffectiveCounts
         return EffectiveCounts(counts.right, counts.truncated, counts.n)
     p = share(counts, mean)
     items = effective_items(p, mean.error, items=counts.n, samples=mean.samples)
-    return EffectiveCounts(p * items, counts.truncated * items / counts.n, items)
+    truncated = counts.truncated * items / counts.n
+    return EffectiveCounts(p * items, truncated, items)
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,17 @@ class StagedRuns:
             return None
         on_sides = []
         shown_before = []
+        every_item = bytes([1]) * history.n
         for run, seen, fresh in zip(found.runs, found.seen, found.fresh, strict=True):
             on_sides.append(_restricted(outcomes[run], seen | fresh))
-            shown_before.append(_restricted(bytes([1]) * history.n, seen))
+            shown_before.append(_restricted(every_item, seen))
         return cls(tuple(on_sides), tuple(shown_before), found.compared, found.comparisons)
 
 
 def _items_of(packed: bytes) -> int:
     """Return the items with an outcome other than 0, bit i for item i."""
-    bits = np.packbits(np.frombuffer(packed, np.uint8) > 0, bitorder="little")
+    has_outcome = np.frombuffer(packed, np.uint8) > 0
+    bits = np.packbits(has_outcome, bitorder="little")
     return int.from_bytes(bits.tobytes(), "little")
 
 
@@ -245,11 +248,13 @@ def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
     1 is right, 0 is not, the share of right samples lies between; NaN is not asked or no longer
     counted.
     """
-    public = [
-        values(entry.public_outcomes, entry.public_samples_right, entry.public_mean)
-        for entry in entries
-    ]
-    private = [values(entry.outcomes, entry.samples_right, entry.mean) for entry in entries]
+    public = []
+    private = []
+    for entry in entries:
+        on_public = values(entry.public_outcomes, entry.public_samples_right, entry.public_mean)
+        on_private = values(entry.outcomes, entry.samples_right, entry.mean)
+        public.append(on_public)
+        private.append(on_private)
     return np.array(public), np.array(private)
 
 
@@ -288,8 +293,10 @@ def facts(entry: Entry) -> dict[str, Any]:
         if name in fields:
             del fields[name]["pass_at"]  # follows from the right samples, whose digest is hashed
     if entry.staged:
-        fields["staged"]["outcomes"] = sha256(b"".join(entry.staged.outcomes)).hexdigest()
-        fields["staged"]["seen"] = sha256(b"".join(entry.staged.seen)).hexdigest()
+        outcomes = b"".join(entry.staged.outcomes)
+        seen = b"".join(entry.staged.seen)
+        fields["staged"]["outcomes"] = sha256(outcomes).hexdigest()
+        fields["staged"]["seen"] = sha256(seen).hexdigest()
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -320,7 +327,8 @@ def item_outcomes(pair: SetPair, runs: Iterable[UUID]) -> dict[UUID, ItemOutcome
         private = stored.get((run.pk, pair.private_id))
         if public and private:
             on_public = public.item_outcomes(frozenset())
-            found[run.pk] = ItemOutcomes(on_public, private.item_outcomes(gone))
+            on_private = private.item_outcomes(gone)
+            found[run.pk] = ItemOutcomes(on_public, on_private)
     return found
 
 
@@ -386,7 +394,8 @@ class _PrivateSet:
             return None
         if run.tier != "T0" or run.submission.is_endpoint:
             return None
-        shown = self.history.parts_shown(run.started_at or run.queued_at, self.exposed)
+        started = run.started_at or run.queued_at
+        shown = self.history.parts_shown(started, self.exposed)
         if not (shown and self.local):
             return None
         exposed = private.public_counts(self.history.all_but(shown))
@@ -404,7 +413,8 @@ class _PrivateSet:
 
 
 def _bits_of_stratum(manifest: Manifest, stratum: Stratum, retired: frozenset[int]) -> int:
-    items = manifest.indices(manifest.block_ids((stratum,))) - retired
+    blocks = manifest.block_ids((stratum,))
+    items = manifest.indices(blocks) - retired
     return sum(1 << index for index in items)
 
 
@@ -415,7 +425,8 @@ def entries_of(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     outcomes = _complete_outcomes(pair, runs, private_set.retired)
     published = _published_in_steps(pair, runs, private_set.retired)
     by_grader = _counts_by_grader(pair, runs, private_set.retired)
-    judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
+    keys = [run.pk for run in runs]
+    judged = Verdict.objects.of_runs(keys, grader=pair.board_grader)
     # Runs that no longer count are tries too.
     complete = Run.objects.filter(
         submission__pair=pair, submission__protocol="", state__in=_COMPLETE
@@ -534,7 +545,8 @@ def _complete_outcomes(
     for row in rescored:
         retired_items = gone if row.item_set_id == pair.private_id else frozenset()
         if row.covers(retired_items):
-            complete[run_of[row.rescoring_id], row.item_set_id] = row
+            run = run_of[row.rescoring_id]
+            complete[run, row.item_set_id] = row
     return complete
 
 
@@ -552,7 +564,8 @@ def _counts_by_grader(
         by_grader: dict[str, dict[str, tuple[int, int]]] = {}
         for row in comparisons:
             if row.counts is not None:
-                by_grader.setdefault(row.grader, {})[row.set] = (row.counts.right, row.n)
+                by_set = by_grader.setdefault(row.grader, {})
+                by_set[row.set] = (row.counts.right, row.n)
         on_both_sets = []
         for grader, by_set in by_grader.items():
             public = by_set.get(pair.public.name)

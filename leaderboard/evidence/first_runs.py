@@ -52,7 +52,11 @@ def identity_of(run: Run) -> Identity:
 
 
 def with_first_runs(
-    pair: SetPair, verdicts: Mapping[UUID, Judged], *, method: str, before: int | None = None
+    pair: SetPair,
+    verdicts: Mapping[UUID, Judged],
+    *,
+    method: str,
+    before: int | None = None,
 ) -> dict[UUID, Judged]:
     """Return the verdicts of one cohort, those of later tries with the run that decides them.
 
@@ -60,8 +64,11 @@ def with_first_runs(
     is None. Within a cohort the run that was queued first is the earlier one.
     """
     earlier = Verdict.objects.filter(
-        cohort__pair=pair, cohort__method=method, cohort__grader=pair.board_grader
-    ).exclude(run__retracted_why__in=Run.NO_TEST)
+        cohort__pair=pair,
+        cohort__method=method,
+        cohort__grader=pair.board_grader,
+    )
+    earlier = earlier.exclude(run__retracted_why__in=Run.NO_TEST)
     if before is not None:
         earlier = earlier.filter(cohort__number__lt=before)
     earlier = earlier.select_related("cohort", "run__submission")
@@ -69,7 +76,8 @@ def with_first_runs(
     for verdict in earlier.order_by("cohort__number", "run__queued_at", "run"):
         in_order.append((verdict.run, verdict.judged()))
     cohort = Run.objects.filter(pk__in=list(verdicts)).select_related("submission")
-    in_order += [(run, verdicts[run.pk]) for run in cohort.order_by("queued_at", "pk")]
+    for run in cohort.order_by("queued_at", "pk"):
+        in_order.append((run, verdicts[run.pk]))
     draws: dict[tuple[str, str], Draw] = {}
     decided = dict(verdicts)
     for run, judged in in_order:
@@ -77,9 +85,11 @@ def with_first_runs(
         known = [draws[part] for part in identity if part in draws]
         if judged.p is not None:
             own = FirstRun(run=str(run.pk), evidence=judged.own or judged.evidence)
-            draws = dict.fromkeys(identity, Draw(len(draws), own)) | draws
+            draw = Draw(len(draws), own)
+            draws = dict.fromkeys(identity, draw) | draws
         if known and run.pk in decided:
-            decided[run.pk] = later_try(judged, min(known).first)
+            earliest = min(known)
+            decided[run.pk] = later_try(judged, earliest.first)
     return decided
 
 
@@ -90,4 +100,10 @@ def later_try(own: Judged, first: FirstRun) -> Judged:
         evidence = first.evidence
     elif own.evidence in FLAGGED:
         evidence = Evidence.CANNOT_TELL
-    return replace(own, evidence=evidence, first=first, own=own.evidence, fewest=None)
+    return replace(
+        own,
+        evidence=evidence,
+        first=first,
+        own=own.evidence,
+        fewest=None,
+    )

@@ -29,7 +29,8 @@ WINDOW = timedelta(days=LATER_TRY_DAYS)
 
 def newest(pair: SetPair) -> tuple[Entry, ...]:
     """Return the newest complete run of each model, by the time when it was queued."""
-    return tuple(entries_of(pair, _newest_of_each_model(counting_runs(pair))))
+    runs = counting_runs(pair)
+    return tuple(entries_of(pair, _newest_of_each_model(runs)))
 
 
 def newest_of(pair: SetPair, models: Iterable[int]) -> tuple[Entry, ...]:
@@ -39,7 +40,8 @@ def newest_of(pair: SetPair, models: Iterable[int]) -> tuple[Entry, ...]:
 
 
 def _newest_of_each_model(runs: QuerySet[Run]) -> QuerySet[Run]:
-    return runs.order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
+    newest_first = runs.order_by("submission__model", "-queued_at", "-pk")
+    return newest_first.distinct("submission__model")
 
 
 def published(pair: SetPair) -> tuple[Entry, ...]:
@@ -61,8 +63,11 @@ def published(pair: SetPair) -> tuple[Entry, ...]:
         of_model = by_model.setdefault(run.submission.model_id, [])
         of_model.append(DecidedRun(entry, run.submission.created))
     siblings = _LineageRuns.of(by_model)
-    ranked = {model: ranked_of(runs) for model, runs in by_model.items()}
-    return tuple(siblings.counted(model, run) for model, run in ranked.items())
+    rows = []
+    for model, runs in by_model.items():
+        ranked = ranked_of(runs)
+        rows.append(siblings.counted(model, ranked))
+    return tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,27 @@ def ranked_of(runs: Sequence[DecidedRun]) -> DecidedRun:
     later: list[DecidedRun] = []
     for run in runs[1:]:
         if run.submitted >= ranks_until(ranked.submitted):
-            replaced, ranked, later = ranked, run, []
+            replaced = ranked
+            ranked = run
+            later = []
         else:
             later.append(run)
     entry = _with_newest_exposure(ranked.entry, [run.entry for run in runs])
     if later:
         scores = [run.entry.accuracy for run in later]
-        tries = LaterTries(count=len(scores), lowest=min(scores), highest=max(scores))
+        tries = LaterTries(
+            count=len(scores),
+            lowest=min(scores),
+            highest=max(scores),
+        )
         entry = replace(entry, later=tries)
     if replaced:
         before = replaced.entry
-        previous = ReplacedRun(run=before.run, ended=before.ended, accuracy=before.accuracy)
+        previous = ReplacedRun(
+            run=before.run,
+            ended=before.ended,
+            accuracy=before.accuracy,
+        )
         entry = replace(entry, replaced=previous)
     return DecidedRun(entry, ranked.submitted)
 
@@ -132,7 +147,8 @@ class _LineageRuns:
             of_model[model] = moments
             entry = runs[0].entry
             if entry.family:
-                of_lineage.setdefault((entry.organisation, entry.family), []).extend(moments)
+                lineage = (entry.organisation, entry.family)
+                of_lineage.setdefault(lineage, []).extend(moments)
         ordered = {key: sorted(moments) for key, moments in of_lineage.items()}
         return cls(ordered, of_model)
 
@@ -141,11 +157,14 @@ class _LineageRuns:
         entry = ranked.entry
         if not entry.family:
             return entry
-        every = _within_window(self.of_lineage[entry.organisation, entry.family], ranked.submitted)
+        of_lineage = self.of_lineage[entry.organisation, entry.family]
+        every = _within_window(of_lineage, ranked.submitted)
         own = _within_window(self.of_model[model], ranked.submitted)
         return replace(entry, lineage_runs=every - own)
 
 
 def _within_window(moments: Sequence[datetime], about: datetime) -> int:
     """Return how many moments, which are sorted, lie at most a window from one."""
-    return bisect_right(moments, about + WINDOW) - bisect_left(moments, about - WINDOW)
+    first = bisect_left(moments, about - WINDOW)
+    end = bisect_right(moments, about + WINDOW)
+    return end - first

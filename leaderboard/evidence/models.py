@@ -89,7 +89,10 @@ class AdaptiveResult(Wire, frozen=True, kw_only=True):
     def part(self) -> AdaptivePart:
         """Part of the items that the run was asked."""
         return AdaptivePart(
-            asked=self.asked, planned=self.planned, look=self.look, looks=self.looks
+            asked=self.asked,
+            planned=self.planned,
+            look=self.look,
+            looks=self.looks,
         )
 
 
@@ -189,7 +192,12 @@ class Reference(models.Model):
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="references")
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="+")
     why = models.CharField(max_length=LONGEST_REASON)
-    named_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    named_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     named_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -253,8 +261,12 @@ class VerdictQuerySet(models.QuerySet["Verdict"]):
 
     def of_runs(self, runs: Iterable[UUID], *, grader: str) -> dict[UUID, "Judged"]:
         """Return the newest method's verdict about each run, over the outcomes of ``grader``."""
-        verdicts = self.filter(run__in=list(runs), cohort__grader=grader).select_related("cohort")
-        return {verdict.run_id: verdict.judged() for verdict in verdicts.order_by("cohort_id")}
+        verdicts = self.filter(run__in=list(runs), cohort__grader=grader)
+        verdicts = verdicts.select_related("cohort")
+        newest: dict[UUID, Judged] = {}
+        for verdict in verdicts.order_by("cohort_id"):
+            newest[verdict.run_id] = verdict.judged()
+        return newest
 
     def of_model(self, name: str) -> "VerdictQuerySet":
         """Return all verdicts about a model's public runs, the newest first."""
@@ -281,5 +293,8 @@ class Verdict(WriteOnce):
 
     def judged(self) -> Judged:
         """Return the verdict with the date and the method of its cohort."""
-        closed = self.cohort.closed_at.date().isoformat()
-        return msgspec.convert(self.body | {"closed": closed, "method": self.cohort.method}, Judged)
+        of_cohort = {
+            "closed": self.cohort.closed_at.date().isoformat(),
+            "method": self.cohort.method,
+        }
+        return msgspec.convert(self.body | of_cohort, Judged)

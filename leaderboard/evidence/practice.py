@@ -11,9 +11,19 @@ from leaderboard.submissions.models import Run, run_counts
 
 def raw_gap(run: Run) -> RawGap:
     """Return the gap between both sets of a graded run, with Newcombe's interval."""
-    counts = {one.set: effective(one, one.mean) for one in run_counts(run)}
-    public, private = run.submission.pair.sets()
-    first = counts[public.name]
-    second = counts[private.name]
-    low, high = statistics.newcombe(first.right, first.n, second.right, second.n, LEVEL)
-    return RawGap(first.right / first.n, second.right / second.n, low, high)
+    by_set = {}
+    for counts in run_counts(run):
+        by_set[counts.set] = effective(counts, counts.mean)
+    public_set, private_set = run.submission.pair.sets()
+    public = by_set[public_set.name]
+    private = by_set[private_set.name]
+    low, high = statistics.newcombe(
+        public.right,
+        public.n,
+        private.right,
+        private.n,
+        LEVEL,
+    )
+    public_share = public.right / public.n
+    private_share = private.right / private.n
+    return RawGap(public_share, private_share, low, high)
