@@ -25,7 +25,18 @@ def likelihood(association: Likelihood | None) -> str:
             f" {correlation_text(low)} to {correlation_text(high)}."
         )
     if association.strong:
-        statements.append(_without_weak_models(association, association.strong))
+        strong = association.strong
+        reported = ""
+        if association.strong_reported:
+            estimate = correlation_text(association.strong_reported.estimate)
+            reported = f" ({estimate} with the reported gaps)"
+        consequence = ""
+        if abs(strong.estimate) < abs(association.spearman.estimate) / 2:
+            consequence = ": it rests on the models that solve less"
+        statements.append(
+            f"Among the {strong.n} models that solve at least 20% of the public set it is"
+            f" {correlation_text(strong.estimate)}{reported}, {p_text(strong.p)}{consequence}."
+        )
     if association.partial:
         fixed = with_interval(association.partial)
         statements.append(f"With size and private score held fixed it is {fixed}.")
@@ -43,20 +54,6 @@ def likelihood(association: Likelihood | None) -> str:
             f" {with_interval(association.contrast)}."
         )
     return " ".join(statements)
-
-
-def _without_weak_models(association: Likelihood, strong: Correlation) -> str:
-    reported = ""
-    if association.strong_reported:
-        estimate = correlation_text(association.strong_reported.estimate)
-        reported = f" ({estimate} with the reported gaps)"
-    consequence = ""
-    if abs(strong.estimate) < abs(association.spearman.estimate) / 2:
-        consequence = ": it rests on the models that solve less"
-    return (
-        f"Among the {strong.n} models that solve at least 20% of the public set it is"
-        f" {correlation_text(strong.estimate)}{reported}, {p_text(strong.p)}{consequence}."
-    )
 
 
 def with_interval(correlation: Correlation) -> str:

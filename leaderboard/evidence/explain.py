@@ -20,7 +20,11 @@ from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
 from leaderboard.submissions.states import LATER_TRY_DAYS
 
 
-def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -> str:
+def evidence(
+    judged: Judged | None,
+    gap: float,
+    interval: tuple[float, float],
+) -> str:
     """Return the reason for a row's evidence level, and its certainty.
 
     ``gap`` is the raw one and ``interval`` its own.
@@ -119,8 +123,9 @@ def _upper_bound(judged: Judged, interval: tuple[float, float]) -> str:
 def _corrected_certainty(judged: Judged) -> str:
     """Return the certainty of a level that was decided by corrected p-values."""
     levels = judged.levels
+    name = f" ({judged.method})" if judged.method else ""
     method = (
-        f"It was decided by an earlier method{f' ({judged.method})' if judged.method else ''},"
+        f"It was decided by an earlier method{name},"
         " which corrected p-values for the number of models in a close"
     )
     if judged.evidence == Evidence.OVERFIT:
@@ -219,7 +224,11 @@ def leak(contrast: LeakContrast, levels: Levels = LEVELS) -> str:
     )
 
 
-def tries(complete: int, later: LaterTries | None, replaced: ReplacedRun | None) -> str:
+def tries(
+    complete: int,
+    later: LaterTries | None,
+    replaced: ReplacedRun | None,
+) -> str:
     """Return which of a model's ``complete`` runs ranks, in words; '' for its only one."""
     if complete < 2:
         return ""
@@ -232,14 +241,19 @@ def tries(complete: int, later: LaterTries | None, replaced: ReplacedRun | None)
         )
     if later is None:
         return lead
-    low, high = percent(later.lowest), percent(later.highest)
+    low = percent(later.lowest)
+    high = percent(later.highest)
     if later.count == 1:
         return f"{lead} A later one scored {low}% and does not rank."
     scores = f"{low}%" if low == high else f"{low} to {high}%"
     return f"{lead} {later.count:,} later ones scored {scores} and do not rank."
 
 
-def prior_exposure(exposure: PriorExposure | None, n: int, levels: Levels = LEVELS) -> str:
+def prior_exposure(
+    exposure: PriorExposure | None,
+    n: int,
+    levels: Levels = LEVELS,
+) -> str:
     """Return which items an endpoint's provider had been shown before; '' for weights.
 
     ``n`` is the number of items of the row's own run.
@@ -291,7 +305,8 @@ def _extent(exposure: PriorExposure, n: int, levels: Levels) -> str:
     seen = contrast.seen_right / contrast.seen_n
     fresh = contrast.fresh_right / contrast.fresh_n
     remaining = ""
-    if rest := n - contrast.seen_n - contrast.fresh_n:
+    rest = n - contrast.seen_n - contrast.fresh_n
+    if rest:
         remaining = (
             f" The other {rest:,} are of parts that had been shown in part; they count on neither"
             " side."
@@ -354,7 +369,13 @@ def grounds(
         truncated = max(count / n for count, n in (public, private))
         return f"{percent(truncated)}% truncated"
     if judged.p is not None:
-        return f"{_number(judged, interval)}{_fragility(judged.fewest)}"
+        number = _number(judged, interval)
+        if judged.fewest == 0:
+            number = f"{number}, another level by counts alone"
+        elif judged.fewest is not None:
+            plural = "" if judged.fewest == 1 else "s"
+            number = f"{number}, changes with {judged.fewest} reference{plural}"
+        return number
     if judged.untested == "outside_panel":
         return "beyond the references"
     return "nothing to compare with" if judged.basis == "none" else "too few references like it"
@@ -371,11 +392,3 @@ def _number(judged: Judged, interval: tuple[float, float]) -> str:
     if judged.evidence == Evidence.NO_EVIDENCE:
         return _upper_bound(judged, interval)
     return f"visible from {percent(judged.visible or 0)} pp"
-
-
-def _fragility(fewest: int | None) -> str:
-    if fewest is None:
-        return ""
-    if fewest == 0:
-        return ", another level by counts alone"
-    return f", changes with {fewest} reference{'' if fewest == 1 else 's'}"

@@ -4,6 +4,14 @@ from math import ceil
 
 from leaderboard.evidence.vocabulary import LEVELS
 
+SIZE_UNITS = (
+    (1e12, "T"),
+    (1e9, "B"),
+    (1e6, "M"),
+    (1e3, "k"),
+)
+"""Units of sizes, each with its letter, the largest first."""
+
 
 def percent(share: float) -> str:
     """Return a fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
@@ -26,7 +34,7 @@ def span(interval: tuple[float, float]) -> str:
 
 def size(parameters: float) -> str:
     """Return a number of parameters in three digits: 434000 is ``434k``."""
-    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+    for unit, letter in SIZE_UNITS:
         # 999.5 of a unit and more would round to 1000.
         if parameters >= 0.9995 * unit:
             return f"{parameters / unit:.3g}{letter}"
@@ -43,7 +51,8 @@ def p_value(p: float) -> str:
     rounded = round(p, 3)
     levels = (LEVELS.overfit, LEVELS.watch, LEVELS.single)
     if any(rounded <= level < p for level in levels):
-        return f"p = {ceil(p * 10_000) / 10_000:.4f}"
+        rounded_up = ceil(p * 10_000) / 10_000
+        return f"p = {rounded_up:.4f}"
     return f"p = {rounded:.3f}"
 
 

@@ -29,8 +29,9 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     truncated: int = 0
 
     def __post_init__(self) -> None:
-        negative = min(self.right, self.truncated) < 0
-        if negative or self.n < 1 or self.right + self.truncated > self.n:
+        negative = self.right < 0 or self.truncated < 0
+        too_many = self.right + self.truncated > self.n
+        if negative or too_many or self.n < 1:
             raise ValueError("counts must be of at least one item, and no more than all")
 
 
@@ -94,7 +95,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 def answer(question: Question) -> Answer:
     """Return the gap. Pure. Raises ValueError for a panel of fewer than eight references."""
-    public, private = question.public, question.private
+    public = question.public
+    private = question.private
     sides = _sides(public, private)
     raw = statistics.raw_test(public, private, LEVEL)
     interval = statistics.newcombe(*sides, LEVEL)
@@ -103,8 +105,11 @@ def answer(question: Question) -> Answer:
     if panel:
         if len(panel) < statistics.FEWEST_REFERENCES:
             raise ValueError(f"a panel needs {statistics.FEWEST_REFERENCES} references")
-        models = [_sides(row.public, row.private) for row in panel]
-        families = [row.family or f"={row.model}" for row in panel]
+        models = []
+        families = []
+        for row in panel:
+            models.append(_sides(row.public, row.private))
+            families.append(row.family or f"={row.model}")
         models.append(sides)
         families.append(question.family or "=")
         compared = statistics_of_counts.peers(models, families, range(len(panel)))
@@ -121,19 +126,26 @@ def answer(question: Question) -> Answer:
             references=compared.sizes[-1],
             set_aside=[panel[place].model for place in compared.put_aside],
         )
+    raw_beyond_noise = _beyond_noise(sides.gap, raw)
     return Answer(
         public=_score(public),
         private=_score(private),
-        raw=_tested(question, sides.gap, interval, _beyond_noise(sides.gap, raw)),
+        raw=_tested(question, sides.gap, interval, raw_beyond_noise),
         adjusted=adjusted,
     )
 
 
 def _beyond_noise(gap: float, test: GapTest) -> GapTest:
-    return statistics.beyond_noise(gap, test, noise_floor().floor)
+    floor = noise_floor().floor
+    return statistics.beyond_noise(gap, test, floor)
 
 
-def _tested(question: Question, gap: float, interval: Sequence[float], test: GapTest) -> Tested:
+def _tested(
+    question: Question,
+    gap: float,
+    interval: Sequence[float],
+    test: GapTest,
+) -> Tested:
     case = statistics.Case(question.public, question.private, test)
     low, high = interval
     return Tested(
@@ -151,18 +163,21 @@ def _sides(public: Counts, private: Counts) -> statistics.Sides:
 
 def _score(counts: Counts) -> Score:
     low, high = statistics.wilson(counts.right, counts.n, LEVEL)
-    return Score(counts.right, counts.n, counts.right / counts.n, (low, high))
+    share = counts.right / counts.n
+    return Score(counts.right, counts.n, share, (low, high))
 
 
 def main() -> int:
     """Answer the question on standard input. Returns 2, with one sentence, for a bad one."""
     try:
-        question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+        text = sys.stdin.buffer.read()
+        question = msgspec.json.decode(text, type=Question)
         result = answer(question)
     except (msgspec.DecodeError, ValueError) as failure:
         print(failure, file=sys.stderr)
         return BAD_INPUT
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    encoded = msgspec.json.encode(result)
+    sys.stdout.write(encoded.decode() + "\n")
     return 0
 
 

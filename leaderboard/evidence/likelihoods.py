@@ -55,16 +55,18 @@ def associated(models: Sequence[Read]) -> Likelihood | None:
     strong = [model for model in models if model.public_score >= STRONG]
     families = sorted({model.family for model in models})
     without = _without_each_family(models, families)
+    lowest = without[0] if without else None
+    highest = without[-1] if without else None
     over_families = None
     if len(families) >= FEWEST_FAMILIES:
-        draws = min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
+        affordable = max(LEAST_DRAWS, WORK // len(models))
         over_families = statistics.bca_over_families(
             _likelihoods(models),
             _gaps(models),
             [model.family for model in models],
             np.random.default_rng(SEED),
             LEVEL,
-            draws=draws,
+            draws=min(DRAWS, affordable),
         )
     return Likelihood(
         models=len(models),
@@ -77,8 +79,8 @@ def associated(models: Sequence[Read]) -> Likelihood | None:
         strong_reported=_with_reported_gaps(strong),
         strong_kendall=_kendall(strong),
         partial=_with_size_and_score_fixed(models),
-        lowest=without[0] if without else None,
-        highest=without[-1] if without else None,
+        lowest=lowest,
+        highest=highest,
         contrast=_with_contrast(models),
     )
 
@@ -94,13 +96,15 @@ def _gaps(models: Sequence[Read]) -> list[float]:
 def _spearman(models: Sequence[Read]) -> Correlation | None:
     if len(models) < 4:
         return None
-    return _correlation(statistics.spearman(_likelihoods(models), _gaps(models), LEVEL))
+    association = statistics.spearman(_likelihoods(models), _gaps(models), LEVEL)
+    return _correlation(association)
 
 
 def _kendall(models: Sequence[Read]) -> Correlation | None:
     if len(models) < 4:
         return None
-    return _correlation(statistics.kendall(_likelihoods(models), _gaps(models), LEVEL))
+    association = statistics.kendall(_likelihoods(models), _gaps(models), LEVEL)
+    return _correlation(association)
 
 
 def _with_reported_gaps(models: Sequence[Read]) -> Correlation | None:
@@ -108,15 +112,19 @@ def _with_reported_gaps(models: Sequence[Read]) -> Correlation | None:
     reported = [model.reported for model in models if model.reported is not None]
     if len(models) < 4 or len(reported) < len(models):
         return None
-    return _correlation(statistics.spearman(_likelihoods(models), reported, LEVEL))
+    association = statistics.spearman(_likelihoods(models), reported, LEVEL)
+    return _correlation(association)
 
 
 def _with_contrast(models: Sequence[Read]) -> Correlation | None:
     """Correlate public less private likelihood with the gap; a better model gains on both sides."""
-    contrasts = [model.likelihood - model.private for model in models if model.private is not None]
-    if len(contrasts) < len(models):
-        return None
-    return _correlation(statistics.spearman(contrasts, _gaps(models), LEVEL))
+    contrasts = []
+    for model in models:
+        if model.private is None:
+            return None
+        contrasts.append(model.likelihood - model.private)
+    association = statistics.spearman(contrasts, _gaps(models), LEVEL)
+    return _correlation(association)
 
 
 def _correlation(association: statistics.Association) -> Correlation | None:
@@ -132,17 +140,28 @@ def _correlation(association: statistics.Association) -> Correlation | None:
 
 def _with_size_and_score_fixed(models: Sequence[Read]) -> Correlation | None:
     """Return the partial correlation over the models whose size is known."""
-    sized = [model for model in models if model.parameters]
+    sized = []
+    sizes = []
+    for model in models:
+        if model.parameters:
+            sized.append(model)
+            sizes.append(float(np.log(model.parameters)))
     if len(sized) < FEWEST:
         return None
-    sizes = [float(np.log(model.parameters)) for model in sized if model.parameters]
     scores = [model.private_score for model in sized]
-    fixed = (sizes, scores)
-    partial = statistics.partial_spearman(_likelihoods(sized), _gaps(sized), fixed, LEVEL)
+    partial = statistics.partial_spearman(
+        _likelihoods(sized),
+        _gaps(sized),
+        (sizes, scores),
+        LEVEL,
+    )
     return _correlation(partial)
 
 
-def _without_each_family(models: Sequence[Read], families: Sequence[str]) -> list[Without]:
+def _without_each_family(
+    models: Sequence[Read],
+    families: Sequence[str],
+) -> list[Without]:
     """Return the correlations without each family in turn, ascending; none for many families."""
     if len(families) > MOST_FAMILIES:
         return []
@@ -151,6 +170,10 @@ def _without_each_family(models: Sequence[Read], families: Sequence[str]) -> lis
         others = [model for model in models if model.family != family]
         correlation = _spearman(others)
         if correlation is not None:
-            without = Without(family=family, estimate=correlation.estimate, p=correlation.p)
+            without = Without(
+                family=family,
+                estimate=correlation.estimate,
+                p=correlation.p,
+            )
             result.append(without)
     return sorted(result, key=lambda without: (without.estimate, without.family))

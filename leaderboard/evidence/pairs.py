@@ -101,7 +101,10 @@ def answer(question: Question) -> Answer:
     if any(len(one) != len(first) for one in others):
         raise ValueError("the other runs are not of the same items")
     matrix = np.array(others).reshape(len(others), len(first))
-    groups = by_difficulty(first, second, matrix)
+    groups = []
+    for group in by_difficulty(first, second, matrix):
+        result = _result(group.result)
+        groups.append(Group(group.name, group.low, group.high, result))
     gap = None
     if private:
         # The gap of each run, on the items that both were asked, and their difference.
@@ -110,25 +113,31 @@ def answer(question: Question) -> Answer:
             second=public.second_share - private.second_share,
             difference=public.difference - private.difference,
             interval=gap_change(
-                public.difference, public.interval, private.difference, private.interval
+                public.difference,
+                public.interval,
+                private.difference,
+                private.interval,
             ),
         )
     return Answer(
         public=public,
         private=private,
         gap=gap,
-        difficulty=[
-            Group(group.name, group.low, group.high, _result(group.result)) for group in groups
-        ],
+        difficulty=groups,
     )
 
 
 def _numbers(marks: Outcomes) -> Floats:
-    return np.array([np.nan if right is None else float(right) for right in marks])
+    numbers = []
+    for right in marks:
+        numbers.append(np.nan if right is None else float(right))
+    return np.array(numbers)
 
 
 def _compared(sides: Sides) -> Compared:
-    return _result(paired(_numbers(sides.first), _numbers(sides.second)))
+    first = _numbers(sides.first)
+    second = _numbers(sides.second)
+    return _result(paired(first, second))
 
 
 def _result(found: Paired) -> Compared:
@@ -146,12 +155,14 @@ def _result(found: Paired) -> Compared:
 def main() -> int:
     """Answer the question on standard input. Returns 2, with one sentence, for a bad one."""
     try:
-        question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+        text = sys.stdin.buffer.read()
+        question = msgspec.json.decode(text, type=Question)
         result = answer(question)
     except (msgspec.DecodeError, ValueError) as failure:
         print(failure, file=sys.stderr)
         return BAD_INPUT
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    encoded = msgspec.json.encode(result)
+    sys.stdout.write(encoded.decode() + "\n")
     return 0
 
 

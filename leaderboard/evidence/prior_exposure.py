@@ -193,7 +193,12 @@ class ExposureHistory:
             on_seen = counts_without(self.all_but(seen_parts))
             on_fresh = counts_without(self.all_but(fresh_parts))
             if on_seen is not None and on_fresh is not None:
-                sides = ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
+                sides = ContrastCounts(
+                    seen_right=on_seen.right,
+                    seen_n=on_seen.n,
+                    fresh_right=on_fresh.right,
+                    fresh_n=on_fresh.n,
+                )
         return RunExposure(
             extent=extent,
             before=before.bit_count(),
@@ -223,42 +228,44 @@ class ExposureHistory:
         """
         if not self.stages:
             return None
-        found: list[tuple[UUID, int, int]] = []
+        with_a_side: list[UUID] = []
+        seen_items: list[int] = []
+        fresh_items: list[int] = []
         compared: list[int] = []
-        comparisons = 1
+        first_fresh = 0
         for run, counting in runs:
             seen, fresh = self.sides(run, counting)
             if min(seen.bit_count(), fresh.bit_count()) >= self.cell:
                 if not compared:
-                    comparisons = self._stages_from(fresh)
-                compared.append(len(found))
+                    first_fresh = fresh
+                compared.append(len(with_a_side))
             if seen or fresh:
-                found.append((run, seen, fresh))
+                with_a_side.append(run)
+                seen_items.append(seen)
+                fresh_items.append(fresh)
         if not compared:
             return None
-        until_last = found[: compared[-1] + 1]
+        # Each further comparison of a model has fresh items of a later stage. So there are at most
+        # as many as stages from the first one that holds fresh items of the first comparison.
+        comparisons = 1
+        for number, stage in enumerate(self.stages):
+            if stage & first_fresh:
+                comparisons = len(self.stages) - number
+                break
+        end = compared[-1] + 1
         return StagedSides(
-            runs=tuple(run for run, _, _ in until_last),
-            seen=tuple(seen for _, seen, _ in until_last),
-            fresh=tuple(fresh for _, _, fresh in until_last),
+            runs=tuple(with_a_side[:end]),
+            seen=tuple(seen_items[:end]),
+            fresh=tuple(fresh_items[:end]),
             compared=tuple(compared),
             comparisons=max(comparisons, len(compared)),
         )
 
     def _stages_asked(self, counting: int) -> tuple[int, int] | None:
+        if not self.stages:
+            return None
         asked = sum(bool(stage & counting) for stage in self.stages)
-        return (asked, len(self.stages)) if self.stages else None
-
-    def _stages_from(self, fresh: int) -> int:
-        """Return the number of stages that are left, with the first that holds fresh items.
-
-        Each further comparison of a model has fresh items of a later stage, so there are at most
-        so many.
-        """
-        for number, stage in enumerate(self.stages):
-            if stage & fresh:
-                return len(self.stages) - number
-        return 1
+        return asked, len(self.stages)
 
 
 def parts_of(manifest: Manifest) -> tuple[int, ...]:
@@ -277,7 +284,8 @@ def stages_of(manifest: Manifest) -> tuple[int, ...]:
     """Return the stages of a set, each as its items."""
     stages = []
     for stage in manifest.stages:
-        stages.append(sum(1 << index for index in manifest.indices(stage)))
+        items = sum(1 << index for index in manifest.indices(stage))
+        stages.append(items)
     return tuple(stages)
 
 
@@ -298,20 +306,24 @@ def reveals_of(manifest: Manifest) -> list[Reveal]:
     contradict their log are included: their items were shown.
     """
     entries = LogEntry.objects.filter(
-        kind="exposure", set_name=manifest.name, line__root=manifest.root
+        kind="exposure",
+        set_name=manifest.name,
+        line__root=manifest.root,
     )
     entries = entries.exclude(recipient=JAIL).order_by("evaluator", "index", "pk")
     fields = ("evaluator", "run", "recipient", "moment", "line__items", "status")
     dated: list[tuple[str, Reveal]] = []
     current = None
     latest = ""
-    for evaluator, run, recipient, stamp, bitmap, status in entries.values_list(*fields).iterator():
+    rows = entries.values_list(*fields)
+    for evaluator, run, recipient, stamp, bitmap, status in rows.iterator():
         moment = stamp.removesuffix("Z")
         # The order within a log is certain, the clock of its host is not.
         latest = max(latest, moment) if evaluator == current else moment
         current = evaluator
         items = int.from_bytes(base64.b64decode(bitmap), "little")
         chained = status == LogEntry.Status.CHAINED
-        dated.append((latest, Reveal(run, recipient, moment, items, chained)))
+        reveal = Reveal(run, recipient, moment, items, chained)
+        dated.append((latest, reveal))
     dated.sort(key=lambda pair: pair[0])
     return [reveal for _, reveal in dated]
