@@ -91,7 +91,12 @@ def _samples(
     special: bool,
 ) -> list[Request]:
     """Return ``n`` requests. Sample i has the seed ``seed`` + i, so it can be drawn again alone."""
-    temperature = _temperature(data)
+    temperature = data.get("temperature")
+    if temperature is None:
+        temperature = 0.0
+    if type(temperature) not in (int, float) or not 0 <= temperature <= 100:
+        raise BadRequest("temperature: a number from 0 to 100")
+    temperature = float(temperature)
     seed = _integer(data, "seed", range(1 << 62), "an integer from 0")
     valid = range(1, MAX_SAMPLES + 1)
     n = _integer(data, "n", valid, f"an integer from 1 to {MAX_SAMPLES}")
@@ -110,15 +115,6 @@ def _samples(
         request = Request(prompt, limit, stop, temperature, own_seed, special=special)
         requests.append(request)
     return requests
-
-
-def _temperature(data: dict[str, Any]) -> float:
-    temperature = data.get("temperature")
-    if temperature is None:
-        return 0.0
-    if type(temperature) not in (int, float) or not 0 <= temperature <= 100:
-        raise BadRequest("temperature: a number from 0 to 100")
-    return float(temperature)
 
 
 def _integer(

@@ -81,7 +81,11 @@ def delay(
     if code not in RETRIED:
         return None
     if code is Code.ENDPOINT_RATE_LIMITED:
-        hopeless = _is_refused_for_good(patience, history, answered=answered)
+        # Hopeless after too many refusals, or too long without an answer.
+        too_often = history.refusals >= patience.rate_limited_attempts
+        was_polite = answered and history.refusals >= _POLITE
+        too_long = was_polite and history.silence >= patience.outage_seconds
+        hopeless = too_often or too_long
         count = history.refusals
     else:
         hopeless = _is_hopeless(patience, code, history, answered=answered)
@@ -95,13 +99,6 @@ def delay(
     else:
         wait = max(retry_after, 0.0)
     return wait if wait <= left else None
-
-
-def _is_refused_for_good(patience: Patience, history: History, *, answered: bool) -> bool:
-    """Return true after too many refusals for a rate limit, or too long without an answer."""
-    if history.refusals >= patience.rate_limited_attempts:
-        return True
-    return answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
 
 
 def _is_hopeless(

@@ -170,7 +170,11 @@ def _code(
 ) -> Code:
     if status in (402, 403, 429) and _NO_CREDIT.search(text):
         return Code.ENDPOINT_NO_CREDIT
-    if status in (400, 403, 422) and (_FILTERED.search(text) or _flagged(problem)):
+    metadata = problem.get("metadata")
+    was_flagged = isinstance(metadata, dict) and (
+        "flagged_input" in metadata or "reasons" in metadata
+    )
+    if status in (400, 403, 422) and (_FILTERED.search(text) or was_flagged):
         return Code.ENDPOINT_REFUSES_ITEMS
     if status in (400, 413, 422):
         named = _of_request(problem, text, sent)
@@ -244,13 +248,6 @@ def _problem(data: Any) -> dict[str, Any]:
         if isinstance(inner, str):
             return {**data, "message": inner}
     return data
-
-
-def _flagged(problem: Mapping[str, Any]) -> bool:
-    metadata = problem.get("metadata")
-    if not isinstance(metadata, dict):
-        return False
-    return "flagged_input" in metadata or "reasons" in metadata
 
 
 def _text(problem: Mapping[str, Any]) -> str:

@@ -133,15 +133,13 @@ class Throttle:
                 self._timer = asyncio.get_running_loop().call_later(pause, self._send_next)
                 return
             else:
-                self._send(queue.popleft())
-
-    def _send(self, waiting: _Waiting) -> None:
-        self._in_flight += 1
-        self._budget.reserve(waiting.worst)
-        sent = self._pace.send()
-        if self._pace.growing:
-            asyncio.get_running_loop().call_later(ACCEPTED_AFTER, self._accept, sent)
-        waiting.turn.set_result(sent)
+                queue.popleft()
+                self._in_flight += 1
+                self._budget.reserve(first.worst)
+                sent = self._pace.send()
+                if self._pace.growing:
+                    asyncio.get_running_loop().call_later(ACCEPTED_AFTER, self._accept, sent)
+                first.turn.set_result(sent)
 
     def _accept(self, sent: Sent) -> None:
         self._pace.accepted(sent)
