@@ -81,7 +81,11 @@ def run_tests(home: Path, *, remember: bool = True) -> tuple[EngineTest, ...]:
         if remember:
             lock = stack.enter_context((home / _LOCK).open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-        passes = _read_passes(home)
+        passes: list[str] = []
+        with suppress(OSError, ValueError):  # a damaged file counts as one without passes
+            found = json.loads((home / _PASSES).read_text(encoding="utf-8"))
+            if isinstance(found, list):
+                passes = [key for key in found if isinstance(key, str)]
         results = []
         for name in names:
             key = _key(name, processor)
@@ -159,12 +163,3 @@ def reference_digest(folder: Path = REFERENCE) -> str:
         content = hashlib.sha256(path.read_bytes()).digest()
         found.update(f"{path.name}\0".encode() + content)
     return found.hexdigest()
-
-
-def _read_passes(home: Path) -> list[str]:
-    """Return the digests of what has passed; none where the file is damaged."""
-    with suppress(OSError, ValueError):
-        found = json.loads((home / _PASSES).read_text(encoding="utf-8"))
-        if isinstance(found, list):
-            return [key for key in found if isinstance(key, str)]
-    return []
