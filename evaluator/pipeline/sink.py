@@ -400,30 +400,26 @@ class ResultSink:
         for source in sources:
             if not isinstance(source, PublicSource):
                 continue
-            usage = self._usage(source.name)
-            if usage is not None:
+            name = source.name
+            read_by_verifier: Counter[int] = Counter()
+            for score in self._context.completions.scores(self._spec.run):
+                if score.set_name == name and score.asked == self._fingerprint:
+                    read_by_verifier[score.index] += score.tokens
+            n = 0
+            tokens_in = 0
+            tokens_out = 0
+            for index, item in self._answers_of(name).items():
+                if not all(any(answer.tokens) for answer in item.answers):
+                    continue
+                n += 1
+                tokens_in += read_by_verifier[index]
+                for answer in item.answers:
+                    tokens_in += answer.tokens[0]
+                    tokens_out += answer.tokens[1]
+            if n:
+                usage = SetUsage(name=name, n=n, tokens_in=tokens_in, tokens_out=tokens_out)
                 usages.append(usage)
         return tuple(usages)
-
-    def _usage(self, name: str) -> SetUsage | None:
-        read_by_verifier: Counter[int] = Counter()
-        for score in self._context.completions.scores(self._spec.run):
-            if score.set_name == name and score.asked == self._fingerprint:
-                read_by_verifier[score.index] += score.tokens
-        n = 0
-        tokens_in = 0
-        tokens_out = 0
-        for index, item in self._answers_of(name).items():
-            if not all(any(answer.tokens) for answer in item.answers):
-                continue
-            n += 1
-            tokens_in += read_by_verifier[index]
-            for answer in item.answers:
-                tokens_in += answer.tokens[0]
-                tokens_out += answer.tokens[1]
-        if not n:
-            return None
-        return SetUsage(name=name, n=n, tokens_in=tokens_in, tokens_out=tokens_out)
 
     def answers(self) -> int:
         """Count the stored answers of this run, except for items that the endpoint refused."""

@@ -441,7 +441,10 @@ def messages(waiting: Iterable[Spooled]) -> Iterator[list[Spooled]]:
     for report in waiting:
         size = sum(other.size for other in message) + report.size
         is_full = len(message) >= MOST_REPORTS or size > MOST_BYTES
-        attempt = _attempt_of(report.envelope)
+        attempt: tuple[Any, ...] | None = None
+        match report.envelope:
+            case {"report": {"run": run, "token": token, "worker": worker}}:
+                attempt = (run, token, worker)
         if message and (is_full or attempt is None or attempt != current):
             yield message
             message = []
@@ -449,13 +452,6 @@ def messages(waiting: Iterable[Spooled]) -> Iterator[list[Spooled]]:
         current = attempt
     if message:
         yield message
-
-
-def _attempt_of(envelope: object) -> tuple[Any, ...] | None:
-    match envelope:
-        case {"report": {"run": run, "token": token, "worker": worker}}:
-            return run, token, worker
-    return None
 
 
 def _reports(folder: Path) -> list[Path]:
