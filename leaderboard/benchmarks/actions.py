@@ -199,6 +199,14 @@ def check_pair(
     manifest = private_set.facts()
     if manifest and manifest.terms:
         _check_terms(manifest.terms, protocol, grader)
+    # What made the two sets twins; empty where the manifest names no twin.
+    twins_by = ""
+    if manifest and manifest.twins:
+        if manifest.twins.public != public_set.digest:
+            raise refuse(
+                Refusal.BAD_REGISTRATION, "the sealed set is the twin of another public set"
+            )
+        twins_by = manifest.twins.by
     pair = SetPair(
         slug=slug,
         title=title,
@@ -207,7 +215,7 @@ def check_pair(
         protocol=protocol,
         grader=grader,
         also=sorted({*also} - {protocol}),
-        twins_by=_twins_by(manifest, public_set),
+        twins_by=twins_by,
         adaptive=adaptive,
         practice=practice,
     )
@@ -259,15 +267,6 @@ def _check_adaptive(pair: SetPair) -> None:
         raise refuse(
             Refusal.BAD_REGISTRATION, "an adaptive test needs a protocol of one answer to each item"
         )
-
-
-def _twins_by(manifest: Manifest | None, public_set: ItemSet) -> str:
-    """Return what made the two sets twins; empty where the manifest names no twin."""
-    if manifest is None or manifest.twins is None:
-        return ""
-    if manifest.twins.public != public_set.digest:
-        raise refuse(Refusal.BAD_REGISTRATION, "the sealed set is the twin of another public set")
-    return manifest.twins.by
 
 
 def _check_terms(terms: Terms, protocol: str, grader: str) -> None:
