@@ -54,6 +54,14 @@ def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View
     """
 
     def decorate(view: View) -> View:
+        @gzip_page
+        def compressed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            response = view(request, *args, **kwargs)
+            if response.cookies:
+                # cache_page stores nothing that is private.
+                patch_cache_control(response, private=True)
+            return response
+
         @wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not is_anonymous(request):
@@ -61,7 +69,9 @@ def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View
                 patch_cache_control(response, private=True, no_store=True)
                 return response
             etag = etag_of(request, *args, **kwargs)
-            stored = _stored(view, etag)
+            # Compressed pages are stored by ETag and address.
+            seconds = settings.BOARD_SECONDS if etag is None else settings.PAGE_CACHE_SECONDS
+            stored = cache_page(seconds, key_prefix=etag or "")(compressed)
             page = condition(etag_func=lambda *_, **__: etag)(stored)
             response = page(request, *args, **kwargs)
             patch_vary_headers(response, ("Accept-Encoding", "Cookie", "Authorization"))
@@ -72,18 +82,3 @@ def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View
         return wrapper
 
     return decorate
-
-
-def _stored(view: View, etag: str | None) -> View:
-    """Store compressed pages by ETag and address."""
-
-    @gzip_page
-    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(request, *args, **kwargs)
-        if response.cookies:
-            # cache_page stores nothing that is private.
-            patch_cache_control(response, private=True)
-        return response
-
-    seconds = settings.BOARD_SECONDS if etag is None else settings.PAGE_CACHE_SECONDS
-    return cache_page(seconds, key_prefix=etag or "")(page)

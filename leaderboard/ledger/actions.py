@@ -184,41 +184,31 @@ def store_log(
     else:
         evaluator = Evaluator.objects.get(pk=evaluator.pk)
     for counts in opened:
-        _store_counts(evaluator, counts)
+        closings = evaluator.entries.filter(kind="closing", entry_hash=counts.line)
+        closing = closings.first()
+        counted = counts.right + counts.wrong + counts.no_answer + counts.truncated
+        if closing is None or counted != closing.counted:
+            raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
+        if closing.line["tally"] != counts_commitment(counts):
+            raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
+        Entry.objects.filter(pk=closing.pk).update(tally=counts.to_dict())
     for note in filter(None, notes):
-        _store_head(evaluator, note)
-    _compare_heads(evaluator)
-
-
-def _store_counts(evaluator: Evaluator, counts: CountsOpening) -> None:
-    """Store the counts that a closing commits to. Raises ``bad_message`` for any others."""
-    closings = evaluator.entries.filter(kind="closing", entry_hash=counts.line)
-    closing = closings.first()
-    counted = counts.right + counts.wrong + counts.no_answer + counts.truncated
-    if closing is None or counted != closing.counted:
-        raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
-    if closing.line["tally"] != counts_commitment(counts):
-        raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
-    Entry.objects.filter(pk=closing.pk).update(tally=counts.to_dict())
-
-
-def _store_head(evaluator: Evaluator, note: str) -> None:
-    """Store a signed tree head. Raises ``bad_message`` for one that the evaluator did not sign."""
-    try:
-        head = verify_head(
-            note,
-            name=evaluator.name,
-            public_hex=evaluator.public_key,
-            origin=origin(evaluator.name),
+        try:
+            head = verify_head(
+                note,
+                name=evaluator.name,
+                public_hex=evaluator.public_key,
+                origin=origin(evaluator.name),
+            )
+        except EvaluatorError:
+            raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
+        Head.objects.get_or_create(
+            evaluator=evaluator,
+            size=head.size,
+            root=head.root.hex(),
+            defaults={"note": note},
         )
-    except EvaluatorError:
-        raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
-    Head.objects.get_or_create(
-        evaluator=evaluator,
-        size=head.size,
-        root=head.root.hex(),
-        defaults={"note": note},
-    )
+    _compare_heads(evaluator)
 
 
 def _compare_heads(evaluator: Evaluator) -> None:

@@ -37,29 +37,21 @@ def create_organisation(*, name: str, by: User) -> Organisation:
     Raises ``name_taken``, ``name_looks_like_another``, and ``name_well_known`` unless ``by`` has a
     confirmed address at a mail domain of that name, which verifies it at once.
     """
-    domain = _proof(name, by)
+    proven: set[str] = set()
+    if domains := domains_of(name):
+        addresses = EmailAddress.objects.filter(user=by, verified=True)
+        for address in addresses.values_list("email", flat=True):
+            _, _, domain = address.rpartition("@")
+            proven.add(domain.lower())
+        proven &= set(domains)
+        if not proven:
+            raise refuse(Refusal.NAME_KNOWN)
     with conflicts_refused():
         created = Organisation.objects.create_with_owner(name=name, by=by)
-        if domain:
-            set_verified(name=name, verified=True, by=f"mail at {domain}")
+        if proven:
+            set_verified(name=name, verified=True, by=f"mail at {min(proven)}")
             created.refresh_from_db()
     return created
-
-
-def _proof(name: str, by: User) -> str:
-    """Return the mail domain that proves a well-known name; "" for any other name."""
-    domains = domains_of(name)
-    if not domains:
-        return ""
-    addresses = EmailAddress.objects.filter(user=by, verified=True)
-    theirs: set[str] = set()
-    for address in addresses.values_list("email", flat=True):
-        _, _, domain = address.rpartition("@")
-        theirs.add(domain.lower())
-    proven = theirs & set(domains)
-    if not proven:
-        raise refuse(Refusal.NAME_KNOWN)
-    return min(proven)
 
 
 def set_verified(*, name: str, verified: bool, by: str) -> Organisation:
