@@ -19,7 +19,6 @@ from django.db.models import (
     F,
     FloatField,
     OuterRef,
-    QuerySet,
     Sum,
     Value,
 )
@@ -287,8 +286,25 @@ class FairOrder:
 
         A run under way counts with all that it is expected to take, as when it was given out.
         """
+        # The seconds of ended runs. Older ones count less.
+        half_lives = _epoch(Now() - F("ended_at")) / HALF_LIFE_SECONDS
+        weight = Power(Value(0.5), half_lives)
+        weighted = _epoch(F("ended_at") - F("started_at")) * weight
+        remembered = seconds_from_now(-REMEMBERED_HALF_LIVES * HALF_LIFE_SECONDS)
+        runs = Run.objects.filter(
+            pool=self._pool,
+            started_at__isnull=False,
+            ended_at__gt=remembered,
+        )
+        summed = (
+            runs.order_by()
+            .annotate(charged=Coalesce("organisation", MAINTAINERS))
+            .values("charged", "evaluator__name", "submission__kind")
+            .annotate(used=Sum(weighted, output_field=FloatField()))
+        )
+        rows = summed.values_list("charged", "evaluator__name", "submission__kind", "used")
         used: defaultdict[int, float] = defaultdict(float)
-        for organisation, evaluator, kind, seconds in _seconds_used(self._pool):
+        for organisation, evaluator, kind, seconds in rows:
             endpoint = kind == Submission.Kind.ENDPOINT
             used[organisation] += seconds * self._gpus_of(evaluator, endpoint=endpoint)
         for run in self._live:
@@ -304,26 +320,6 @@ class FairOrder:
             gpus = 1 if is_apart else smallest
             used[due.organisation] += due.charge * gpus
         return dict(used)
-
-
-def _seconds_used(pool: str) -> "QuerySet[Run, tuple[int, str, str, float]]":
-    """Return organisation, evaluator, kind and seconds of ended runs; older ones count less."""
-    half_lives = _epoch(Now() - F("ended_at")) / HALF_LIFE_SECONDS
-    weight = Power(Value(0.5), half_lives)
-    seconds = _epoch(F("ended_at") - F("started_at")) * weight
-    remembered = seconds_from_now(-REMEMBERED_HALF_LIVES * HALF_LIFE_SECONDS)
-    runs = Run.objects.filter(
-        pool=pool,
-        started_at__isnull=False,
-        ended_at__gt=remembered,
-    )
-    summed = (
-        runs.order_by()
-        .annotate(charged=Coalesce("organisation", MAINTAINERS))
-        .values("charged", "evaluator__name", "submission__kind")
-        .annotate(used=Sum(seconds, output_field=FloatField()))
-    )
-    return summed.values_list("charged", "evaluator__name", "submission__kind", "used")
 
 
 def _epoch(difference: Combinable) -> Cast:

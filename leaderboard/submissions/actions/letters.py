@@ -44,27 +44,24 @@ def send_letters() -> int:
         rows = Letter.objects.filter(pk__in=[letter.pk for letter in claimed])
         rows.update(due=seconds_from_now(CLAIM_SECONDS))
     for letter in claimed:
-        taken, result = _send(letter)
-        settle([letter], taken, result)
+        addresses = EmailAddress.objects.filter(
+            user=letter.user,
+            verified=True,
+            primary=True,
+        )
+        confirmed = addresses.first()
+        if confirmed is None:
+            settle([letter], False, "no_address")
+            continue
+        mail = EmailMessage(letter.subject, letter.text, to=[confirmed.email])
+        mail.extra_headers = {
+            "Message-ID": f"<letter-{letter.pk}@holdfast>",
+            "Auto-Submitted": "auto-generated",
+        }
+        try:
+            mail.send()
+        except (SMTPException, OSError):
+            settle([letter], False, "mail_away")
+        else:
+            settle([letter], True, "sent")
     return len(claimed)
-
-
-def _send(letter: Letter) -> tuple[bool, str]:
-    addresses = EmailAddress.objects.filter(
-        user=letter.user,
-        verified=True,
-        primary=True,
-    )
-    confirmed = addresses.first()
-    if confirmed is None:
-        return False, "no_address"
-    mail = EmailMessage(letter.subject, letter.text, to=[confirmed.email])
-    mail.extra_headers = {
-        "Message-ID": f"<letter-{letter.pk}@holdfast>",
-        "Auto-Submitted": "auto-generated",
-    }
-    try:
-        mail.send()
-    except (SMTPException, OSError):
-        return False, "mail_away"
-    return True, "sent"

@@ -57,7 +57,14 @@ def next_step(
     """
     state = RunState(run.state)
     if state is RunState.FAILED:
-        return _after_failure(run)
+        explained = explain_code(run.code) or {"advice": ""}
+        if is_continuable(run.code) and run.continued < settings.MAX_CONTINUES:
+            act = Act.CONTINUE
+        elif run.fault == Fault.OURS:
+            act = Act.MAINTAINERS
+        else:
+            act = Act.SUBMIT
+        return NextStep(act, explained["advice"])
     if state is RunState.CANCELLED:
         problem = explain_code(run.ended_because)
         return NextStep(Act.NONE, problem["advice"] if problem else "It was withdrawn.")
@@ -102,14 +109,3 @@ def results_on(close: datetime | None) -> str:
     if close is None:
         return "Results are published when the maintainers close the board."
     return f"Results are published on {close:%d %b %Y, %H:%M} UTC.".replace(" 0", " ", 1)
-
-
-def _after_failure(run: Run) -> NextStep:
-    problem = explain_code(run.code) or {"advice": ""}
-    if is_continuable(run.code) and run.continued < settings.MAX_CONTINUES:
-        act = Act.CONTINUE
-    elif run.fault == Fault.OURS:
-        act = Act.MAINTAINERS
-    else:
-        act = Act.SUBMIT
-    return NextStep(act, problem["advice"])

@@ -151,39 +151,33 @@ def spread() -> int:
         steps = list(oldest_first[:SPREAD_AT_ONCE])
         deliveries: list[Delivery] = []
         for step in steps:
-            deliveries.extend(_deliveries(step))
+            submission = step.run.submission
+            facts = {
+                "run": step.run,
+                "event": step.state,
+                "change": step.pk,
+                "moment": step.moment,
+            }
+            webhooks = Webhook.objects.filter(organisation=submission.model.organisation_id)
+            for webhook in webhooks:
+                deliveries.append(Delivery(webhook=webhook, due=Now(), **facts))
+            choices = MailChoice.objects.filter(
+                user=submission.submitted_by_id,
+                user__is_active=True,
+            )
+            if step.state in ENDS:
+                choices = choices.filter(ends=True)
+            elif step.state == RunState.RANKED:
+                choices = choices.filter(results=True)
+            else:
+                choices = choices.none()
+            due = seconds_from_now(GATHER_SECONDS)
+            for choice in choices:
+                deliveries.append(Delivery(user_id=choice.user_id, due=due, **facts))
         Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
         spread_steps = [step.pk for step in steps]
         StateChange.objects.filter(pk__in=spread_steps).delete()
     return len(steps)
-
-
-def _deliveries(step: StateChange) -> list[Delivery]:
-    submission = step.run.submission
-    facts = {
-        "run": step.run,
-        "event": step.state,
-        "change": step.pk,
-        "moment": step.moment,
-    }
-    deliveries = []
-    webhooks = Webhook.objects.filter(organisation=submission.model.organisation_id)
-    for webhook in webhooks:
-        deliveries.append(Delivery(webhook=webhook, due=Now(), **facts))
-    choices = MailChoice.objects.filter(
-        user=submission.submitted_by_id,
-        user__is_active=True,
-    )
-    if step.state in ENDS:
-        choices = choices.filter(ends=True)
-    elif step.state == RunState.RANKED:
-        choices = choices.filter(results=True)
-    else:
-        choices = choices.none()
-    due = seconds_from_now(GATHER_SECONDS)
-    for choice in choices:
-        deliveries.append(Delivery(user_id=choice.user_id, due=due, **facts))
-    return deliveries
 
 
 def request_notifications() -> int:
@@ -216,7 +210,20 @@ def deliver() -> int:
         pass
     tried = 0
     for _ in range(ROUNDS):
-        claimed = _claimed()
+        with transaction.atomic():
+            # The oldest of each webhook: one that does not answer delays no other.
+            due = Delivery.objects.due().filter(webhook__isnull=False)
+            oldest_first = due.order_by("webhook", "moment", "pk")
+            oldest = oldest_first.distinct("webhook").values_list("pk", flat=True)
+            locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+            rows = locking.due().filter(pk__in=list(oldest))
+            related = rows.select_related(
+                "webhook",
+                "run__submission__model",
+                "run__submission__pair",
+            )
+            claimed = list(related.order_by("due")[:SENT_AT_ONCE])
+            _claim(claimed)
         for delivery in claimed:
             if delivery.webhook is None:
                 continue
@@ -232,26 +239,18 @@ def deliver() -> int:
             break
     due_users = Delivery.objects.due().values("user")
     for user in User.objects.filter(pk__in=due_users):
-        tried += _mail(user)
+        # One mail about all that is due to the user.
+        with transaction.atomic():
+            locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
+            rows = locking.due().filter(user=user)
+            related = rows.select_related("run__submission__model", "run__submission__pair")
+            claimed = list(related.order_by("moment", "pk"))
+            _claim(claimed)
+        if claimed:
+            taken, result = _send(user, claimed)
+            settle(claimed, taken, result)
+        tried += len(claimed)
     return tried + send_letters()
-
-
-def _claimed() -> list[Delivery]:
-    """Claim the oldest due delivery of each webhook: one that does not answer delays no other."""
-    with transaction.atomic():
-        due = Delivery.objects.due().filter(webhook__isnull=False)
-        oldest_first = due.order_by("webhook", "moment", "pk")
-        oldest = oldest_first.distinct("webhook").values_list("pk", flat=True)
-        locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
-        rows = locking.due().filter(pk__in=list(oldest))
-        related = rows.select_related(
-            "webhook",
-            "run__submission__model",
-            "run__submission__pair",
-        )
-        claimed = list(related.order_by("due")[:SENT_AT_ONCE])
-        _claim(claimed)
-    return claimed
 
 
 def _claim(deliveries: Sequence[Delivery]) -> None:
@@ -304,20 +303,6 @@ def payload(delivery: Delivery) -> dict[str, object]:
             "url": settings.SITE_URL + run.get_absolute_url(),
         }
     return body
-
-
-def _mail(user: User) -> int:
-    """Send one mail about all that is due to a user."""
-    with transaction.atomic():
-        locking = Delivery.objects.select_for_update(of=("self",), skip_locked=True)
-        rows = locking.due().filter(user=user)
-        related = rows.select_related("run__submission__model", "run__submission__pair")
-        claimed = list(related.order_by("moment", "pk"))
-        _claim(claimed)
-    if claimed:
-        taken, result = _send(user, claimed)
-        settle(claimed, taken, result)
-    return len(claimed)
 
 
 def _send(user: User, deliveries: Sequence[Delivery]) -> tuple[bool, str]:

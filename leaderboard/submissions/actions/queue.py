@@ -124,7 +124,17 @@ class QueueCapacity:
 
     def take(self, route: Route, *, endpoint: bool) -> str | None:
         """Take a place in the emptiest queue of an attempt's route; None where all are full."""
-        queues = self._queues(route, endpoint=endpoint)
+        queues: list[str] = []
+        if endpoint and self.apart:
+            for name in self.own if route.pool else route.names:
+                if name not in self.apart:
+                    queues.append(self.own[name])
+                elif self._left_apart > 0:
+                    queues.append(self.apart[name])
+        elif route.pool:
+            queues = [self.pool]
+        else:
+            queues = [self.own[name] for name in route.names]
         emptiest = max(queues, key=lambda queue: self._left[queue], default=None)
         if emptiest is None or self._left[emptiest] <= 0:
             return None
@@ -132,20 +142,6 @@ class QueueCapacity:
         if emptiest in self.apart.values():
             self._left_apart -= 1
         return emptiest
-
-    def _queues(self, route: Route, *, endpoint: bool) -> list[str]:
-        """Return the queues of a route, without those of endpoints where no place is free."""
-        if not (endpoint and self.apart):
-            if route.pool:
-                return [self.pool]
-            return [self.own[name] for name in route.names]
-        queues = []
-        for name in self.own if route.pool else route.names:
-            if name not in self.apart:
-                queues.append(self.own[name])
-            elif self._left_apart > 0:
-                queues.append(self.apart[name])
-        return queues
 
 
 @dataclass

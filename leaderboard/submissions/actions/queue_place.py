@@ -41,7 +41,17 @@ def queue_place(run: Run, forecast: Forecast | None = None) -> QueuePlace | None
     turn = forecast.turn(run)
     pool = Evaluator.objects.of_pool(run.pool)
     lack = _lack(run, pool, forecast)
-    reason = _missing_worker(run, lack) if lack in UNPLACED else _reason(pool, lack, turn.position)
+    if lack in UNPLACED:
+        # The check of its weights names the evaluator that is missing.
+        reason = EXPLANATIONS[lack].sentence
+        facts = run.submission.hub_facts or run.submission.upload_facts
+        if isinstance(facts, ModelFacts) and lack is not Code.ENGINE_WRONG:
+            check = check_workers(facts, known_workers(run.pool))
+            if check.code in (NO_WORKER, "workers_away"):
+                reason = check.sentence
+        reason += " The run begins by itself once such an evaluator serves."
+    else:
+        reason = _reason(pool, lack, turn.position)
     if lack is None:
         if run.submission.pair.practice:
             reason += " Practice waits until no official run waits."
@@ -49,17 +59,6 @@ def queue_place(run: Run, forecast: Forecast | None = None) -> QueuePlace | None
     bound = f"{run.deadline:%d %b %Y, %H:%M} UTC"
     reason += f" Otherwise it fails on {bound}, which charges no quota."
     return QueuePlace(turn.position, lack, reason, until=run.deadline)
-
-
-def _missing_worker(run: Run, lack: Code) -> str:
-    """Return which evaluator is missing for the weights of a run, as a sentence."""
-    facts = run.submission.hub_facts or run.submission.upload_facts
-    sentence = EXPLANATIONS[lack].sentence
-    if isinstance(facts, ModelFacts) and lack is not Code.ENGINE_WRONG:
-        check = check_workers(facts, known_workers(run.pool))
-        if check.code in (NO_WORKER, "workers_away"):
-            sentence = check.sentence
-    return f"{sentence} The run begins by itself once such an evaluator serves."
 
 
 def _lack(run: Run, pool: EvaluatorQuerySet, forecast: Forecast) -> Code | None:

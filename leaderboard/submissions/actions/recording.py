@@ -26,6 +26,7 @@ from msgspec import UNSET
 from evaluator.contract import (
     ANSWERED,
     Announcement,
+    CountsOpening,
     Declined,
     Exposed,
     Failed,
@@ -34,6 +35,7 @@ from evaluator.contract import (
     Identified,
     LeaseAnswer,
     LeaseRefusal,
+    LogLine,
     NotRescored,
     Probed,
     Progress,
@@ -165,7 +167,19 @@ def _record(evaluator: Evaluator, reports: Sequence[Report]) -> list[Disposition
     )
     exposed = [body for body in bodies if isinstance(body, Exposed)]
     if exposed:
-        _store_log(evaluator, exposed)
+        # What all reports have of the log, under one lock of the evaluator.
+        lines: list[LogLine] = []
+        opened: list[CountsOpening] = []
+        for body in exposed:
+            lines += body.entries
+            opened += body.tallies
+        heads = [body.head for body in exposed]
+        store_log(
+            evaluator=evaluator,
+            lines=lines,
+            notes=heads,
+            opened=opened,
+        )
     if run is None:
         if len(exposed) == len(bodies):
             return [Disposition.STALE] * len(bodies)
@@ -177,16 +191,6 @@ def _record(evaluator: Evaluator, reports: Sequence[Report]) -> list[Disposition
     dispositions = [_record_one(locked, evaluator, report, unseen) for report in reports]
     locked.write()
     return dispositions
-
-
-def _store_log(evaluator: Evaluator, exposed: Sequence[Exposed]) -> None:
-    """Store what all reports of a message have of the log, under one lock of the evaluator."""
-    store_log(
-        evaluator=evaluator,
-        lines=[line for body in exposed for line in body.entries],
-        notes=[body.head for body in exposed],
-        opened=[counts for body in exposed for counts in body.tallies],
-    )
 
 
 def _record_one(
@@ -303,7 +307,23 @@ def _record_of_attempt(
     if withheld := _withhold(locked, evaluator, report):
         return withheld
     if run.state == RunState.QUEUED:
-        _begin(run, evaluator, report)
+        # Whichever report of the attempt comes first leases the run to it.
+        digest = {}
+        if isinstance(report.body, Started):
+            digest = {"protocol_digest": report.body.protocol_digest}
+        seconds = dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
+        run.move(
+            RunState.LEASED,
+            worker=report.worker,
+            slot=report.slot,
+            waiting="",
+            evaluator=evaluator,
+            started_at=Now(),
+            phase="loading",
+            lease_expires=lease_end(),
+            deadline=seconds_from_now(seconds),
+            **digest,
+        )
     return _apply(locked, cast("AttemptBody", report.body))
 
 
@@ -337,27 +357,6 @@ def _withhold(locked: LockedRun, evaluator: Evaluator, report: Report) -> Dispos
 def _count_stale(run: Run) -> Disposition:
     run.hold(stale_reports=run.stale_reports + 1)
     return Disposition.STALE
-
-
-def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
-    """Lease the run to the attempt, which begins with whichever of its reports comes first."""
-    body = report.body
-    digest = {}
-    if isinstance(body, Started):
-        digest = {"protocol_digest": body.protocol_digest}
-    seconds = dispatch.seconds_of(run.submission.pair) + settings.LEASE_SECONDS
-    run.move(
-        RunState.LEASED,
-        worker=report.worker,
-        slot=report.slot,
-        waiting="",
-        evaluator=evaluator,
-        started_at=Now(),
-        phase="loading",
-        lease_expires=lease_end(),
-        deadline=seconds_from_now(seconds),
-        **digest,
-    )
 
 
 # --- the body

@@ -52,7 +52,16 @@ def relatives_of(model: Model) -> list[Relative]:
     the hub and within uploads. It reads every list: a matter of seconds.
     """
     shared = _shares(model)
-    alike = _same_tokenizer(model)
+    own_tokenizers: set[tuple[str, str, str]] = set()
+    for submission in model.submissions.all():
+        own_tokenizers |= _tokenizers(submission)
+    # The models with the tokenizer of one of this model's submissions.
+    alike: set[int] = set()
+    if own_tokenizers:
+        of_others = Submission.objects.exclude(model=model)
+        for submission in of_others.filter(kind__in=("hub", "upload")):
+            if own_tokenizers & _tokenizers(submission):
+                alike.add(submission.model_id)
     keys = shared.keys() | alike
     others = Model.objects.filter(pk__in=keys).exclude(pk=model.pk)
     relatives = []
@@ -87,21 +96,6 @@ def _shares(model: Model) -> dict[int, float]:
         for owner in owners[row.digest]:
             shares[owner] = max(share, shares.get(owner, 0.0))
     return shares
-
-
-def _same_tokenizer(model: Model) -> set[int]:
-    """Return the models whose submissions have the tokenizer of one of this model's."""
-    own: set[tuple[str, str, str]] = set()
-    for submission in model.submissions.all():
-        own |= _tokenizers(submission)
-    if not own:
-        return set()
-    alike = set()
-    others = Submission.objects.exclude(model=model)
-    for submission in others.filter(kind__in=("hub", "upload")):
-        if own & _tokenizers(submission):
-            alike.add(submission.model_id)
-    return alike
 
 
 def _tokenizers(submission: Submission) -> set[tuple[str, str, str]]:
