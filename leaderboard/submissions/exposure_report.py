@@ -2,7 +2,7 @@
 
 import base64
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evaluator.ledger.manifests import Manifest
@@ -96,10 +96,17 @@ def report_exposure(manifest: Manifest, reveals: Iterable[Reveal]) -> ExposureRe
             report.declared |= items
         moment = reveal.moment.removesuffix("Z")
         party = (reveal.recipient, reveal.tier)
-        for place, part in _split(manifest, ends, items):
+        while items:
+            # The block of the lowest item that is left, with its own items as bits from 0.
+            lowest = (items & -items).bit_length() - 1
+            place = bisect_right(ends, lowest)
             block = manifest.blocks[place]
+            whole_block = (1 << block.n) - 1
+            part = (items >> block.start) & whole_block
             exposure = report.blocks[block.id].by.setdefault(party, Exposure())
             exposure.add(part, moment)
+            end = ends[place]
+            items = (items >> end) << end
     return report
 
 
@@ -113,19 +120,3 @@ def _bits(bitmap: str, n: int) -> int | None:
     bytes_of_n = (n + 7) // 8
     fits = len(raw) == bytes_of_n and items >> n == 0
     return items if fits or not raw else None
-
-
-def _split(
-    manifest: Manifest,
-    ends: Sequence[int],
-    items: int,
-) -> Iterator[tuple[int, int]]:
-    """Yield the place of each block that has a marked item, with its own items as bits from 0."""
-    while items:
-        lowest = (items & -items).bit_length() - 1
-        place = bisect_right(ends, lowest)
-        block = manifest.blocks[place]
-        whole_block = (1 << block.n) - 1
-        yield place, (items >> block.start) & whole_block
-        end = ends[place]
-        items = (items >> end) << end

@@ -512,7 +512,14 @@ class Schedule:
         idle: dict[object, list[_Place]] = {}
         now = float("-inf")
         while len(self.queue):
-            change = self._next_change(now) if idle else None
+            change: float | None = None
+            if idle:
+                # A worker that found no run may find one when a run gets ready, under a cap also
+                # when one ends.
+                change = self.queue.next_change(now)
+                if self.queue.capped and self._ends:
+                    next_end = self._ends[0][0]
+                    change = next_end if change is None else min(change, next_end)
             next_asked = self._places[0].asked_at if self._places else float("inf")
             if change is not None and change <= next_asked:
                 now = change
@@ -589,11 +596,3 @@ class Schedule:
         heappush(self._ends, (end, run.organisation))
         heappush(self._places, _Place(begin, end, worker.candidate.size, name))
         return Start(run, worker, now, begin)
-
-    def _next_change(self, now: float) -> float | None:
-        """Return when a worker that found no run may find one; None for never."""
-        ready = self.queue.next_change(now)
-        if not self.queue.capped or not self._ends:
-            return ready
-        next_end = self._ends[0][0]
-        return next_end if ready is None else min(ready, next_end)

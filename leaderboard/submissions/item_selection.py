@@ -65,33 +65,25 @@ def tier_of(submission: Submission) -> Tier:
     party = Party.objects.filter(recipient=recipient_of(submission)).first()
     if party:
         tier = policy.stricter(tier, cast("Tier", party.tier))
-    announced = _announced_tier(submission, asked)
-    if announced:
-        tier = policy.stricter(tier, announced)
-    return tier
-
-
-def _announced_tier(submission: Submission, asked: policy.EndpointId) -> Tier | None:
-    """Return the widest tier that an evaluator of the pool gives an endpoint.
-
-    None where none is live, and where one of a release that announces no list is.
-    """
-    live = Evaluator.objects.of_pool(settings.POOL).live()
-    tiers = []
+    tiers: list[Tier] = []
     announces_all = True
-    for evaluator in live:
+    for evaluator in Evaluator.objects.of_pool(settings.POOL).live():
         published = evaluator.endpoint_policy()
         if published is None:
+            # It is of a release that announces no list.
             announces_all = False
             continue
-        tier = policy.announced_tier(
+        announced = policy.announced_tier(
             asked,
             published,
             own_key=bool(submission.sealed_keys),
             season=submission.pair.season,
         )
-        tiers.append(tier)
-    return min(tiers) if tiers and announces_all else None
+        tiers.append(announced)
+    if tiers and announces_all:
+        # The widest one that any of them gives.
+        tier = policy.stricter(tier, min(tiers))
+    return tier
 
 
 def stages_asked(

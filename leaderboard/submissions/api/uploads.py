@@ -303,7 +303,14 @@ def _upload(upload: Upload) -> dict[str, Any]:
     for file, done in actions.upload_progress(upload):
         facts = file.to_dict()
         facts["listed"] = done.listed
-        facts["missing"] = _stretches(done.missing)
+        # The first and the last of each run of consecutive numbers.
+        stretches: list[tuple[int, int]] = []
+        for number in done.missing:
+            first = number
+            if stretches and stretches[-1][1] == number - 1:
+                first, _ = stretches.pop()
+            stretches.append((first, number))
+        facts["missing"] = stretches
         files.append(facts)
     return {
         "id": upload.pk,
@@ -315,14 +322,3 @@ def _upload(upload: Upload) -> dict[str, Any]:
         "created": upload.created,
         "files": files,
     }
-
-
-def _stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the first and the last of each run of consecutive numbers."""
-    stretches: list[tuple[int, int]] = []
-    for number in numbers:
-        first = number
-        if stretches and stretches[-1][1] == number - 1:
-            first, _ = stretches.pop()
-        stretches.append((first, number))
-    return stretches

@@ -58,17 +58,13 @@ class Command(BaseCommand):
         except SiteError as failure:
             raise CommandError(failure.advised()) from None
         if act != "resume" and options["wait"]:
-            self._wait(name, seconds=options["wait"])
+            end = time.monotonic() + options["wait"]
+            live = Run.objects.filter(state__in=LIVE, evaluator__name=name)
+            while live.exists():
+                if time.monotonic() >= end:
+                    raise CommandError(f"{name} still holds a run. It takes no new one.")
+                time.sleep(LOOK_SECONDS)
         self._print(name=name)
-
-    def _wait(self, name: str, *, seconds: float) -> None:
-        """Wait until an evaluator holds no run. Raises CommandError after ``seconds``."""
-        end = time.monotonic() + seconds
-        live = Run.objects.filter(state__in=LIVE, evaluator__name=name)
-        while live.exists():
-            if time.monotonic() >= end:
-                raise CommandError(f"{name} still holds a run. It takes no new one.")
-            time.sleep(LOOK_SECONDS)
 
     def _print(self, **which: str) -> None:
         evaluators = Evaluator.objects.filter(**which).order_by("pk")

@@ -45,7 +45,18 @@ class Command(BaseCommand):
                     why=options["why"],
                 )
             elif options["model"]:
-                self._add(options)
+                try:
+                    dates = [date.fromisoformat(text) for text in options["on"]]
+                except ValueError:
+                    raise CommandError("DATE is a day, such as 2030-01-31") from None
+                actions.watch_endpoint(
+                    model=options["model"],
+                    pair=options["pair"],
+                    by=person(username=options["by"]),
+                    day=options["day"],
+                    dates=dates,
+                    api_key=os.environ.get(KEY, ""),
+                )
         except SiteError as failure:
             raise CommandError(failure.advised()) from None
         for watch in Watch.objects.with_facts():
@@ -55,17 +66,3 @@ class Command(BaseCommand):
             if occasions:
                 last = f"{occasions[-1].day} {occasions[-1].state}"
             self.stdout.write(f"{watch.pk}: {watch}  {state}  last: {last}")
-
-    def _add(self, options: dict[str, Any]) -> None:
-        try:
-            dates = [date.fromisoformat(text) for text in options["on"]]
-        except ValueError:
-            raise CommandError("DATE is a day, such as 2030-01-31") from None
-        actions.watch_endpoint(
-            model=options["model"],
-            pair=options["pair"],
-            by=person(username=options["by"]),
-            day=options["day"],
-            dates=dates,
-            api_key=os.environ.get(KEY, ""),
-        )
