@@ -36,14 +36,13 @@ LEVELS: Sequence[Evidence] = (
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _source(seed: int, number: int) -> random.Random:
-    """Return the randomness of one model, the same each time that it is asked for."""
-    return random.Random(seed * 1_000_003 + number)  # noqa: S311
-
-
 def fill(models: int, seed: int) -> tuple[Row, ...]:
     """Write a pair with so many ranked models and a few that wait."""
-    entries = [_entry(number, _source(seed, number)) for number in range(models)]
+    entries: list[Entry] = []
+    for number in range(models):
+        # A model is the same however many there are.
+        rng = random.Random(seed * 1_000_003 + number)  # noqa: S311
+        entries.append(_entry(number, rng))
     rows = rank(entries)
     public = ItemSet.objects.create(
         name="public",

@@ -306,28 +306,17 @@ def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
                 if word:
                     remarks.append(f"{word} {note:.3g} ±{two_errors(share, shares.sims):.3f}")
         if name == "ConStat":
-            remarks += _remarks_on(size, power, *found["B"])
+            # B's figures on the same samples, and how the two compare.
+            own_size, own_power = found["B"]
+            first_size = Shares(own_size.p[: size.sims])
+            first_power = Shares(own_power.p[: size.sims])
+            words = [next_to(power, own_power, place) for place in range(len(LEVELS))]
+            remarks.append(f"B on the same: {first_size.row()} | {first_power.row()}")
+            remarks.append(f"power {' '.join(words)}")
+            if is_too_often(size):
+                remarks.append("ConStat has too many false alarms")
         world = line.name if name == "raw" else ""
         yield f"{world:32}{name:9}{size.row():21}{power.row():21}{'; '.join(remarks)}"
-
-
-def _remarks_on(
-    size: Shares,
-    power: Shares,
-    own_size: Shares,
-    own_power: Shares,
-) -> list[str]:
-    """Return the remarks on ConStat's figures: B's on the same samples, and how they compare."""
-    first_size = Shares(own_size.p[: size.sims])
-    first_power = Shares(own_power.p[: size.sims])
-    words = [next_to(power, own_power, place) for place in range(len(LEVELS))]
-    remarks = [
-        f"B on the same: {first_size.row()} | {first_power.row()}",
-        f"power {' '.join(words)}",
-    ]
-    if is_too_often(size):
-        remarks.append("ConStat has too many false alarms")
-    return remarks
 
 
 def is_too_often(size: Shares) -> bool:

@@ -40,6 +40,15 @@ def table(models: Sequence[Model]) -> str:
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for model in models:
+        # Why it is a clean reference.
+        if model.kind is not Kind.HONEST:
+            grounds = ""
+        elif model.name == "demo-contaminated":
+            grounds = "trained apart from both sets; it memorised another"
+        elif model.how.parent and model.how.parent not in RECIPES:
+            grounds = "trained apart from both sets"
+        else:
+            grounds = "made here and shown neither set"
         writer.writerow(
             {
                 "model": model.name,
@@ -54,21 +63,10 @@ def table(models: Sequence[Model]) -> str:
                 "ll_per_char_public": f"{model.public.likelihood:.6f}",
                 "ll_per_char_private": f"{model.private.likelihood:.6f}",
                 "kind": model.kind,
-                "reference": _grounds(model),
+                "reference": grounds,
             }
         )
     return file.getvalue()
-
-
-def _grounds(model: Model) -> str:
-    """Return why it is a clean reference, for the table; empty where it is none."""
-    if model.kind is not Kind.HONEST:
-        return ""
-    if model.name == "demo-contaminated":
-        return "trained apart from both sets; it memorised another"
-    if model.how.parent and model.how.parent not in RECIPES:
-        return "trained apart from both sets"
-    return "made here and shown neither set"
 
 
 _README = """# The zoo
