@@ -211,27 +211,26 @@ def _installation(
     elif not broker_url:
         broker_url = filesystem_broker(folder / "broker")
         broker = "No Redis here: the broker is a folder (BROKER_URL would name another)"
+    port = options.port
+    if not port:
+        port = 8000
+        with contextlib.closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                port = free_port()
     place = Installation(
         folder=folder,
         database_url=database_url,
         broker_url=broker_url,
-        port=options.port or _preferred_port(),
+        port=port,
         evaluators=options.evaluators,
         serving=options.engine,
         hub_port=free_port(),
         settings={"HOLDFAST_COHORT_SECONDS": COHORT_SECONDS, "HOLDFAST_PRIVATE_ENDPOINTS": "1"},
     )
     return place, broker
-
-
-def _preferred_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 8000))
-        except OSError:
-            return free_port()
-    return 8000
 
 
 def _once(
