@@ -58,6 +58,8 @@ def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> Coun
     items = list(items)
     counter = Counter(item.outcome for item in items)
     samples = max((item.samples for item in items), default=1)
+    has_samples = samples > 1
+    samples_right = sum(item.samples_right for item in items)
     return CountsOpening(
         line=line,
         right=counter[Outcome.RIGHT],
@@ -65,8 +67,8 @@ def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> Coun
         no_answer=counter[Outcome.NO_ANSWER],
         truncated=counter[Outcome.TRUNCATED],
         salt=salt.hex(),
-        samples=samples if samples > 1 else None,
-        samples_right=sum(item.samples_right for item in items) if samples > 1 else None,
+        samples=samples if has_samples else None,
+        samples_right=samples_right if has_samples else None,
     )
 
 

@@ -60,7 +60,12 @@ def signed_bytes(entry: Line) -> bytes:
 def sign_entry(private_key: Ed25519PrivateKey, kind: type[_L], **fields: object) -> _L:
     """Return the signed line of this kind. Raises ``bad_message`` for a field that does not fit."""
     tag = kind.__struct_config__.tag
-    unsigned = kind.from_dict({**fields, "kind": tag, "signature": _UNSIGNED})
+    unsigned_fields = {
+        **fields,
+        "kind": tag,
+        "signature": _UNSIGNED,
+    }
+    unsigned = kind.from_dict(unsigned_fields)
     signature = signatures.sign(private_key, signed_bytes(unsigned))
     return msgspec.structs.replace(unsigned, signature=signature)
 
@@ -78,7 +83,8 @@ def verify_entry(entry: LogLine, public_hex: str) -> bool:
         except ValueError:
             return False
         is_canonical = base64.b64encode(marked).decode("ascii") == entry.items
-        if not is_canonical or int.from_bytes(marked).bit_count() != entry.count:
+        marked_count = int.from_bytes(marked).bit_count()
+        if not is_canonical or marked_count != entry.count:
             return False
     return signatures.verify(public_hex, signed_bytes(entry), entry.signature)
 

@@ -22,7 +22,10 @@ def seal_report(report: Report, private_key: Ed25519PrivateKey) -> Envelope:
     return Envelope(report=report, signature=signature)
 
 
-def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> Report:
+def open_envelope(
+    data: object,
+    public_key_of: Callable[[str], str | None],
+) -> Report:
     """Return the report of an envelope decoded from JSON, once its signature verifies.
 
     ``public_key_of`` returns an evaluator's public key by name, None for an unknown evaluator.
@@ -38,7 +41,9 @@ def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> R
     return report
 
 
-def pack_envelopes(envelopes: Sequence[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+def pack_envelopes(
+    envelopes: Sequence[dict[str, Any]],
+) -> dict[str, Any] | list[dict[str, Any]]:
     """Return the message of envelopes' JSON data: one as it is, as before lists were read."""
     if len(envelopes) == 1:
         return envelopes[0]

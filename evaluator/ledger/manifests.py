@@ -132,7 +132,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
         than the minimum cell size.
         """
         self._verify_commitments()
-        blocks_fit = self._blocks_cover_set() and self._seasons_fit() and self._stages_fit()
+        blocks_fit = self._blocks_cover_set() and self._seasons_and_stages_fit()
         if not (blocks_fit and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
         asked = []
@@ -150,9 +150,12 @@ class Manifest(Wire, frozen=True, kw_only=True):
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
         commits_to_files = self.version >= 3
         for commitment in (self.ciphertexts, self.sealed_seed):
-            if (commitment is not None) != commits_to_files:
+            is_committed = commitment is not None
+            if is_committed != commits_to_files:
                 raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
-        if (self.kind is not None) != (self.version >= 4):
+        has_kind = self.kind is not None
+        states_kind = self.version >= 4
+        if has_kind != states_kind:
             raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its kind")
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,7 +211,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
         part_of: dict[BlockId, str] = {}
         for number, stage in enumerate(self.stages):
             part_of |= dict.fromkeys(stage, f"stage {number}")
-        part_of |= {block: f"season {number}" for number, block in enumerate(self.seasons)}
+        for number, block_id in enumerate(self.seasons):
+            part_of[block_id] = f"season {number}"
         parts: dict[str, list[Block]] = {}
         for block in self.blocks:
             part = part_of.get(block.id, block.stratum)
@@ -239,7 +243,12 @@ class Manifest(Wire, frozen=True, kw_only=True):
         if not signers or opened.head != self.head():
             raise error(Code.HEAD_INVALID, self.name)
         for party in signers:
-            verify_head(note, name=party.name, public_hex=party.public, origin=self.origin())
+            verify_head(
+                note,
+                name=party.name,
+                public_hex=party.public,
+                origin=self.origin(),
+            )
         witnesses = {party.name: party.public for party in self.witnesses}
         return cosigned_by(note, witnesses)
 
@@ -249,28 +258,29 @@ class Manifest(Wire, frozen=True, kw_only=True):
             if block.start != end:
                 return False
             end += block.n
-        return end == self.n and _are_distinct([block.id for block in self.blocks])
+        ids = [block.id for block in self.blocks]
+        return end == self.n and _are_distinct(ids)
 
-    def _seasons_fit(self) -> bool:
+    def _seasons_and_stages_fit(self) -> bool:
         exposed = set(self.block_ids(("exposed",)))
         if not _are_distinct(self.seasons) or not exposed.issuperset(self.seasons):
             return False
         in_seasons = [block.n for block in self.blocks if block.id in self.seasons]
-        return self.cap == sum(in_seasons)
-
-    def _stages_fit(self) -> bool:
+        if self.cap != sum(in_seasons):
+            return False
         if not self.stages:
             return True
-        staged = [block for stage in self.stages for block in stage]
-        exposed = self.block_ids(("exposed",))
-        every = _are_distinct(staged) and set(staged) == set(exposed)
-        return every and all(self.stages)
+        staged: list[BlockId] = []
+        for stage in self.stages:
+            staged += stage
+        each_once = _are_distinct(staged) and set(staged) == exposed
+        return each_once and all(self.stages)
 
     def _signers_fit(self) -> bool:
         parties = (*self.maintainers, *self.witnesses)
-        if not _are_distinct([party.public for party in parties]):
-            return False
-        if not _are_distinct([party.name for party in parties]):
+        keys = [party.public for party in parties]
+        names = [party.name for party in parties]
+        if not _are_distinct(keys) or not _are_distinct(names):
             return False
         most = len(self.maintainers)
         least = min(1, most)

@@ -57,7 +57,8 @@ class OpenNote:
 
 def key_id(name: str, public_hex: str, *, kind: bytes = _ED25519) -> bytes:
     """Return the first four bytes of SHA-256(name ‖ newline ‖ kind ‖ public key)."""
-    named = name.encode() + b"\n" + kind + bytes.fromhex(public_hex)
+    public = bytes.fromhex(public_hex)
+    named = name.encode() + b"\n" + kind + public
     return hashlib.sha256(named).digest()[:4]
 
 
@@ -65,24 +66,34 @@ def vkey(name: str, public_hex: str) -> str:
     """Return the verifier key, as a text to publish: ``name+id+key``."""
     raw = _ED25519 + bytes.fromhex(public_hex)
     key = base64.b64encode(raw).decode("ascii")
-    return f"{name}+{key_id(name, public_hex).hex()}+{key}"
+    known = key_id(name, public_hex).hex()
+    return f"{name}+{known}+{key}"
 
 
 def sign_head(head: TreeHead, *, name: str, private_key: Ed25519PrivateKey) -> str:
     """Return the note over a head with one signature, by the signer of the log or set."""
     body = head.body()
     signature = private_key.sign(body.encode())
-    return f"{body}\n{_line(name, private_key, _ED25519, signature)}"
+    signature_line = _line(name, private_key, _ED25519, signature)
+    return f"{body}\n{signature_line}"
 
 
-def cosign(note: str, *, name: str, private_key: Ed25519PrivateKey, moment: datetime) -> str:
+def cosign(
+    note: str,
+    *,
+    name: str,
+    private_key: Ed25519PrivateKey,
+    moment: datetime,
+) -> str:
     """Return the note with a witness's cosignature of this moment (whole seconds) added.
 
     Raises ``head_invalid`` for a note that cannot be read.
     """
     seen = int(moment.timestamp())
-    signature = private_key.sign(_cosigned_bytes(open_note(note).body, seen))
-    return note + _line(name, private_key, _COSIGNATURE, seen.to_bytes(8) + signature)
+    message = _cosigned_bytes(open_note(note).body, seen)
+    signature = private_key.sign(message)
+    timed_signature = seen.to_bytes(8) + signature
+    return note + _line(name, private_key, _COSIGNATURE, timed_signature)
 
 
 def open_note(note: str) -> OpenNote:
@@ -91,14 +102,23 @@ def open_note(note: str) -> OpenNote:
     if len(note) > _MAX or not separator or not below.endswith("\n"):
         raise error(Code.HEAD_INVALID, "its form")
     body = text + "\n"
-    lines = []
+    lines: list[NoteSignature] = []
     for line in below[:-1].split("\n"):
         match = _LINE.fullmatch(line)
         raw = _decode(match[2]) if match else b""
         if not match or len(raw) < 5:
             raise error(Code.HEAD_INVALID, "a signature line")
-        lines.append(NoteSignature(match[1], raw[:4], raw[4:]))
-    return OpenNote(head=_read_body(body), body=body, signatures=tuple(lines))
+        signature = NoteSignature(
+            name=match[1],
+            key_id=raw[:4],
+            data=raw[4:],
+        )
+        lines.append(signature)
+    return OpenNote(
+        head=_read_body(body),
+        body=body,
+        signatures=tuple(lines),
+    )
 
 
 def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHead:
@@ -109,9 +129,11 @@ def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHe
     known = (name, key_id(name, public_hex))
     lines = [line for line in opened.signatures if (line.name, line.key_id) == known]
     message = opened.body.encode()
-    verified = all(signatures.verify(public_hex, message, line.data.hex()) for line in lines)
-    if not lines or not verified:
+    if not lines:
         raise error(Code.HEAD_INVALID, f"its signature by {name}")
+    for line in lines:
+        if not signatures.verify(public_hex, message, line.data.hex()):
+            raise error(Code.HEAD_INVALID, f"its signature by {name}")
     return opened.head
 
 
@@ -139,12 +161,19 @@ def cosigned_by(note: str, witnesses: Mapping[str, str]) -> dict[str, int]:
 
 def equivocate(first: TreeHead, second: TreeHead) -> bool:
     """Return True if two heads of one log contradict each other: the same size and another root."""
-    same_tree = (first.origin, first.size) == (second.origin, second.size)
-    return same_tree and first.root != second.root
+    same_log = first.origin == second.origin
+    same_size = first.size == second.size
+    return same_log and same_size and first.root != second.root
 
 
-def _line(name: str, private_key: Ed25519PrivateKey, kind: bytes, data: bytes) -> str:
-    known = key_id(name, signatures.public_hex(private_key), kind=kind)
+def _line(
+    name: str,
+    private_key: Ed25519PrivateKey,
+    kind: bytes,
+    data: bytes,
+) -> str:
+    public_hex = signatures.public_hex(private_key)
+    known = key_id(name, public_hex, kind=kind)
     encoded = base64.b64encode(known + data).decode("ascii")
     return f"\N{EM DASH} {name} {encoded}\n"
 
@@ -162,7 +191,8 @@ def _read_body(body: str) -> TreeHead:
             raise error(Code.HEAD_INVALID, "its lines")
     origin, size, encoded_root, *extensions = lines
     root = _decode(encoded_root)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32:
+    is_size = re.fullmatch(r"0|[1-9][0-9]{0,18}", size)
+    if not is_size or len(root) != 32:
         raise error(Code.HEAD_INVALID, "its size or root")
     return TreeHead(origin, int(size), root, tuple(extensions))
 
@@ -172,4 +202,5 @@ def _decode(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except ValueError:
         return b""
-    return raw if base64.b64encode(raw).decode("ascii") == text else b""
+    canonical = base64.b64encode(raw).decode("ascii")
+    return raw if canonical == text else b""

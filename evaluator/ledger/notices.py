@@ -73,10 +73,11 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
     previous = GENESIS
     for position, notice in enumerate(notices):
         _check_fields(notice)
-        about_set = (notice.set, notice.root) == (manifest.name, manifest.root)
-        follows = (notice.index, notice.previous) == (position, previous)
+        about_set = notice.set == manifest.name and notice.root == manifest.root
+        follows = notice.index == position and notice.previous == previous
         key = keys.get(notice.maintainer, "")
-        signed = signatures.verify(key, _signed_bytes(notice), notice.signature)
+        message = _signed_bytes(notice)
+        signed = signatures.verify(key, message, notice.signature)
         has_block = notice.block is None or notice.block in blocks
         has_item = notice.item is None or notice.item < manifest.n
         if not all((about_set, follows, signed, has_block, has_item)):
@@ -116,12 +117,17 @@ def waiting(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
 def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
     """Return the blocks without an item that still counts; no run is asked them."""
     gone = retired(manifest, notices)
-    blocks = [block for block in manifest.blocks if gone.issuperset(block.indices())]
-    return frozenset(block.id for block in blocks)
+    blocks: set[BlockId] = set()
+    for block in manifest.blocks:
+        if gone.issuperset(block.indices()):
+            blocks.add(block.id)
+    return frozenset(blocks)
 
 
 def _retired_of_part(
-    part: frozenset[int], names: Sequence[frozenset[int]], cell: int
+    part: frozenset[int],
+    names: Sequence[frozenset[int]],
+    cell: int,
 ) -> frozenset[int]:
     gone: frozenset[int] = frozenset()
     pending: frozenset[int] = frozenset()
@@ -140,7 +146,9 @@ def _check_fields(notice: Notice) -> None:
         "erratum": (False, True),
         "compromise": (False, False),
     }[notice.kind]
-    if (notice.block is not None, notice.item is not None) != wanted:
+    has_block = notice.block is not None
+    has_item = notice.item is not None
+    if (has_block, has_item) != wanted:
         raise error(Code.NOTICE_INVALID, notice.kind)
 
 

@@ -48,7 +48,11 @@ class SignedStatement(Wire, frozen=True, kw_only=True):
 
 
 def make_statement(
-    manifest: Manifest, evidence: Evidence, evaluator: Identity, *, moment: str
+    manifest: Manifest,
+    evidence: Evidence,
+    evaluator: Identity,
+    *,
+    moment: str,
 ) -> Statement:
     """Return the statement over these files.
 
@@ -57,7 +61,8 @@ def make_statement(
     """
     if manifest.rule is None or not manifest.maintainers:
         raise error(Code.RULE_INVALID, f"{manifest.name} has no rule or no maintainers")
-    if (evidence.set, evidence.root) != (manifest.name, manifest.root):
+    about_set = evidence.set == manifest.name and evidence.root == manifest.root
+    if not about_set:
         raise error(Code.EVIDENCE_DIFFERS, manifest.name)
     return Statement(
         set=manifest.name,
@@ -81,7 +86,10 @@ def signed_bytes(statement: Statement) -> bytes:
 
 
 def vote(
-    signed: SignedStatement, *, maintainer: str, private_key: Ed25519PrivateKey
+    signed: SignedStatement,
+    *,
+    maintainer: str,
+    private_key: Ed25519PrivateKey,
 ) -> SignedStatement:
     """Return the statement with this maintainer's vote, which replaces an earlier one.
 
@@ -89,7 +97,8 @@ def vote(
     """
     signature = signatures.sign(private_key, signed_bytes(signed.statement))
     votes = [vote for vote in signed.votes if vote.maintainer != maintainer]
-    votes.append(Vote(maintainer=maintainer, signature=signature))
+    new_vote = Vote(maintainer=maintainer, signature=signature)
+    votes.append(new_vote)
     votes.sort(key=lambda vote: vote.maintainer)
     return msgspec.structs.replace(signed, votes=tuple(votes))
 
@@ -100,7 +109,12 @@ def check_statement(signed: SignedStatement, manifest: Manifest, evidence: Evide
     Raises ``evidence_differs``, and as :func:`make_statement`.
     """
     statement = signed.statement
-    expected = make_statement(manifest, evidence, statement.evaluator, moment=statement.moment)
+    expected = make_statement(
+        manifest,
+        evidence,
+        statement.evaluator,
+        moment=statement.moment,
+    )
     if statement != expected:
         raise error(Code.EVIDENCE_DIFFERS, manifest.name)
 

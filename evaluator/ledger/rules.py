@@ -113,7 +113,8 @@ class RunFact(Wire, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """True for a complete, current run with an outcome of every assigned item."""
         finished = self.complete and self.current
-        return finished and self.n == self.assigned and self.n > 0 and self.right <= self.n
+        every_item = self.n == self.assigned and self.n > 0
+        return finished and every_item and self.right <= self.n
 
     @property
     def is_fair(self) -> bool:
@@ -178,7 +179,8 @@ def moment_of(text: Moment) -> datetime:
     Raises ``rule_invalid`` if the calendar has no such moment.
     """
     try:
-        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text.removesuffix("Z"))
+        return moment.replace(tzinfo=UTC)
     except ValueError:
         raise error(Code.RULE_INVALID, "a moment that no calendar has") from None
 
@@ -346,21 +348,25 @@ def same_weights(first: RunFact, second: RunFact) -> bool:
         return True
     if first.artefact and first.artefact == second.artefact:
         return True
+    shared = first.weights.shared_bytes(second.weights)
     smaller = min(first.weights.listed_bytes, second.weights.listed_bytes)
-    return first.weights.shared_bytes(second.weights) * OVERLAP > smaller
+    return shared * OVERLAP > smaller
 
 
 def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:
     """Return the pairs of runs of different models whose weights are not known to differ."""
-    pairs = []
+    pairs: list[tuple[RunFact, RunFact]] = []
     for first, second in combinations(runs, 2):
-        if first.model != second.model and same_weights(first, second):
+        other_model = first.model != second.model
+        if other_model and same_weights(first, second):
             pairs.append((first, second))
     return tuple(pairs)
 
 
 def _decide_lineages(
-    clause: Lineages, evidence: Evidence, ancestors: Mapping[str, frozenset[str]]
+    clause: Lineages,
+    evidence: Evidence,
+    ancestors: Mapping[str, frozenset[str]],
 ) -> ClauseState:
     qualifying: list[RunFact] = []
     short: dict[str, Short] = {}
@@ -372,7 +378,8 @@ def _decide_lineages(
             short[run.model] = Short(run.model, missing, run.n)
     for run in qualifying:
         short.pop(run.model, None)
-    chosen = _choose(_conflicts(qualifying, ancestors), clause.models)
+    conflicts = _conflicts(qualifying, ancestors)
+    chosen = _choose(conflicts, clause.models)
     scores = [Score.of(qualifying[index], clause) for index in chosen]
     scores.sort(key=lambda score: score.model)
     nearest = sorted(short.values(), key=lambda near: (near.items, near.model))
@@ -387,7 +394,9 @@ def _decide_lineages(
 
 
 def _eligible(
-    clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
+    clause: Lineages,
+    runs: Sequence[RunFact],
+    ancestors: Mapping[str, frozenset[str]],
 ) -> Iterator[RunFact]:
     """Yield the runs that count, by model.
 
@@ -397,7 +406,8 @@ def _eligible(
     for run in runs:
         weights = (run.model, run.artefact)
         lineages.setdefault(weights, set()).add(run.lineage)
-    for run in sorted(runs, key=lambda run: (run.model, run.run)):
+    by_model = sorted(runs, key=lambda run: (run.model, run.run))
+    for run in by_model:
         recorded = lineages[run.model, run.artefact]
         single_lineage = len(recorded) == 1 and run.lineage in ancestors
         open_enough = run.open_weights or not clause.open_weights
@@ -406,11 +416,14 @@ def _eligible(
 
 
 def _conflicts(
-    runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
+    runs: Sequence[RunFact],
+    ancestors: Mapping[str, frozenset[str]],
 ) -> list[frozenset[int]]:
     """Return for each run the indices of those that count as one with it, its own among them."""
     conflicts = [{index} for index in range(len(runs))]
-    for (i, first), (j, second) in combinations(enumerate(runs), 2):
+    for i, j in combinations(range(len(runs)), 2):
+        first = runs[i]
+        second = runs[j]
         related = ancestors[first.lineage or ""] & ancestors[second.lineage or ""]
         same_base = first.base_model is not None and first.base_model == second.base_model
         same_model = first.model == second.model
@@ -436,7 +449,10 @@ def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
             (waiting[name],) = lists
     known: dict[str, frozenset[str]] = {}
     while True:
-        ready = [name for name, parents in waiting.items() if parents <= known.keys()]
+        ready: list[str] = []
+        for name, parents in waiting.items():
+            if parents <= known.keys():
+                ready.append(name)
         if not ready:
             return known
         for name in ready:
@@ -453,7 +469,8 @@ def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]
     """
     least: list[int] = []
     # The sort is stable: of indices with as many conflicts, the first stays first.
-    for index in sorted(range(len(conflicts)), key=lambda index: len(conflicts[index])):
+    by_conflicts = sorted(range(len(conflicts)), key=lambda index: len(conflicts[index]))
+    for index in by_conflicts:
         if not any(conflicts[other] <= conflicts[index] for other in least):
             least.append(index)
     best: list[int] = []

@@ -30,7 +30,9 @@ def root(leaves: Sequence[bytes]) -> bytes:
         return hashlib.sha256(b"").digest()
     level = list(leaves)
     while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
+        lefts = level[::2]
+        rights = level[1::2]
+        pairs = zip(lefts, rights, strict=False)
         above = [node_hash(left, right) for left, right in pairs]
         level = above + level[len(above) * 2 :]
     return level[0]
@@ -114,7 +116,8 @@ class Tree:
 
     def _subtree(self, start: int, end: int) -> bytes:
         n = end - start
-        if n & (n - 1) == 0 and start % n == 0:
+        is_full = n & (n - 1) == 0 and start % n == 0
+        if is_full:
             return self._levels[n.bit_length() - 1][start // n]
         middle = start + _split(n)
         return node_hash(self._subtree(start, middle), self._subtree(middle, end))
@@ -126,7 +129,11 @@ class Tree:
 
 
 def verify_inclusion(
-    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+    leaf: bytes,
+    index: int,
+    size: int,
+    proof: Sequence[bytes],
+    root: bytes,
 ) -> bool:
     """Return True if the leaf *hash* is at ``index`` of the tree of this size and root.
 
@@ -134,7 +141,9 @@ def verify_inclusion(
     """
     if not 0 <= index < size or not _are_hashes([leaf, *proof]):
         return False
-    place, last, computed = index, size - 1, leaf
+    place = index
+    last = size - 1
+    computed = leaf
     for node in proof:
         if last == 0:
             return False
@@ -143,12 +152,17 @@ def verify_inclusion(
             place, last = _skip_lone_levels(place, last)
         else:
             computed = node_hash(computed, node)
-        place, last = place >> 1, last >> 1
+        place >>= 1
+        last >>= 1
     return last == 0 and computed == root
 
 
 def verify_consistency(
-    first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
+    first: int,
+    second: int,
+    first_root: bytes,
+    second_root: bytes,
+    proof: Sequence[bytes],
 ) -> bool:
     """Return True if the second tree begins with the leaves of the first, given their sizes.
 
@@ -165,8 +179,10 @@ def verify_consistency(
         return False
     # the proof starts at the last full subtree of the first tree, on this level
     level = (first & -first).bit_length() - 1
-    place, last = (first - 1) >> level, (second - 1) >> level
-    old = new = nodes[0]
+    place = (first - 1) >> level
+    last = (second - 1) >> level
+    old = nodes[0]
+    new = nodes[0]
     for node in nodes[1:]:
         if last == 0:
             return False
@@ -176,7 +192,8 @@ def verify_consistency(
             place, last = _skip_lone_levels(place, last)
         else:
             new = node_hash(new, node)
-        place, last = place >> 1, last >> 1
+        place >>= 1
+        last >>= 1
     return last == 0 and old == first_root and new == second_root
 
 
@@ -192,7 +209,8 @@ def _is_right_child(place: int, last: int) -> bool:
 def _skip_lone_levels(place: int, last: int) -> tuple[int, int]:
     """Climb the levels on which the node at ``place`` is the last one and has no sibling."""
     while place and place % 2 == 0:
-        place, last = place >> 1, last >> 1
+        place >>= 1
+        last >>= 1
     return place, last
 
 
