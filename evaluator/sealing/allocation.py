@@ -76,7 +76,12 @@ def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     start = 0
     for stratum, count in sizes:
         if count:
-            block = Block(id=len(blocks), stratum=stratum, start=start, n=count)
+            block = Block(
+                id=len(blocks),
+                stratum=stratum,
+                start=start,
+                n=count,
+            )
             blocks.append(block)
             start += count
     return tuple(blocks)
@@ -99,7 +104,9 @@ def plan_seasons(blocks: Sequence[Block], shares: Shares) -> tuple[int, ...]:
 
 
 def plan_stages(
-    blocks: Sequence[Block], seasons: Sequence[int], shares: Shares
+    blocks: Sequence[Block],
+    seasons: Sequence[int],
+    shares: Shares,
 ) -> tuple[tuple[int, ...], ...]:
     """Return the exposed blocks in stages of about as many blocks, those of the seasons first.
 
@@ -108,7 +115,8 @@ def plan_stages(
     ``allocation_invalid`` for a number of stages that leaves a part below ``shares.cell``.
     """
     exposed = [block.id for block in blocks if block.stratum == "exposed"]
-    order = [*seasons, *(block for block in exposed if block not in seasons)]
+    others = [block for block in exposed if block not in seasons]
+    order = [*seasons, *others]
     wanted = _DEFAULT_STAGES if shares.stages is None else (shares.stages,)
     for count in wanted:
         if count == 1:
@@ -116,18 +124,24 @@ def plan_stages(
         if not 1 < count <= len(order):
             continue
         ends = [len(order) * number // count for number in range(count + 1)]
-        cuts = list(pairwise(ends))
-        stages = tuple(tuple(order[start:end]) for start, end in cuts)
+        stages: list[tuple[int, ...]] = []
+        for start, end in pairwise(ends):
+            stage = order[start:end]
+            stages.append(tuple(stage))
         if _smallest_part(blocks, seasons, stages) >= shares.cell:
-            return stages
+            return tuple(stages)
     problem = f"{shares.stages} stages of {len(order)} exposed blocks"
-    raise error(Code.ALLOCATION_INVALID, f"{problem}, each part of at least {shares.cell} items")
+    least = f"each part of at least {shares.cell} items"
+    raise error(Code.ALLOCATION_INVALID, f"{problem}, {least}")
 
 
 _DEFAULT_STAGES = (3, 2, 1)
 
 
-def plan(n: int, shares: Shares) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+def plan(
+    n: int,
+    shares: Shares,
+) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     """Return blocks and seasons of a set of ``n`` items.
 
     Each part but the spare one has at least ``shares.cell`` items. Raises ``allocation_invalid``
@@ -152,7 +166,9 @@ def fits(n: int, shares: Shares) -> bool:
     exposed = sum(block.stratum == "exposed" for block in blocks)
     if shares.seasons is not None and shares.seasons > exposed:
         return False
-    return _smallest_part(blocks, plan_seasons(blocks, shares)) >= shares.cell
+    seasons = plan_seasons(blocks, shares)
+    smallest = _smallest_part(blocks, seasons)
+    return smallest >= shares.cell
 
 
 def proposals(n: int, cell: int) -> tuple[Shares, ...]:
@@ -160,7 +176,7 @@ def proposals(n: int, cell: int) -> tuple[Shares, ...]:
 
     Those with a local part and more seasons come first.
     """
-    proposed = []
+    proposed: list[Shares] = []
     for locals_, seasons in _GOALS:
         for shares in _candidates(locals_, seasons, cell):
             if fits(n, shares):
@@ -169,7 +185,11 @@ def proposals(n: int, cell: int) -> tuple[Shares, ...]:
     return tuple(proposed[:_MOST_PROPOSALS])
 
 
-def _candidates(locals_: Sequence[Fraction], seasons: int, cell: int) -> Iterator[Shares]:
+def _candidates(
+    locals_: Sequence[Fraction],
+    seasons: int,
+    cell: int,
+) -> Iterator[Shares]:
     for spare, local in product(_SPARES, locals_):
         for blocks in range(_MOST_BLOCKS, seasons, -1):
             yield Shares(
@@ -209,18 +229,23 @@ _LARGEST = 1_000_000
 
 
 def _smallest_part(
-    blocks: Sequence[Block], seasons: Sequence[int], stages: Sequence[Sequence[int]] = ()
+    blocks: Sequence[Block],
+    seasons: Sequence[int],
+    stages: Sequence[Sequence[int]] = (),
 ) -> int:
     """Return the size of the smallest part that is asked, as ``Manifest.parts`` has them."""
     part_of: dict[int, str] = {}
     for number, stage in enumerate(stages):
         part_of |= dict.fromkeys(stage, f"stage {number}")
-    part_of |= {block: f"season {block}" for block in seasons}
+    for block_id in seasons:
+        part_of[block_id] = f"season {block_id}"
     parts: dict[str, int] = {}
     for block in blocks:
-        if block.stratum != "spare":
-            part = part_of.get(block.id, block.stratum)
-            parts[part] = parts.get(part, 0) + block.n
+        if block.stratum == "spare":
+            continue
+        part = part_of.get(block.id, block.stratum)
+        size = parts.get(part, 0)
+        parts[part] = size + block.n
     return min(parts.values())
 
 
@@ -229,7 +254,9 @@ def _advice(n: int, shares: Shares) -> str:
     largest_tried = min(_LARGEST, max(100 * n, 20_000))
     larger = range(n + 1, largest_tried)
     smallest = next((size for size in larger if fits(size, shares)), None)
-    needed = f"as asked it takes {smallest:,} items" if smallest else "as asked no size fits"
+    needed = "as asked no size fits"
+    if smallest:
+        needed = f"as asked it takes {smallest:,} items"
     if not proposed:
         return f"no allocation fits: a set has at least {shares.cell} items; {needed}"
     listed = ", ".join(f"'{fitting.options()}'" for fitting in proposed)
@@ -245,12 +272,16 @@ def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[in
     - Inside a block they are ordered by their keyed hash.
     """
     keys = [item_key(seed, item) for item in items]
-    sort_keys = [(*cell(item), key) for item, key in zip(items, keys, strict=True)]
+    sort_keys: list[tuple[int, int, bytes]] = []
+    for item, key in zip(items, keys, strict=True):
+        steps, digits = cell(item)
+        sort_keys.append((steps, digits, key))
     ranked = sorted(range(len(items)), key=sort_keys.__getitem__)
     pattern: list[tuple[Fraction, int]] = []
     for block in blocks:
         for k in range(block.n):
-            place = Fraction(2 * k + 1, 2 * block.n)
+            numerator = 2 * k + 1
+            place = Fraction(numerator, 2 * block.n)
             pattern.append((place, block.id))
     pattern.sort()
     dealt: dict[int, list[int]] = {block.id: [] for block in blocks}
@@ -285,7 +316,12 @@ def cell(item: Item) -> tuple[int, int]:
 
 def salt(seed: bytes, set_name: str, index: int) -> bytes:
     """Return an item's salt: HKDF-Expand (RFC 5869) of the seed, bound to the set and the index."""
-    info = canonical_json({"domain": "holdfast/salt/v1", "set": set_name, "index": index})
+    about = {
+        "domain": "holdfast/salt/v1",
+        "set": set_name,
+        "index": index,
+    }
+    info = canonical_json(about)
     return HKDFExpand(SHA256(), SALT_BYTES, info).derive(seed)
 
 

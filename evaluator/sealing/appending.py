@@ -61,7 +61,8 @@ def append(descriptor: int, line: bytes, *, durable: bool) -> None:
     try:
         rest = memoryview(line)
         while rest:
-            rest = rest[os.write(descriptor, rest) :]
+            written = os.write(descriptor, rest)
+            rest = rest[written:]
         if durable:
             os.fsync(descriptor)
     except OSError:

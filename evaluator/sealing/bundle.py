@@ -50,7 +50,11 @@ Take the root from your own copy, not from here.
 def item_lines(items: Sequence[tuple[bytes, Item]]) -> bytes:
     """Return every item with its salt as JSON lines, in order of their indices."""
     return json_lines(
-        {"index": index, "salt": salt.hex(), **item_record(item)}
+        {
+            "index": index,
+            "salt": salt.hex(),
+            **item_record(item),
+        }
         for index, (salt, item) in enumerate(items)
     )
 
@@ -71,7 +75,11 @@ def completion_lines(answers: Iterable[tuple[bytes, StoredCompletion]]) -> bytes
     )
 
 
-def log_head(evaluator_name: str, log: Sequence[LogLine], key: Ed25519PrivateKey) -> str:
+def log_head(
+    evaluator_name: str,
+    log: Sequence[LogLine],
+    key: Ed25519PrivateKey,
+) -> str:
     """Return the signed head over exactly these lines, which are the log from its first."""
     tree = Tree(bytes.fromhex(entry_hash(line)) for line in log)
     head = TreeHead(origin(evaluator_name), len(tree), tree.root())
@@ -106,7 +114,11 @@ def draft_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
+def write_bundle(
+    folder: Path,
+    files: Mapping[str, bytes],
+    key: Ed25519PrivateKey,
+) -> None:
     """Write the files, the verifier and the signed list of all, then run the verifier.
 
     Raises ``out_unwritable``, ``bundle_broken``.
@@ -121,8 +133,9 @@ def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKe
         signature = signatures.sign(key, _DOMAIN + contents)
         written[SIGNATURE] = signature.encode("ascii") + b"\n"
         for name, data in written.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(data)
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(folder)) from None
     check_bundle(folder)
@@ -130,9 +143,20 @@ def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKe
 
 def check_bundle(folder: Path, *options: str) -> None:
     """Run the verifier in its own process. Raises ``bundle_broken`` with its reason."""
-    command = [sys.executable, "-I", str(VERIFIER), str(folder), *options]
+    command = [
+        sys.executable,
+        "-I",
+        str(VERIFIER),
+        str(folder),
+        *options,
+    ]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=_VERIFIER_SECONDS, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=_VERIFIER_SECONDS,
+        check=False,
     )
     if result.returncode:
-        raise error(Code.BUNDLE_BROKEN, result.stderr.strip()[-200:])
+        reason = result.stderr.strip()
+        raise error(Code.BUNDLE_BROKEN, reason[-200:])

@@ -61,7 +61,9 @@ def read_contents(folder: Path) -> Contents:
     """
     manifest = formats.read_manifest(folder)
     formats.read_seed(folder, manifest)
-    return Contents(manifest, formats.read_items(folder, manifest), read_shots(folder, manifest))
+    sealed = formats.read_items(folder, manifest)
+    shots = read_shots(folder, manifest)
+    return Contents(manifest, sealed, shots)
 
 
 def check_folder(folder: Path) -> Checked:
@@ -72,7 +74,11 @@ def check_folder(folder: Path) -> Checked:
     """
     _check_names(folder)
     wraps = _list_files(folder / formats.WRAPS)
-    hosts = sorted(name.removesuffix(".json") for name in wraps if name.endswith(".json"))
+    hosts: list[str] = []
+    for name in wraps:
+        if name.endswith(".json"):
+            hosts.append(name.removesuffix(".json"))
+    hosts.sort()
     all_named = all(fits(host, Name) for host in hosts)
     if not hosts or len(hosts) < len(wraps) or not all_named:
         raise error(
@@ -83,12 +89,17 @@ def check_folder(folder: Path) -> Checked:
     manifest = contents.manifest
     for host in hosts:
         formats.read_wrap(folder, host, manifest)
+    cosigned = _check_head(folder, manifest)
+    notices = formats.read_notices(folder, manifest)
+    uncovered: tuple[str, ...] = ()
+    if manifest.version < 3:
+        uncovered = ("ciphertexts", "seed", "wraps")
     return Checked(
         contents,
         hosts=tuple(hosts),
-        cosigned=_check_head(folder, manifest),
-        notices=formats.read_notices(folder, manifest),
-        uncovered=("ciphertexts", "seed", "wraps") if manifest.version < 3 else (),
+        cosigned=cosigned,
+        notices=notices,
+        uncovered=uncovered,
     )
 
 
@@ -106,7 +117,9 @@ def read_shots(folder: Path, manifest: Manifest) -> tuple[Item, ...]:
     lines = [canonical_json(item_record(shot)) + b"\n" for shot in shots]
     if b"".join(lines) != content:
         raise broken
-    if len(shots) != manifest.shots.n or set_digest(shots) != manifest.shots.digest:
+    if len(shots) != manifest.shots.n:
+        raise broken
+    if set_digest(shots) != manifest.shots.digest:
         raise broken
     if shots[0].kind != manifest.item_kind():
         raise broken
@@ -125,7 +138,10 @@ def _check_names(folder: Path) -> None:
     if formats.SHOTS in names and formats.read_manifest(folder).shots is None:
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{formats.SHOTS} is no file of this set")
     for name in names:
-        if name in _OPTIONAL and (folder / name).stat().st_size == 0:
+        if name not in _OPTIONAL:
+            continue
+        size = (folder / name).stat().st_size
+        if size == 0:
             raise error(Code.SEAL_BROKEN, f"{folder.name}/{name} is empty")
 
 
@@ -135,7 +151,9 @@ def _list_files(folder: Path, *, subfolder: str = "") -> Sequence[str]:
     Raises ``seal_broken``.
     """
     try:
-        modes = {path.name: path.lstat().st_mode for path in folder.iterdir()}
+        modes: dict[str, int] = {}
+        for path in folder.iterdir():
+            modes[path.name] = path.lstat().st_mode
     except OSError:
         raise error(Code.SEAL_BROKEN, f"{folder.name} cannot be listed") from None
     for name, mode in modes.items():
@@ -156,7 +174,8 @@ def _check_head(folder: Path, manifest: Manifest) -> tuple[str, ...]:
             raise error(Code.HEAD_INVALID, f"{folder.name} has maintainers and no {formats.HEAD}")
         return ()
     cosigned = manifest.verify_note(note)
-    parties = {party.name for party in (*manifest.maintainers, *manifest.witnesses)}
+    named = (*manifest.maintainers, *manifest.witnesses)
+    parties = {party.name for party in named}
     signers = [signature.name for signature in open_note(note).signatures]
     signed_twice = len(set(signers)) != len(signers)
     if signed_twice or not parties.issuperset(signers):

@@ -168,7 +168,13 @@ class CompletionStore:
         ]
         self._append_values(run, values, durable=durable)
 
-    def _append_values(self, run: str, values: Sequence[Any], *, durable: bool) -> None:
+    def _append_values(
+        self,
+        run: str,
+        values: Sequence[Any],
+        *,
+        durable: bool,
+    ) -> None:
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot encode.
@@ -203,9 +209,12 @@ class CompletionStore:
 
     def scores(self, run: str) -> tuple[StoredScore, ...]:
         """Return all scores of a run, oldest first. Raises ``seal_broken``."""
-        return tuple(
-            StoredScore(*values[1:]) for values in self._values(run) if values[0] == _SCORE
-        )
+        scores: list[StoredScore] = []
+        for values in self._values(run):
+            if values[0] == _SCORE:
+                _, *fields = values
+                scores.append(StoredScore(*fields))
+        return tuple(scores)
 
     def _values(self, run: str) -> Iterator[list[Any]]:
         """Yield the decrypted values of each complete line."""
@@ -227,7 +236,13 @@ class CompletionStore:
                 raise broken from None
             yield json.loads(plain)
 
-    def answered(self, run: str, set_name: str, *, asked: str = "") -> dict[int, Answered]:
+    def answered(
+        self,
+        run: str,
+        set_name: str,
+        *,
+        asked: str = "",
+    ) -> dict[int, Answered]:
         """Return the answers to each item of a set that has an outcome, by index.
 
         With ``asked``, only answers with this digest or without any; of two answers to an item, one
@@ -245,15 +260,20 @@ class CompletionStore:
         for index, last in sorted(outcomes.items()):
             several = samples.get(index, {})
             numbers = sorted(several)
-            every = tuple(several[number] for number in numbers) or (last,)
+            every = [several[number] for number in numbers] or [last]
             sample_scores = [scores.get((index, number)) for number in numbers]
-            known = tuple(score for score in sample_scores if score is not None)
+            known = [score for score in sample_scores if score is not None]
             if len(known) < len(every):
-                known = ()
-            result[index] = Answered(last.outcome, every, known)
+                known = []
+            result[index] = Answered(last.outcome, tuple(every), tuple(known))
         return result
 
-    def _answers_of(self, run: str, set_name: str, asked: str) -> list[StoredCompletion]:
+    def _answers_of(
+        self,
+        run: str,
+        set_name: str,
+        asked: str,
+    ) -> list[StoredCompletion]:
         """Return the answers on a set, those with the digest last."""
         answers = [answer for answer in self.read(run) if answer.set_name == set_name]
         if asked:
@@ -261,38 +281,56 @@ class CompletionStore:
             answers.sort(key=lambda answer: bool(answer.asked))
         return answers
 
-    def _scores_of(self, run: str, set_name: str, asked: str) -> dict[tuple[int, int], float]:
+    def _scores_of(
+        self,
+        run: str,
+        set_name: str,
+        asked: str,
+    ) -> dict[tuple[int, int], float]:
         """Return the verifier's scores by index and number of the sample."""
-        scores = {}
+        scores: dict[tuple[int, int], float] = {}
         for score in self.scores(run):
-            wanted = not asked or score.asked in ("", asked)
-            if score.set_name == set_name and wanted:
+            of_set = score.set_name == set_name
+            of_question = not asked or score.asked in ("", asked)
+            if of_set and of_question:
                 scores[score.index, score.sample] = score.value
         return scores
 
-    def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
+    def released(
+        self,
+        run: str,
+        set_name: str,
+    ) -> tuple[tuple[bytes, StoredCompletion], ...]:
         """Return the last answer to each item of a set with its salt, by index.
 
         The text of several answers is a JSON list, by number; the outcome is that of the vote.
         Raises ``seal_broken``.
         """
-        return tuple(
-            (self._salt(run, set_name, index), item.combined())
-            for index, item in self.answered(run, set_name).items()
-        )
+        released: list[tuple[bytes, StoredCompletion]] = []
+        for index, item in self.answered(run, set_name).items():
+            salt = self._salt(run, set_name, index)
+            released.append((salt, item.combined()))
+        return tuple(released)
 
     def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
         """Return the salted hash of each item's last answer, for the closing of a run on a set.
 
         Raises ``seal_broken``.
         """
-        closed = []
+        closed: list[Closed] = []
         for index, item in self.answered(run, set_name).items():
             salt = self._salt(run, set_name, index)
             completion = completion_hash(salt, item.combined().text)
             right = sum(answer.outcome is Outcome.RIGHT for answer in item.answers)
             samples = len(item.answers)
-            closed.append(Closed(index, completion, item.outcome, samples, right))
+            item_closed = Closed(
+                index=index,
+                completion=completion,
+                outcome=item.outcome,
+                samples=samples,
+                samples_right=right,
+            )
+            closed.append(item_closed)
         return tuple(closed)
 
     def _salt(self, run: str, set_name: str, index: int) -> bytes:

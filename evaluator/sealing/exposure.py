@@ -75,13 +75,14 @@ class Journal:
         does not fit, ``disk_full``, ``journal_broken``.
         """
         with self._exclusive():
+            moment = self._clock().astimezone(UTC)
             entry = sign_entry(
                 self._signing_key,
                 kind,
                 evaluator=self._evaluator,
                 index=self._head.index + 1,
                 previous=self._head.hash,
-                moment=self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                moment=moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 **fields,
             )
             line = to_line(entry)
@@ -133,7 +134,10 @@ class Journal:
         if any(entry.evaluator != self._evaluator for entry in entries):
             raise error(Code.JOURNAL_BROKEN, f"{self._name} is another evaluator's")
         verify_chain(
-            entries, self._public_hex, after_index=self._head.index, after_hash=self._head.hash
+            entries,
+            self._public_hex,
+            after_index=self._head.index,
+            after_hash=self._head.hash,
         )
         for entry in entries:
             self._advance(entry.index, entry_hash(entry))

@@ -78,12 +78,16 @@ class Wrap(Wire, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON data, without the fields that version 1 lacks."""
-        data = super().to_dict()
-        return {name: value for name, value in data.items() if value is not None}
+        present: dict[str, Any] = {}
+        for name, value in super().to_dict().items():
+            if value is not None:
+                present[name] = value
+        return present
 
     def sum(self) -> Hex32:
         """Return the leaf hash of the canonical JSON of all fields but the checksum."""
-        return leaf_hash(canonical_json({**self.to_dict(), "checksum": ""})).hex()
+        fields = {**self.to_dict(), "checksum": ""}
+        return leaf_hash(canonical_json(fields)).hex()
 
 
 class SealedSeed(Wire, frozen=True, kw_only=True):
@@ -103,16 +107,23 @@ def item_leaf(salted: bytes) -> bytes:
 
 def item_context(set_name: str, index: int, leaf: str) -> bytes:
     """Return the context of an item's ciphertext: its set, its index and its public leaf."""
-    return canonical_json(
-        {"domain": "holdfast/sealed-item/v1", "set": set_name, "index": index, "leaf": leaf}
-    )
+    about = {
+        "domain": "holdfast/sealed-item/v1",
+        "set": set_name,
+        "index": index,
+        "leaf": leaf,
+    }
+    return canonical_json(about)
 
 
 def wrap_context(manifest: Manifest, host: str) -> bytes:
     """Return the context of a wrapped key: the manifest's leaf hash and the host's name."""
-    return canonical_json(
-        {"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host}
-    )
+    about = {
+        "domain": "holdfast/set-key/v1",
+        "manifest": manifest.digest(),
+        "host": host,
+    }
+    return canonical_json(about)
 
 
 def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002 - field names
@@ -120,20 +131,31 @@ def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002
 
     Not the manifest, since that commits to the sealed seed.
     """
-    about = {"set": set, "root": root, "seed_hash": seed_hash}
-    return canonical_json({"domain": "holdfast/sealed-seed/v2", **about})
+    about = {
+        "domain": "holdfast/sealed-seed/v2",
+        "set": set,
+        "root": root,
+        "seed_hash": seed_hash,
+    }
+    return canonical_json(about)
 
 
 def seed_context_of(manifest: Manifest) -> bytes:
     """Return the context of a set's sealed seed; before version 3 it is the manifest."""
     if manifest.version < 3:
-        return canonical_json({"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()})
-    return seed_context(set=manifest.name, root=manifest.root, seed_hash=manifest.seed_hash)
+        about = {"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()}
+        return canonical_json(about)
+    return seed_context(
+        set=manifest.name,
+        root=manifest.root,
+        seed_hash=manifest.seed_hash,
+    )
 
 
 def ciphertext_root(lines: Iterable[bytes]) -> Hex32:
     """Return the root by which a manifest of version 3 commits to the lines of the ciphertexts."""
-    return root([leaf_hash(line) for line in lines]).hex()
+    leaves = [leaf_hash(line) for line in lines]
+    return root(leaves).hex()
 
 
 def key_check(raw: bytes) -> Hex32:
@@ -147,7 +169,8 @@ def key_check(raw: bytes) -> Hex32:
 
 def secret_context(bound_to: str) -> bytes:
     """Return the context of a submitter's secret: its permitted use (an endpoint's address)."""
-    return canonical_json({"domain": "holdfast/secret/v1", "for": bound_to})
+    about = {"domain": "holdfast/secret/v1", "for": bound_to}
+    return canonical_json(about)
 
 
 def to_base64(raw: bytes) -> str:
@@ -223,7 +246,8 @@ def read_seed(folder: Path, manifest: Manifest) -> SealedSeed:
     sealed = _read_file(SealedSeed, folder / SEED)
     if sealed is None:
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
-    if manifest.sealed_seed not in (None, leaf_hash(to_line(sealed)).hex()):
+    leaf = leaf_hash(to_line(sealed)).hex()
+    if manifest.sealed_seed not in (None, leaf):
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
     return sealed
 
@@ -280,7 +304,7 @@ def read_wrap(folder: Path, host: str, manifest: Manifest) -> Wrap:
 
 def _belongs(wrap: Wrap, manifest: Manifest, host: str) -> bool:
     """Return True if the wrap is undamaged, of this manifest and for this host."""
-    if (wrap.set, wrap.host) != (manifest.name, host):
+    if wrap.set != manifest.name or wrap.host != host:
         return False
     if manifest.version < 3:
         return wrap.version == 1 and wrap.manifest is None and wrap.checksum is None

@@ -51,7 +51,9 @@ class Keys:
         """Return the name and the public keys."""
         host_pub = self.host.public_key().public_bytes_raw().hex()
         return Identity(
-            name=self.name, host_pub=host_pub, report_pub=signatures.public_hex(self.report)
+            name=self.name,
+            host_pub=host_pub,
+            report_pub=signatures.public_hex(self.report),
         )
 
 
@@ -61,7 +63,12 @@ def generate_keys(folder: Path, *, name: str) -> Identity:
     Raises ``key_exists`` if any of the files is there already, ``out_unwritable``,
     ``bad_message`` for a name that does not fit.
     """
-    keys = Keys(name, X25519PrivateKey.generate(), signatures.generate(), os.urandom(KEY_BYTES))
+    keys = Keys(
+        name=name,
+        host=X25519PrivateKey.generate(),
+        report=signatures.generate(),
+        completions=os.urandom(KEY_BYTES),
+    )
     identity = Identity.from_dict(keys.identity().to_dict())
     _write_folder(
         folder,
@@ -86,7 +93,10 @@ def generate_party_keys(folder: Path, *, name: str) -> Party:
     _write_folder(
         folder,
         private={_SIGN_KEY: _hex_line(key.private_bytes_raw())},
-        public={"sign.pub": _hex_line(bytes.fromhex(party.public)), PARTY: to_line(party)},
+        public={
+            "sign.pub": _hex_line(bytes.fromhex(party.public)),
+            PARTY: to_line(party),
+        },
     )
     return party
 
@@ -125,14 +135,18 @@ def _hex_line(raw: bytes) -> bytes:
 
 
 def _write_folder(
-    folder: Path, *, private: Mapping[str, bytes], public: Mapping[str, bytes]
+    folder: Path,
+    *,
+    private: Mapping[str, bytes],
+    public: Mapping[str, bytes],
 ) -> None:
     """Write new key files. Raises ``key_exists``, ``out_unwritable``."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file_name in (*private, *public):
-            if (folder / file_name).exists():
-                raise error(Code.KEY_EXISTS, str(folder / file_name))
+            path = folder / file_name
+            if path.exists():
+                raise error(Code.KEY_EXISTS, str(path))
         for file_name, content in private.items():
             _write_new(folder / file_name, content, 0o400)
         for file_name, content in public.items():
@@ -144,7 +158,8 @@ def _write_folder(
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # independent of the umask
         file.write(content)

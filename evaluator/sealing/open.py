@@ -40,15 +40,22 @@ class SetKey:
         return self._wrap(manifest, host)
 
 
-def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, host: str) -> SetKey:
+def open_set_key(
+    wrap: Wrap,
+    manifest: Manifest,
+    host_key: X25519PrivateKey,
+    host: str,
+) -> SetKey:
     """Return the set's key, for the host it was wrapped for.
 
     Raises ``not_enrolled`` for any other host, and for a damaged wrap.
     """
     host_pub = host_key.public_key().public_bytes_raw().hex()
-    if (wrap.set, wrap.host, wrap.host_pub) != (manifest.name, host, host_pub):
+    for_host = wrap.host == host and wrap.host_pub == host_pub
+    if wrap.set != manifest.name or not for_host:
         raise error(Code.NOT_ENROLLED, manifest.name)
-    raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host))
+    context = formats.wrap_context(manifest, host)
+    raw = _hpke(host_key, wrap.wrapped, context)
     if raw is None or len(raw) != formats.KEY_BYTES or formats.key_check(raw) != manifest.key_check:
         del raw
         raise error(Code.NOT_ENROLLED, manifest.name)
@@ -60,7 +67,11 @@ def open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item:
     return open_salted_item(key, manifest, sealed)[1]
 
 
-def open_salted_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item]:
+def open_salted_item(
+    key: SetKey,
+    manifest: Manifest,
+    sealed: SealedItem,
+) -> tuple[bytes, Item]:
     """Return the salt (32 bytes) and the item, checked against its leaf.
 
     Raises ``seal_broken`` with the item's number.
@@ -77,7 +88,8 @@ def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
     nonce = bytes.fromhex(sealed.nonce)
     seed = None
     if ciphertext:
-        seed = key.decrypt(nonce, ciphertext, formats.seed_context_of(manifest))
+        context = formats.seed_context_of(manifest)
+        seed = key.decrypt(nonce, ciphertext, context)
     if seed is None or seed_hash(seed) != manifest.seed_hash:
         del seed
         raise error(Code.SEAL_BROKEN, f"the seed of {manifest.name}")
@@ -90,7 +102,8 @@ def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") 
     Raises ``bad_message``.
     """
     refused = error(Code.BAD_MESSAGE, "a sealed key does not open here")
-    raw = _hpke(host_key, sealed, formats.secret_context(bound_to))
+    context = formats.secret_context(bound_to)
+    raw = _hpke(host_key, sealed, context)
     if raw is None:
         raise refused
     try:
@@ -99,7 +112,11 @@ def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") 
         raise refused from None
 
 
-def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item] | None:
+def _open_item(
+    key: SetKey,
+    manifest: Manifest,
+    sealed: SealedItem,
+) -> tuple[bytes, Item] | None:
     leaf = manifest.leaves[sealed.index]
     ciphertext = formats.from_base64(sealed.ciphertext)
     context = formats.item_context(manifest.name, sealed.index, leaf)

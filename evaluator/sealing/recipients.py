@@ -89,7 +89,10 @@ class Recipients:
     __slots__ = ("_listed", "_season")
 
     def __init__(
-        self, endpoints: Sequence[ListedEndpoint] = (), *, season: int | None = None
+        self,
+        endpoints: Sequence[ListedEndpoint] = (),
+        *,
+        season: int | None = None,
     ) -> None:
         for endpoint in endpoints:
             endpoint.check()
@@ -105,7 +108,8 @@ class Recipients:
         number.
         """
         tables = data.get("endpoint", [])
-        if set(data) - {"endpoint", "self_declared"} or not isinstance(tables, list):
+        unknown = set(data) - {"endpoint", "self_declared"}
+        if unknown or not isinstance(tables, list):
             known = "only [[endpoint]] and [self_declared] are known"
             raise error(Code.MISCONFIGURED, f"recipients: {known}")
         endpoints: list[ListedEndpoint] = []
@@ -119,15 +123,19 @@ class Recipients:
                 )
                 fault = f"recipients: endpoint {number} must have {wanted}"
                 raise error(Code.MISCONFIGURED, fault) from None
-            if endpoint.id in {other.id for other in endpoints}:
+            earlier = {other.id for other in endpoints}
+            if endpoint.id in earlier:
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
         return cls(endpoints, season=_read_season(data.get("self_declared")))
 
     def published(self) -> EndpointPolicy:
         """Return what the evaluator announces of its list: no address, and no key."""
-        listed = tuple(sorted(endpoint.digest for endpoint in self._listed))
-        return EndpointPolicy(listed=listed, season=self._season)
+        digests = sorted(endpoint.digest for endpoint in self._listed)
+        return EndpointPolicy(
+            listed=tuple(digests),
+            season=self._season,
+        )
 
     def check_keys(self, environ: Mapping[str, str] = os.environ) -> None:
         """Read every key once, to detect a missing one at start.
@@ -142,13 +150,17 @@ class Recipients:
 
         None where it is not listed, or where ``tier`` is stricter.
         """
-        if policy.stricter(tier, self.tier_of(system)) != "T1":
+        widest = self.tier_of(system)
+        if policy.stricter(tier, widest) != "T1":
             return None
         return self._listed.get(EndpointId.of(system))
 
     def may_be_private(self, url: str) -> bool:
         """Return True if the list allows this very address to be private, for any model."""
-        private = {endpoint.url for endpoint in self._listed.values() if endpoint.allow_private}
+        private: set[str] = set()
+        for endpoint in self._listed.values():
+            if endpoint.allow_private:
+                private.add(endpoint.url)
         return url in private
 
     def tier_of(self, system: Endpoint) -> Tier:
@@ -167,7 +179,9 @@ class Recipients:
     def tier(self, recipient: Recipient) -> Tier:
         """Return the widest tier that a recipient of this name can have."""
         return policy.recipient_tier(
-            recipient, listed=self._listed, season_open=self._season is not None
+            recipient,
+            listed=self._listed,
+            season_open=self._season is not None,
         )
 
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:

@@ -91,17 +91,18 @@ def seal_set(
     blocks, seasons = allocation.plan(len(items), shares)
     stages = allocation.plan_stages(blocks, seasons, shares)
     dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
-    salted = [
-        allocation.salt(seed, name, index) + canonical_json(item_record(item))
-        for index, item in enumerate(dealt)
-    ]
+    salted: list[bytes] = []
+    for index, item in enumerate(dealt):
+        salt = allocation.salt(seed, name, index)
+        salted.append(salt + canonical_json(item_record(item)))
     key = randomness(formats.KEY_BYTES)
     leaves = [formats.item_leaf(data) for data in salted]
     sealed: list[SealedItem] = []
     for index, data in enumerate(salted):
         context = formats.item_context(name, index, leaves[index].hex())
         nonce, ciphertext = _encrypt(key, data, context, randomness)
-        sealed.append(SealedItem(index=index, nonce=nonce, ciphertext=ciphertext))
+        sealed_item = SealedItem(index=index, nonce=nonce, ciphertext=ciphertext)
+        sealed.append(sealed_item)
     seed_hash = allocation.seed_hash(seed)
     context = formats.seed_context(set=name, root=root(leaves).hex(), seed_hash=seed_hash)
     nonce, ciphertext = _encrypt(key, seed, context, randomness)
@@ -179,7 +180,8 @@ def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
 
     Raises ``key_unreadable``.
     """
-    wrapped = _hpke(host.host_pub, key, formats.wrap_context(manifest, host.name))
+    context = formats.wrap_context(manifest, host.name)
+    wrapped = _hpke(host.host_pub, key, context)
     wrap = Wrap(
         set=manifest.name,
         host=host.name,
@@ -199,7 +201,8 @@ def seal_secret(host_pub: str, secret: str, *, bound_to: str = "") -> str:
     the same use to open it, so a secret cannot be used for another address. Raises
     ``key_unreadable``.
     """
-    sealed = _hpke(host_pub, secret.encode("utf-8"), formats.secret_context(bound_to))
+    context = formats.secret_context(bound_to)
+    sealed = _hpke(host_pub, secret.encode("utf-8"), context)
     return formats.to_base64(sealed)
 
 
@@ -216,9 +219,8 @@ def write_set(sealed: SealedSet, folder: Path) -> None:
     if sealed.head:
         files[formats.HEAD] = sealed.head.encode("utf-8")
     if sealed.shots:
-        files[formats.SHOTS] = b"".join(
-            canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots
-        )
+        lines = [canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots]
+        files[formats.SHOTS] = b"".join(lines)
     for wrap in sealed.wraps:
         files[f"{formats.WRAPS}/{wrap.host}.json"] = formats.to_line(wrap)
     try:
@@ -246,7 +248,9 @@ def _check_items(items: Sequence[Item], shots: Sequence[Item]) -> None:
         raise error(Code.SET_EMPTY)
     for number, item in enumerate((*items, *shots), start=1):
         if item.kind != items[0].kind:
-            place = f"item {number}" if number <= len(items) else f"shot {number - len(items)}"
+            place = f"item {number}"
+            if number > len(items):
+                place = f"shot {number - len(items)}"
             raise error(Code.SET_MIXED_KINDS, f"{place}: {item.kind} among {items[0].kind}")
     public_questions = {" ".join(asked(shot).split()) for shot in shots}
     for number, item in enumerate(items, start=1):
@@ -255,7 +259,10 @@ def _check_items(items: Sequence[Item], shots: Sequence[Item]) -> None:
 
 
 def _encrypt(
-    key: bytes, plaintext: bytes, context: bytes, randomness: Randomness
+    key: bytes,
+    plaintext: bytes,
+    context: bytes,
+    randomness: Randomness,
 ) -> tuple[str, str]:
     """Return the nonce in hexadecimal and the ciphertext in base64."""
     nonce = randomness(formats.NONCE_BYTES)
@@ -265,7 +272,8 @@ def _encrypt(
 
 def _hpke(host_pub: str, plaintext: bytes, context: bytes) -> bytes:
     try:
-        public_key = X25519PublicKey.from_public_bytes(bytes.fromhex(host_pub))
+        raw = bytes.fromhex(host_pub)
+        public_key = X25519PublicKey.from_public_bytes(raw)
         return formats.SUITE.encrypt(plaintext, public_key, info=context)
     except ValueError:
         raise error(Code.KEY_UNREADABLE, "a host's public key") from None

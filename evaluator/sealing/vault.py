@@ -133,7 +133,13 @@ class Vault:
         """Check that the set's key opens here, without opening an item. Raises ``not_enrolled``."""
         self._key(self._load(name))
 
-    def allowed(self, set_name: str, *, to: str, tier: Tier = "T0") -> tuple[BlockId, ...]:
+    def allowed(
+        self,
+        set_name: str,
+        *,
+        to: str,
+        tier: Tier = "T0",
+    ) -> tuple[BlockId, ...]:
         """Return the blocks of a set that a recipient may be shown now.
 
         By its tier, less the retired blocks. ``tier`` may be stricter than that of this
@@ -149,9 +155,8 @@ class Vault:
             known = (content, retired_blocks(loaded.manifest, notices))
             self._retired[set_name] = known
         _, retired = known
-        permitted = self._recipients.blocks(
-            stricter(tier, self._recipients.tier(to)), loaded.manifest
-        )
+        strictest = stricter(tier, self._recipients.tier(to))
+        permitted = self._recipients.blocks(strictest, loaded.manifest)
         return tuple(block for block in permitted if block not in retired)
 
     def reveal(
@@ -222,9 +227,8 @@ class Vault:
     ) -> Closing:
         """Commit to the outcomes of a run on a set so far. Raises as the journal."""
         manifest = self._load(set_name).manifest
-        counts = count_outcomes(
-            closed, line=GENESIS, salt=self._counts_salt(set_name, manifest.root, run, token)
-        )
+        salt = self._counts_salt(set_name, manifest.root, run, token)
+        counts = count_outcomes(closed, line=GENESIS, salt=salt)
         return self._journal.record(
             Closing,
             run=run,
@@ -244,11 +248,8 @@ class Vault:
 
         None if ``closed`` has more items than the closing.
         """
-        counts = count_outcomes(
-            closed,
-            line=entry_hash(line),
-            salt=self._counts_salt(line.set, line.root, line.run, line.token),
-        )
+        salt = self._counts_salt(line.set, line.root, line.run, line.token)
+        counts = count_outcomes(closed, line=entry_hash(line), salt=salt)
         return counts if counts_commitment(counts) == line.tally else None
 
     def _counts_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
@@ -269,7 +270,8 @@ class Vault:
 
     def _derive(self, size: int, about: Mapping[str, object]) -> bytes:
         """Return HKDF-Expand (RFC 5869) of a key that only this evaluator has."""
-        return HKDFExpand(SHA256(), size, canonical_json(about)).derive(self._keys.completions)
+        info = canonical_json(about)
+        return HKDFExpand(SHA256(), size, info).derive(self._keys.completions)
 
     def enrol(self, set_name: str, host: Identity) -> Wrap:
         """Return the set's key, wrapped for another host, after the journal's line is on disk.
@@ -375,9 +377,8 @@ def check_key(folder: Path, keys: Keys) -> None:
 
 
 def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
-    return open_set_key(
-        formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name
-    )
+    wrap = formats.read_wrap(folder, keys.name, manifest)
+    return open_set_key(wrap, manifest, keys.host, keys.name)
 
 
 def _read(name: str, folder: Path) -> _Loaded:
@@ -385,7 +386,13 @@ def _read(name: str, folder: Path) -> _Loaded:
     contents = read_contents(folder)
     if contents.manifest.name != name:
         raise error(Code.SEAL_BROKEN, f"{name} holds the set {contents.manifest.name}")
-    return _Loaded(folder, contents.manifest, contents.sealed, contents.shots, files)
+    return _Loaded(
+        folder=folder,
+        manifest=contents.manifest,
+        sealed=contents.sealed,
+        shots=contents.shots,
+        files=files,
+    )
 
 
 def _are_valid(indices: Sequence[int], n: int) -> bool:
