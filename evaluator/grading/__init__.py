@@ -181,7 +181,8 @@ def digest(grader: str) -> str:
     Raises ``unknown_grader``.
     """
     folder = Path(__file__).parent
-    sources = [(folder / name).read_bytes() for name in _known(grader).sources]
+    names = _known(grader).sources
+    sources = [(folder / name).read_bytes() for name in names]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
@@ -206,13 +207,22 @@ def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
     return known.apply(response, gold, cut=cut)
 
 
-def others(headline: str, response: str, gold: str, *, cut: bool) -> dict[str, Grade]:
+def others(
+    headline: str,
+    response: str,
+    gold: str,
+    *,
+    cut: bool,
+) -> dict[str, Grade]:
     """Return the grade of one completion by every other grader that can grade it.
 
     Arguments and errors as for :func:`grade`.
     """
-    names = [grader for grader in alternatives(headline) if grader != headline]
-    return {grader: grade(grader, response, gold, cut=cut) for grader in names}
+    grades: dict[str, Grade] = {}
+    for grader in alternatives(headline):
+        if grader != headline:
+            grades[grader] = grade(grader, response, gold, cut=cut)
+    return grades
 
 
 def _known(grader: str) -> _Grader:

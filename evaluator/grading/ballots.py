@@ -32,7 +32,8 @@ def decide(votes: Sequence[Vote]) -> Vote:
     """
     winner = voting.majority([vote.answer for vote in votes]).answer
     outcomes = Counter(vote.outcome for vote in votes if vote.answer == winner)
-    return Vote(winner, outcomes.most_common(1)[0][0])
+    [(commonest, _)] = outcomes.most_common(1)
+    return Vote(winner, commonest)
 
 
 def samples_right(votes: Iterable[Vote]) -> int:
@@ -40,17 +41,23 @@ def samples_right(votes: Iterable[Vote]) -> int:
     return sum(vote.outcome is Outcome.RIGHT for vote in votes)
 
 
-def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes | None:
+def summary(
+    name: str,
+    items: Sequence[Sequence[Vote]],
+    *,
+    least: int,
+) -> Votes | None:
     """Return aggregates over all items of a set, in bins of at least ``least`` votes each.
 
     None for fewer items. Every item has equally many votes, two or more.
     """
     if not items:
         return None
-    shares = []
+    shares: list[tuple[Fraction, bool]] = []
     for votes in items:
         share = voting.majority([vote.answer for vote in votes]).share
-        shares.append((share, decide(votes).outcome is Outcome.RIGHT))
+        is_right = decide(votes).outcome is Outcome.RIGHT
+        shares.append((share, is_right))
     calibrated = voting.calibration(shares)
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
@@ -60,11 +67,13 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
     # The standard error of the mean share; the samples of an item are a cluster.
     mean_error = 0.0
     if len(items) > 1:
-        mean_error = stdev(right / samples for right in rights) / sqrt(len(items))
-    majority = []
+        shares_right = [right / samples for right in rights]
+        mean_error = stdev(shares_right) / sqrt(len(items))
+    majority: list[tuple[int, float]] = []
     for k in voting.ladder(samples):
         chances = [majority_at(votes, k) for votes in items]
-        majority.append((k, rounded(sum(chances, Fraction(0)) / len(items))))
+        mean_chance = sum(chances, Fraction(0)) / len(items)
+        majority.append((k, rounded(mean_chance)))
     return Votes(
         name=name,
         n=len(items),
@@ -80,8 +89,9 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
 
 def majority_at(votes: Sequence[Vote], k: int) -> Fraction:
     """Return maj@k of one item (:func:`voting.majority_at`)."""
+    answers = [vote.answer for vote in votes]
     right = {vote.answer for vote in votes if vote.outcome is Outcome.RIGHT}
-    return voting.majority_at([vote.answer for vote in votes], right, k)
+    return voting.majority_at(answers, right, k)
 
 
 def rounded(value: Fraction | float) -> float:

@@ -39,8 +39,10 @@ class Candidate:
     @property
     def rank(self) -> Rank:
         """Key by which candidates are compared; the largest wins."""
-        known = isfinite(self.score)
-        return self.vote.answer != voting.NONE, known, self.score if known else 0.0
+        is_readable = self.vote.answer != voting.NONE
+        is_scored = isfinite(self.score)
+        score = self.score if is_scored else 0.0
+        return is_readable, is_scored, score
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:
@@ -53,7 +55,8 @@ def decide(votes: Sequence[Vote], scores: Sequence[float]) -> Vote:
     if not scores:
         return ballots.decide(votes)
     pairs = zip(votes, scores, strict=True)
-    return choose([Candidate(vote, score) for vote, score in pairs]).vote
+    candidates = [Candidate(vote, score) for vote, score in pairs]
+    return choose(candidates).vote
 
 
 def chosen_at(candidates: Sequence[Candidate], k: int) -> Fraction:
@@ -70,39 +73,58 @@ def chosen_at(candidates: Sequence[Candidate], k: int) -> Fraction:
     total = Fraction(0)
     worse = 0
     for _, group in sorted(groups.items()):
-        subsets = comb(worse + len(group), k) - comb(worse, k)
-        total += Fraction(subsets * sum(group), len(group))
-        worse += len(group)
+        size = len(group)
+        subsets = comb(worse + size, k) - comb(worse, k)
+        total += Fraction(subsets * sum(group), size)
+        worse += size
     return total / comb(len(candidates), k)
 
 
 def any_right_at(candidates: Sequence[Candidate], k: int) -> Fraction:
     """Return pass@k: the chance that one of ``k`` of these candidates is right."""
     n = len(candidates)
-    wrong = n - sum(candidate.is_right for candidate in candidates)
+    right = sum(candidate.is_right for candidate in candidates)
+    wrong = n - right
     return 1 - Fraction(comb(wrong, k), comb(n, k))
 
 
-def summary(name: str, items: Sequence[Sequence[Candidate]], *, least: int) -> Candidates | None:
+def summary(
+    name: str,
+    items: Sequence[Sequence[Candidate]],
+    *,
+    least: int,
+) -> Candidates | None:
     """Return aggregates over all items of a set, in bins of at least ``least`` choices each.
 
     None for fewer items. Every item has equally many candidates, two or more.
     """
     if not items:
         return None
-    chosen = [choose(candidates) for candidates in items]
-    calibrated = voting.calibration([_confidence(candidate) for candidate in chosen])
+    confidences: list[tuple[Fraction, bool]] = []
+    for candidates in items:
+        best = choose(candidates)
+        # The score is the confidence, 0 where there is none.
+        confidence = Fraction(best.score) if isfinite(best.score) else Fraction(0)
+        confidences.append((confidence, best.is_right))
+    calibrated = voting.calibration(confidences)
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
         return None
-    every = [candidate for candidates in items for candidate in candidates]
+    right = 0
+    unreadable = 0
+    unscored = 0
+    for candidates in items:
+        for candidate in candidates:
+            right += candidate.is_right
+            unreadable += candidate.vote.answer == voting.NONE
+            unscored += not isfinite(candidate.score)
     return Candidates(
         name=name,
         n=len(items),
         samples=len(items[0]),
-        right=sum(candidate.is_right for candidate in every),
-        unreadable=sum(candidate.vote.answer == voting.NONE for candidate in every),
-        unscored=sum(not isfinite(candidate.score) for candidate in every),
+        right=right,
+        unreadable=unreadable,
+        unscored=unscored,
         curve=curve(items),
         bins=tuple(published_bin(made) for made in bins),
         error=rounded(calibrated.error),
@@ -114,18 +136,19 @@ def curve(items: Sequence[Sequence[Candidate]]) -> tuple[CandidatesPoint, ...]:
     """Return the accuracies with 1, 2, 4 and so on up to all candidates of each item."""
     samples = len(items[0])
     steps = voting.ladder(samples)
-    random = []
+    random: list[float] = []
     for candidates in items:
         right = sum(candidate.is_right for candidate in candidates)
         random.append(right / len(candidates))
     last = [float(chosen_at(candidates, samples)) for candidates in items]
     # Bonferroni, over the comparisons of all candidates with fewer.
-    together = _z(max(len(steps) - 1, 1))
-    points = []
+    comparisons = max(len(steps) - 1, 1)
+    together = _z(comparisons)
+    points: list[CandidatesPoint] = []
     for k in steps:
         chosen = [float(chosen_at(candidates, k)) for candidates in items]
         anything = [float(any_right_at(candidates, k)) for candidates in items]
-        votes = []
+        votes: list[float] = []
         for candidates in items:
             ballot = [candidate.vote for candidate in candidates]
             votes.append(float(majority_at(ballot, k)))
@@ -156,14 +179,16 @@ def _accuracy(values: Sequence[float]) -> Estimate:
     z = _z(1)
     shrinkage = 1 + z**2 / worth
     centre = (mean + z**2 / (2 * worth)) / shrinkage
-    spread = mean * (1 - mean) / worth + (z / (2 * worth)) ** 2
+    variance_of_mean = mean * (1 - mean) / worth
+    spread = variance_of_mean + (z / (2 * worth)) ** 2
     half = z * sqrt(spread) / shrinkage
     return _estimate(mean, centre - half, centre + half)
 
 
 def _difference(first: Sequence[float], second: Sequence[float], z: float) -> Estimate:
     """Return the mean difference over items, with a normal interval."""
-    differences = [one - other for one, other in zip(first, second, strict=True)]
+    pairs = zip(first, second, strict=True)
+    differences = [one - other for one, other in pairs]
     n = len(differences)
     half = z * sqrt(variance(differences) / n) if n > 1 else 1.0
     mean = fmean(differences)
@@ -171,14 +196,9 @@ def _difference(first: Sequence[float], second: Sequence[float], z: float) -> Es
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:
-    bounds = []
+    clipped: list[float] = []
     for number in (value, low, high):
-        clipped = max(-1.0, min(1.0, number))
-        bounds.append(rounded(clipped))
-    return Estimate(value=bounds[0], low=bounds[1], high=bounds[2])
-
-
-def _confidence(candidate: Candidate) -> tuple[Fraction, bool]:
-    """Return the score as a confidence, 0 for none, and true for a right answer."""
-    score = Fraction(candidate.score) if isfinite(candidate.score) else Fraction(0)
-    return score, candidate.is_right
+        inside = max(-1.0, min(1.0, number))
+        clipped.append(rounded(inside))
+    value, low, high = clipped
+    return Estimate(value=value, low=low, high=high)

@@ -61,16 +61,21 @@ class Comparer:
             )
             pipe = subprocess.PIPE
             self._child = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+                command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
             )
-        stdin, stdout = self._child.stdin, self._child.stdout
+        stdin = self._child.stdin
+        stdout = self._child.stdout
         assert stdin is not None and stdout is not None  # noqa: S101 - asked for
         stdin.write(line)
         stdin.flush()
         end = time.monotonic() + _SECONDS
         reply = b""
         while not reply.endswith(b"\n"):
-            ready, _, _ = select.select([stdout], [], [], max(0.0, end - time.monotonic()))
+            left = max(0.0, end - time.monotonic())
+            ready, _, _ = select.select([stdout], [], [], left)
             chunk = stdout.read1(1 << 16) if ready else b""  # type: ignore[attr-defined]
             if not chunk:
                 raise OSError
@@ -80,7 +85,8 @@ class Comparer:
     def _end(self) -> None:
         if self._child is None:
             return
-        child, self._child = self._child, None
+        child = self._child
+        self._child = None
         child.kill()
         child.wait()
         for stream in (child.stdin, child.stdout):

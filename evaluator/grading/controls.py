@@ -233,7 +233,8 @@ def check(grade: Callable[..., Grade], grader: str) -> None:
     """
     for place, control in enumerate(controls(grader)):
         try:
-            outcome = grade(grader, control.response, control.gold, cut=control.cut).outcome
+            graded = grade(grader, control.response, control.gold, cut=control.cut)
+            outcome = graded.outcome
         except Exception:  # noqa: BLE001 - a grader that raises on a control item has failed it
             outcome = None
         if outcome is not control.outcome:

@@ -39,7 +39,7 @@ def majority(answers: Sequence[str]) -> Majority:
     counts = Counter(answer for answer in answers if answer != NONE)
     if not counts:
         return Majority(NONE, Fraction(0))
-    winner, count = max(counts.items(), key=lambda item: item[1])  # of equals the first
+    [(winner, count)] = counts.most_common(1)  # of equals the first
     return Majority(winner, Fraction(count, len(answers)))
 
 
@@ -59,10 +59,12 @@ def majority_at(answers: Sequence[str], right: Collection[str], k: int) -> Fract
     for name in right:
         if name not in counts:
             continue
+        own = counts[name]
         others = [count for other, count in counts.items() if other != name]
-        for votes in range(1, min(counts[name], k) + 1):
-            chosen = comb(counts[name], votes)
-            for ties, number in _rest(others, blank, k - votes, votes).items():
+        for votes in range(1, min(own, k) + 1):
+            chosen = comb(own, votes)
+            rest = _rest(others, blank, k - votes, votes)
+            for ties, number in rest.items():
                 won += Fraction(chosen * number, ties + 1)
     return won / comb(len(answers), k)
 
@@ -80,11 +82,20 @@ def pass_at(right: int, n: int, k: int) -> Fraction:
 
 def ladder(samples: int) -> list[int]:
     """Return the numbers k of answers that are reported: 1, 2, 4 and so on, and ``samples``."""
-    powers = {1 << power for power in range(samples.bit_length())}
-    return sorted({power for power in powers if power <= samples} | {samples})
+    numbers = {samples}
+    power = 1
+    while power <= samples:
+        numbers.add(power)
+        power *= 2
+    return sorted(numbers)
 
 
-def _rest(others: Sequence[int], blank: int, size: int, most: int) -> dict[int, int]:
+def _rest(
+    others: Sequence[int],
+    blank: int,
+    size: int,
+    most: int,
+) -> dict[int, int]:
     """Return the ways to draw ``size`` answers from the others, by the number of ties.
 
     None of them has more than ``most``; a tie has as many.
@@ -93,15 +104,19 @@ def _rest(others: Sequence[int], blank: int, size: int, most: int) -> dict[int, 
     for count in others:
         grown: dict[tuple[int, int], int] = {}
         for (drawn, ties), number in ways.items():
-            for votes in range(min(count, most, size - drawn) + 1):
-                state = drawn + votes, ties + (votes == most)
-                grown[state] = grown.get(state, 0) + number * comb(count, votes)
+            largest = min(count, most, size - drawn)
+            for votes in range(largest + 1):
+                is_tie = votes == most
+                state = (drawn + votes, ties + is_tie)
+                more = number * comb(count, votes)
+                grown[state] = grown.get(state, 0) + more
         ways = grown
     by_ties: dict[int, int] = {}
     for (drawn, ties), number in ways.items():
         left = size - drawn
         if left <= blank:
-            by_ties[ties] = by_ties.get(ties, 0) + number * comb(blank, left)
+            more = number * comb(blank, left)
+            by_ties[ties] = by_ties.get(ties, 0) + more
     return by_ties
 
 
@@ -133,7 +148,11 @@ class Calibration:
     brier: Fraction
 
 
-def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Calibration:
+def calibration(
+    votes: Sequence[tuple[Fraction, bool]],
+    *,
+    bins: int = 10,
+) -> Calibration:
     """Return the calibration of (share, right) pairs in bins of equal width.
 
     Raises ValueError where there is none.
@@ -142,8 +161,9 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
         raise ValueError("no votes to calibrate")
     held: list[list[tuple[Fraction, bool]]] = [[] for _ in range(bins)]
     for share, right in votes:
-        place = -(-share * bins // 1) - 1
-        held[max(0, place)].append((share, right))
+        place = -(-share * bins // 1) - 1  # the last bin whose low end is below the share
+        inside = held[max(0, place)]
+        inside.append((share, right))
     made: list[Bin] = []
     error = Fraction(0)
     for place, inside in enumerate(held):
@@ -153,8 +173,10 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
         if not n:
             made.append(Bin(low, high, 0, None, None))
             continue
-        mean_share = sum((share for share, _ in inside), Fraction(0)) / n
-        share_right = Fraction(sum(right for _, right in inside), n)
+        total_share = sum((share for share, _ in inside), Fraction(0))
+        mean_share = total_share / n
+        number_right = sum(right for _, right in inside)
+        share_right = Fraction(number_right, n)
         made.append(Bin(low, high, n, mean_share, share_right))
         error += n * abs(share_right - mean_share)
     squares = [(share - right) ** 2 for share, right in votes]
@@ -170,12 +192,18 @@ def merged(bins: Sequence[Bin], *, least: int) -> tuple[Bin, ...]:
     """
     joined: list[Bin] = []
     for upper in bins:
-        few = bool(joined) and joined[-1].n < least
-        joined.append(_join(joined.pop(), upper) if few else upper)
+        if joined and joined[-1].n < least:
+            lower = joined.pop()
+            joined.append(_join(lower, upper))
+        else:
+            joined.append(upper)
     while len(joined) > 1 and joined[-1].n < least:
         upper = joined.pop()
-        joined.append(_join(joined.pop(), upper))
-    return tuple(joined) if joined and joined[0].n >= max(least, 1) else ()
+        lower = joined.pop()
+        joined.append(_join(lower, upper))
+    if not joined or joined[0].n < max(least, 1):
+        return ()
+    return tuple(joined)
 
 
 def _join(lower: Bin, upper: Bin) -> Bin:
