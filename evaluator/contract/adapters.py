@@ -7,7 +7,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from evaluator.contract.base import RunId, Wire, canonical_json
-from evaluator.contract.hub import AdapterFacts, HubModel, RepoId, Revision, is_repo, is_revision
+from evaluator.contract.hub import (
+    AdapterFacts,
+    HubModel,
+    RepoId,
+    Revision,
+    is_repo,
+    is_revision,
+)
 from evaluator.contract.uploads import UploadedFiles, UploadModel
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -67,6 +74,9 @@ def base_upload(text: str) -> str:
 
 def is_base(text: str) -> bool:
     """Return True for ``organisation/name``, ``organisation/name@revision``, or an upload's id."""
+    if base_upload(text):
+        return True
     repo, at, revision = text.partition("@")
-    on_hub = is_repo(repo) and (is_revision(revision) if at else True)
-    return on_hub or bool(base_upload(text))
+    if not is_repo(repo):
+        return False
+    return not at or is_revision(revision)

@@ -76,7 +76,9 @@ class HostFacts(Wire, frozen=True, kw_only=True):
 
     def failures(self) -> tuple[EngineFailure, ...]:
         """Return the failing engines."""
-        return () if isinstance(self.failing, UnsetType) else self.failing
+        if isinstance(self.failing, UnsetType):
+            return ()
+        return self.failing
 
     def is_failing(self, name: Library) -> bool:
         """Return True for an engine that did not pass the self-test."""
@@ -129,6 +131,9 @@ class EndpointPolicy(Wire, frozen=True, kw_only=True):
     season: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
 
 
+_JobVersion = Annotated[int, Meta(ge=1, le=1000)]
+
+
 class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_only=True):
     """This evaluator is alive, and another announcement follows within ``seconds``.
 
@@ -144,7 +149,7 @@ class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_o
     seconds: Annotated[float, Meta(gt=0, le=3600)]
     pool: Name
     sets: Annotated[tuple[HeldSet, ...], Meta(max_length=1000)] = ()
-    reads: Annotated[tuple[Annotated[int, Meta(ge=1, le=1000)], ...], Meta(max_length=32)]
+    reads: Annotated[tuple[_JobVersion, ...], Meta(max_length=32)]
     software: Annotated[str, Meta(pattern=r"\A[0-9][0-9A-Za-z.+-]{0,39}\Z")]
     out_of_service: OutOfService | None = None
     run: RunId | None = None

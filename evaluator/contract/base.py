@@ -47,7 +47,11 @@ def canonical_json(value: Any) -> bytes:
     Every digest and every signature is over these bytes.
     """
     text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
     )
     return text.encode("utf-8")
 

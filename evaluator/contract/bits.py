@@ -30,4 +30,9 @@ def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
     bits = int.from_bytes(raw, "little")
     if len(raw) != (n + 7) // 8 or bits >> n:
         raise error(Code.BAD_MESSAGE, "a bitmap does not fit its set")
-    return frozenset(index for index in range(n) if raw[index >> 3] >> (index & 7) & 1)
+    marked: set[int] = set()
+    for index in range(n):
+        byte = raw[index >> 3]
+        if byte >> (index & 7) & 1:
+            marked.add(index)
+    return frozenset(marked)

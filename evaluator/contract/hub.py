@@ -134,7 +134,11 @@ class HubFacts(ModelFacts, frozen=True, kw_only=True):
     @property
     def model(self) -> HubModel:
         """The part of it that a job names."""
-        return HubModel(repo=self.repo, commit=self.commit, files=self.files)
+        return HubModel(
+            repo=self.repo,
+            commit=self.commit,
+            files=self.files,
+        )
 
     @property
     def page(self) -> str:

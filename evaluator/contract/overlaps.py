@@ -7,7 +7,12 @@ from msgspec import UNSET, Meta, UnsetType
 from evaluator.contract.base import Artefact, Wire
 
 MeasureName = Literal[
-    "13 words", "8 words", "numbers and words", "same program", "syntax tree", "program"
+    "13 words",
+    "8 words",
+    "numbers and words",
+    "same program",
+    "syntax tree",
+    "program",
 ]
 LIKENESS: frozenset[MeasureName] = frozenset(("numbers and words", "syntax tree", "program"))
 """Measures whose threshold is a likeness; the others are met or not."""
@@ -60,7 +65,9 @@ class OverlapRow(Wire, frozen=True, kw_only=True):
             return False
         if counts:
             right, n, right_others, n_others = counts
-            if right > n or n > self.overlapping or right_others > n_others:
+            if right > n or right_others > n_others:
+                return False
+            if n > self.overlapping:
                 return False
             if n_others > self.items - self.overlapping:
                 return False
@@ -123,7 +130,8 @@ class OverlapReport(Wire, frozen=True, kw_only=True):
     def _falls_with_thresholds(self) -> bool:
         """Return True where a higher threshold of a measure is never met by more items."""
         counts_by_measure: dict[str, list[int]] = {}
-        for row in sorted(self.rows, key=lambda row: row.threshold):
+        by_threshold = sorted(self.rows, key=lambda row: row.threshold)
+        for row in by_threshold:
             counts_by_measure.setdefault(row.measure, []).append(row.overlapping)
         every = counts_by_measure.values()
         return all(counts == sorted(counts, reverse=True) for counts in every)

@@ -63,7 +63,8 @@ class Plan(Wire, frozen=True, kw_only=True):
 
     def digest(self) -> Hex32:
         """Return the SHA-256 by which grants and logs name the plan."""
-        return hashlib.sha256(_PLAN_DOMAIN + canonical_json(self.to_dict())).hexdigest()
+        facts = canonical_json(self.to_dict())
+        return hashlib.sha256(_PLAN_DOMAIN + facts).hexdigest()
 
 
 class Easiness(Wire, frozen=True, kw_only=True):
@@ -78,7 +79,8 @@ class Easiness(Wire, frozen=True, kw_only=True):
 
     def digest(self) -> Hex32:
         """Return the salted SHA-256 that the plan commits to."""
-        return hashlib.sha256(_EASINESS_DOMAIN + canonical_json(self.to_dict())).hexdigest()
+        facts = canonical_json(self.to_dict())
+        return hashlib.sha256(_EASINESS_DOMAIN + facts).hexdigest()
 
 
 class AdaptiveStep(Wire, frozen=True, kw_only=True):
@@ -106,7 +108,8 @@ class AdaptiveStep(Wire, frozen=True, kw_only=True):
             references=len(self.plan.references),
             seed=self.plan.seed,
         )
-        return frozenset(order[: self.plan.looks[self.look - 1]])
+        asked = self.plan.looks[self.look - 1]
+        return frozenset(order[:asked])
 
 
 def pack_bytes(values: bytes) -> str:
@@ -123,7 +126,12 @@ def unpack_bytes(packed: str) -> bytes:
 
 
 def item_order(
-    public: Sequence[int], private: Sequence[int], *, right: int, references: int, seed: Hex32
+    public: Sequence[int],
+    private: Sequence[int],
+    *,
+    right: int,
+    references: int,
+    seed: Hex32,
 ) -> list[int]:
     """Return the indices of the planned sealed items, the most informative first.
 
@@ -131,21 +139,30 @@ def item_order(
     ``right`` right public answers suggest. Raises ``bad_message`` for impossible counts.
     """
     planned = [index for index, count in enumerate(private) if count != UNPLANNED]
-    counts = {*public, *(private[index] for index in planned)}
+    counts = set(public)
+    counts.update(private[index] for index in planned)
     if not public or right > len(public) or max(counts) > references:
         raise error(Code.BAD_MESSAGE, "counts of references do not fit")
     ability = _ability(public, right, references)
-    information = {}
+    information: dict[int, float] = {}
     for count in counts:
         chance = _expit(ability + _easiness(count, references))
         information[count] = round(chance * (1 - chance), _DIGITS)
     places = tie_places(len(private), seed)
-    return sorted(planned, key=lambda index: (-information[private[index]], places[index]))
+
+    def rank(index: int) -> tuple[float, int]:
+        count = private[index]
+        return -information[count], places[index]
+
+    return sorted(planned, key=rank)
 
 
 def tie_places(n: int, seed: Hex32) -> list[int]:
     """Return for each of n items its place in the order of the seed."""
-    keys = [hashlib.sha256(f"{seed}:{index}".encode()).digest() for index in range(n)]
+    keys: list[bytes] = []
+    for index in range(n):
+        name = f"{seed}:{index}"
+        keys.append(hashlib.sha256(name.encode()).digest())
     places = [0] * n
     order = sorted(range(n), key=keys.__getitem__)
     for place, index in enumerate(order):
@@ -165,9 +182,10 @@ def _ability(public: Sequence[int], right: int, references: int) -> float:
     """Return the ability at which so many right answers are expected, half an answer added."""
     n = len(public)
     wanted = (right + 0.5) / (n + 1) * n
-    cells = []
+    cells: list[tuple[float, int]] = []
     for count, items in Counter(public).items():
-        cells.append((_easiness(count, references), items))
+        ease = _easiness(count, references)
+        cells.append((ease, items))
     low = -_STEEPEST
     high = _STEEPEST
     for _ in range(_HALVINGS):

@@ -44,7 +44,13 @@ class OutcomeCounts(Wire, frozen=True, kw_only=True):
     @classmethod
     def of_score(cls, right: int, n: int) -> "OutcomeCounts":
         """Return the counts where only a score is known: every other answer counts as wrong."""
-        return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+        return OutcomeCounts(
+            n=n,
+            right=right,
+            wrong=n - right,
+            no_answer=0,
+            truncated=0,
+        )
 
     @property
     def share(self) -> float:
@@ -58,7 +64,11 @@ class OutcomeCounts(Wire, frozen=True, kw_only=True):
 
     def moved(self, items: int) -> Self:
         """Return the counts with so many wrong answers more counted as right."""
-        return replace(self, right=self.right + items, wrong=self.wrong - items)
+        return replace(
+            self,
+            right=self.right + items,
+            wrong=self.wrong - items,
+        )
 
 
 class SetCounts(OutcomeCounts, frozen=True, kw_only=True):
@@ -95,6 +105,10 @@ class VoteBin(Wire, frozen=True, kw_only=True):
     right: Count
 
 
+_MajorityAt = tuple[Annotated[int, Meta(ge=1, le=1000)], Share]
+"""A number k of answers, and maj@k."""
+
+
 class Votes(Wire, frozen=True, kw_only=True):
     """Aggregates over ``samples`` answers to each of ``n`` items, always the whole item selection.
 
@@ -107,10 +121,7 @@ class Votes(Wire, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     samples: Annotated[int, Meta(ge=2, le=1000)]
     right: Annotated[int, Meta(ge=0, le=1_000_000_000)]
-    majority: Annotated[
-        tuple[tuple[Annotated[int, Meta(ge=1, le=1000)], Share], ...],
-        Meta(min_length=1, max_length=16),
-    ]
+    majority: Annotated[tuple[_MajorityAt, ...], Meta(min_length=1, max_length=16)]
     bins: Annotated[tuple[VoteBin, ...], Meta(min_length=1, max_length=10)]
     error: Share
     brier: Share
@@ -130,15 +141,15 @@ Each follows from the response of the endpoint, never from the right answer.
 """
 
 
+_ReasonCount = tuple[Reason, Annotated[int, Meta(ge=1, le=1_000_000)]]
+
+
 class Reasons(Wire, frozen=True, kw_only=True):
     """Number of occurrences of each reason among ``n`` items, always the whole item selection."""
 
     name: Name
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
-    counts: Annotated[
-        tuple[tuple[Reason, Annotated[int, Meta(ge=1, le=1_000_000)]], ...],
-        Meta(min_length=1, max_length=5),
-    ]
+    counts: Annotated[tuple[_ReasonCount, ...], Meta(min_length=1, max_length=5)]
 
 
 Version = Annotated[str, Meta(pattern=r"\A([a-z][a-z-]{0,29}( [0-9][0-9A-Za-z.+-]{0,39})?)?\Z")]

@@ -68,7 +68,11 @@ class UploadFacts(ModelFacts, frozen=True, kw_only=True):
     @classmethod
     def of(cls, upload: str, files: Iterable[UploadedFile], facts: ModelFacts) -> "UploadFacts":
         """Return the facts of a model, with the upload that it is."""
-        return cls(upload=upload, files=tuple(files), **msgspec.structs.asdict(facts))
+        return cls(
+            upload=upload,
+            files=tuple(files),
+            **msgspec.structs.asdict(facts),
+        )
 
     @property
     def model(self) -> UploadModel:
@@ -103,12 +107,14 @@ class ChunkHash:
         """Add bytes."""
         view = memoryview(data)
         while view:
-            piece, view = view[: self._left], view[self._left :]
+            piece = view[: self._left]
+            view = view[self._left :]
             self._chunk.update(piece)
             self._left -= len(piece)
             if not self._left:
                 self._list.update(self._chunk.digest())
-                self._chunk, self._left = hashlib.sha256(), CHUNK
+                self._chunk = hashlib.sha256()
+                self._left = CHUNK
 
     def hexdigest(self) -> str:
         """Return the digest of all that was added."""

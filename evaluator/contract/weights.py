@@ -17,6 +17,8 @@ The largest ones, ties by digest, so that equal weights list equal tensors.
 Size = Annotated[int, Meta(ge=1, le=1 << 53)]
 """Number of bytes or tensors, up to what JSON readers represent exactly."""
 Hex16 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+_Tensor = tuple[Hex16, Size]
+"""Digest and size of a tensor."""
 
 
 class Weights(Wire, frozen=True, kw_only=True):
@@ -29,7 +31,7 @@ class Weights(Wire, frozen=True, kw_only=True):
 
     bytes: Size
     count: Size
-    tensors: Annotated[tuple[tuple[Hex16, Size], ...], Meta(min_length=1, max_length=MOST_TENSORS)]
+    tensors: Annotated[tuple[_Tensor, ...], Meta(min_length=1, max_length=MOST_TENSORS)]
 
     def digest(self) -> Hex32:
         """Return the SHA-256 of the canonical JSON, which a closing commits to."""
@@ -43,12 +45,14 @@ class Weights(Wire, frozen=True, kw_only=True):
     def shared_bytes(self, other: "Weights") -> int:
         """Return the bytes of the tensors that both list."""
         sizes = dict(self.tensors)
-        shared = sizes.keys() & dict(other.tensors).keys()
+        other_sizes = dict(other.tensors)
+        shared = sizes.keys() & other_sizes.keys()
         return sum(sizes[tensor] for tensor in shared)
 
     def shared_with(self, other: "Weights") -> float:
         """Return the share of the bytes which the smaller of both lists that both list."""
-        return self.shared_bytes(other) / min(self.listed_bytes, other.listed_bytes)
+        smaller = min(self.listed_bytes, other.listed_bytes)
+        return self.shared_bytes(other) / smaller
 
     @classmethod
     def together(cls, parts: Iterable["Weights"]) -> "Weights":
