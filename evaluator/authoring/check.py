@@ -124,10 +124,17 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
         if comparison.unlike:
             unlike = f"{comparison.name} are unlike the public set's (p = {comparison.p:.4f})"
             warnings.append(Problem(unlike, ()))
-    return CheckReport(len(items), tuple(errors), tuple(warnings), comparisons)
+    return CheckReport(
+        n=len(items),
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+        comparisons=comparisons,
+    )
 
 
-def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Problem]]:
+def _parse(
+    lines: Sequence[bytes],
+) -> tuple[dict[int, Item], list[Problem]]:
     """Return the items by line number, and the problems of all other lines."""
     items: dict[int, Item] = {}
     invalid: dict[str, list[int]] = {}
@@ -148,7 +155,10 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Problem]]:
 
 
 def _by_reason(lines: Mapping[str, Sequence[int]]) -> list[Problem]:
-    return [Problem(reason, tuple(numbers)) for reason, numbers in lines.items()]
+    problems: list[Problem] = []
+    for reason, numbers in lines.items():
+        problems.append(Problem(reason, tuple(numbers)))
+    return problems
 
 
 def _mixed(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
@@ -157,15 +167,14 @@ def _mixed(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
         return []
     code = Code.SET_MIXED_KINDS.value
     first = next(iter(items.values()))
-    others = []
-    for number, item in items.items():
-        if item.kind != first.kind:
-            others.append(number)
-    problems = []
+    others = [number for number, item in items.items() if item.kind != first.kind]
+    problems: list[Problem] = []
     if others:
-        problems.append(Problem(code, tuple(others)))
+        problem = Problem(code, tuple(others))
+        problems.append(problem)
     if public and public[0].kind != first.kind:
-        problems.append(Problem(f"{code} (the public set has another)", ()))
+        problem = Problem(f"{code} (the public set has another)", ())
+        problems.append(problem)
     return problems
 
 
@@ -175,29 +184,30 @@ def _read_by_models(item: Item) -> str:
 
 def _unreadable(items: Mapping[int, Item]) -> list[Problem]:
     """Report the expressions that their grader does not read, or not as equal to themselves."""
-    lines = []
+    lines: list[int] = []
     for number, item in items.items():
         if item.kind == "expression" and not expression.is_readable(item.gold):
             lines.append(number)
     if not lines:
         return []
-    return [Problem(f"{Code.SET_GOLD_UNREADABLE.value} (expression)", tuple(lines))]
+    reason = f"{Code.SET_GOLD_UNREADABLE.value} (expression)"
+    return [Problem(reason, tuple(lines))]
 
 
-def _tested(items: Mapping[int, Item]) -> tuple[list[Problem], list[Problem]]:
+def _tested(
+    items: Mapping[int, Item],
+) -> tuple[list[Problem], list[Problem]]:
     """Execute the tests of each item on its reference solution, a stub and mutants.
 
     Returns errors and warnings.
     """
-    tested = {}
-    for number, item in items.items():
-        if item.kind == "tests":
-            tested[number] = item
+    tested = {number: item for number, item in items.items() if item.kind == "tests"}
     if not tested:
         return [], []
     errors: dict[str, list[int]] = {}
     warnings: dict[str, list[int]] = {}
-    with Sandbox(Limits.of_computing(_TEST_SECONDS)) as sandbox:
+    limits = Limits.of_computing(_TEST_SECONDS)
+    with Sandbox(limits) as sandbox:
         for number, item in tested.items():
             finding = check_item(number, item, sandbox)
             if finding.problem:
@@ -247,14 +257,24 @@ def _overlap_problems(
 ) -> list[Problem]:
     if not overlaps:
         return []
-    lines = tuple(numbers[question - 1] for question, _ in overlaps)
-    public = tuple(other for _, other in overlaps)
-    return [Problem(f"shares {gram} words in a row with a public item", lines, public)]
+    lines: list[int] = []
+    public: list[int] = []
+    for question, other in overlaps:
+        lines.append(numbers[question - 1])
+        public.append(other)
+    shared = f"shares {gram} words in a row with a public item"
+    return [Problem(shared, tuple(lines), tuple(public))]
 
 
-def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[Problem]:
+def _alike_programs(
+    items: Mapping[int, Item],
+    public: Sequence[Item],
+) -> list[Problem]:
     """Report the items whose reference solution is like a public one, by tree and words."""
-    sources = [item.reference() if item.kind == "tests" else "" for item in public]
+    sources: list[str] = []
+    for item in public:
+        source = item.reference() if item.kind == "tests" else ""
+        sources.append(source)
     index = ProgramIndex(sources)
     if not len(index):
         return []
@@ -262,12 +282,12 @@ def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[P
     def likeness(alike: AlikeProgram) -> tuple[bool, float, int]:
         return alike.same, alike.score, -alike.item
 
-    lines = []
-    others = []
+    lines: list[int] = []
+    others: list[int] = []
     for number, item in items.items():
         if item.kind != "tests":
             continue
-        matches = []
+        matches: list[AlikeProgram] = []
         for function in programs(item.reference()):
             matches += index.find(function)
         if matches:
@@ -276,7 +296,12 @@ def _alike_programs(items: Mapping[int, Item], public: Sequence[Item]) -> list[P
             others.append(best.item + 1)
     if not lines:
         return []
-    return [Problem("has a solution like a public item's", tuple(lines), tuple(others))]
+    problem = Problem(
+        "has a solution like a public item's",
+        tuple(lines),
+        tuple(others),
+    )
+    return [problem]
 
 
 def _alike(
@@ -290,8 +315,8 @@ def _alike(
     def likeness(alike: Alike) -> tuple[float, int]:
         return alike.words, -alike.item
 
-    lines = []
-    others = []
+    lines: list[int] = []
+    others: list[int] = []
     for number, item in items.items():
         if number in reported:
             continue
@@ -302,4 +327,9 @@ def _alike(
             others.append(best.item + 1)
     if not lines:
         return []
-    return [Problem("has the numbers and words of a public item", tuple(lines), tuple(others))]
+    problem = Problem(
+        "has the numbers and words of a public item",
+        tuple(lines),
+        tuple(others),
+    )
+    return [problem]

@@ -62,13 +62,17 @@ def find_corpus(path: Path) -> Corpus:
     every = [path]
     if path.is_dir():
         every = sorted(file for file in path.rglob("*") if file.is_file())
-    files = []
+    files: list[Path] = []
     for file in every:
         if file.is_file() and _kind(file) is not None:
             files.append(file)
     if not files:
         raise error(Code.CORPUS_UNREADABLE, str(path))
-    return Corpus(path, tuple(files), len(every) - len(files))
+    return Corpus(
+        folder=path,
+        files=tuple(files),
+        other_files=len(every) - len(files),
+    )
 
 
 def read_documents(corpus: Corpus, file: Path) -> Iterator[Document]:

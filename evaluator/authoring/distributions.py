@@ -48,8 +48,9 @@ class Comparison:
         """Return both means and p, with a bar for the ratio of shares in each bin."""
         new_mean = sum(self.new) / len(self.new)
         public_mean = sum(self.public) / len(self.public)
-        ratios = [_bar(new, public) for _, new, public in self.bins()]
-        bars = "".join(ratios)
+        bars = ""
+        for _, new, public in self.bins():
+            bars += _bar(new, public)
         means = f"mean {new_mean:.2f} against {public_mean:.2f}"
         return f"{self.name:9} {bars:<12} {means}, p = {self.p:.3f}"
 
@@ -61,7 +62,7 @@ class Comparison:
         width = -(-values // _BINS)  # rounded up
         new_counts = Counter((value - low) // width for value in self.new)
         public_counts = Counter((value - low) // width for value in self.public)
-        rows = []
+        rows: list[tuple[str, float, float]] = []
         bins = -(-values // width)
         for number in range(bins):
             start = low + number * width
@@ -111,7 +112,7 @@ def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ..
     from scipy import stats  # noqa: PLC0415
 
     measures = MEASURES if new[0].kind == "number" else OTHER_MEASURES
-    comparisons = []
+    comparisons: list[Comparison] = []
     for name, measure in measures.items():
         new_values = tuple(measure(item) for item in new)
         public_values = tuple(measure(item) for item in public)
@@ -119,7 +120,13 @@ def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ..
         if len({*new_values, *public_values}) > 1:
             test = stats.ks_2samp(new_values, public_values, method="asymp")
             p = float(test.pvalue)
-        comparisons.append(Comparison(name, new_values, public_values, p))
+        comparison = Comparison(
+            name=name,
+            new=new_values,
+            public=public_values,
+            p=p,
+        )
+        comparisons.append(comparison)
     return tuple(comparisons)
 
 

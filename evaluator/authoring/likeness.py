@@ -81,7 +81,9 @@ def number_of(token: str) -> str | None:
 @lru_cache(maxsize=1_000_000)
 def stem_of(token: str) -> str | None:
     """Return the stem of a content word; None for a number and for a function word."""
-    if number_of(token) is not None or token in _FUNCTION_WORDS or len(token) < 2:
+    if number_of(token) is not None:
+        return None
+    if token in _FUNCTION_WORDS or len(token) < 2:
         return None
     return str(_STEMMER.stemWord(token))
 
@@ -94,7 +96,7 @@ def stems(words: Iterable[str]) -> frozenset[str]:
 def numbered(words: Iterable[str]) -> frozenset[tuple[str, int]]:
     """Return the multiset of numbers as a set: each number with the count of its occurrence."""
     seen: Counter[str] = Counter()
-    members = []
+    members: list[tuple[str, int]] = []
     for word in words:
         number = number_of(word)
         if number is not None:
@@ -113,7 +115,8 @@ def passages(text: str, sequence: Sequence[str]) -> Iterator[Sequence[str]]:
     if len(sequence) <= WINDOW * 3 // 2:
         yield sequence
     else:
-        for start in range(0, len(sequence) - WINDOW // 2, WINDOW // 2):
+        step = WINDOW // 2
+        for start in range(0, len(sequence) - step, step):
             yield sequence[start : start + WINDOW]
     parts = [part for part in _PARTS.split(text) if part.strip()]
     if len(parts) > 1:
@@ -136,7 +139,8 @@ class Weights:
     def vector(self, document: frozenset[str]) -> dict[str, float]:
         """Return the weights of a text's stems, scaled to length 1; empty for a text without."""
         weights = {stem: self.of(stem) for stem in document}
-        length = math.sqrt(sum(weight * weight for weight in weights.values()))
+        squares = [weight * weight for weight in weights.values()]
+        length = math.sqrt(sum(squares))
         if not length:
             return {}
         return {stem: weight / length for stem, weight in weights.items()}
@@ -146,7 +150,8 @@ def cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     """Return the cosine of two vectors of length 1."""
     if len(other) < len(one):
         one, other = other, one
-    return sum(weight * other.get(stem, 0.0) for stem, weight in one.items())
+    products = [weight * other.get(stem, 0.0) for stem, weight in one.items()]
+    return sum(products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +179,10 @@ class LikenessIndex:
         self._vectors = [self._weights.vector(document) for document in documents]
         postings: dict[tuple[str, int], list[int]] = defaultdict(list)
         for item, numbers in enumerate(self._numbers):
-            if len(numbers) >= LEAST_NUMBERS:
-                for number in numbers:
-                    postings[number].append(item)
+            if len(numbers) < LEAST_NUMBERS:
+                continue
+            for number in numbers:
+                postings[number].append(item)
         self._postings = dict(postings)
 
     def find(self, passage: Sequence[str]) -> list[Alike]:
@@ -194,7 +200,7 @@ class LikenessIndex:
         sharing: set[int] = set()
         for number in rarest:
             sharing.update(self._postings.get(number, ()))
-        near = []
+        near: list[tuple[int, float]] = []
         for item in sharing:
             own = self._numbers[item]
             shared = len(own & numbers)
@@ -205,7 +211,7 @@ class LikenessIndex:
         if not near:
             return []
         vector = self._weights.vector(stems(passage))
-        found = []
+        found: list[Alike] = []
         for item, likeness in near:
             words = cosine(self._vectors[item], vector)
             if words >= WORDS:

@@ -29,7 +29,7 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 def mutants(source: str, most: int) -> list[str]:
     """Return at most so many mutants of a program, spread evenly over it. Raises SyntaxError."""
     tree = parsed(source)
-    places = []
+    places: list[tuple[int, int]] = []
     for position, node in enumerate(ast.walk(tree)):
         for change, _ in enumerate(_changed(node)):
             places.append((position, change))
@@ -37,14 +37,17 @@ def mutants(source: str, most: int) -> list[str]:
         count = len(places)
         chosen = {round(number * count / most) for number in range(most)}
         places = [place for number, place in enumerate(places) if number in chosen]
-    made = []
+    made: list[str] = []
     for position, change in places:
         copied = copy.deepcopy(tree)
-        target = list(ast.walk(copied))[position]
-        fields = list(_changed(target))[change]
+        nodes = list(ast.walk(copied))
+        target = nodes[position]
+        changes = list(_changed(target))
+        fields = changes[change]
         for name, value in fields.items():
             setattr(target, name, value)
-        made.append(ast.unparse(ast.fix_missing_locations(copied)))
+        ast.fix_missing_locations(copied)
+        made.append(ast.unparse(copied))
     return made
 
 
@@ -52,9 +55,11 @@ def _changed(node: ast.AST) -> Iterator[dict[str, object]]:
     """Yield the fields of a node that a mutant has otherwise."""
     match node:
         case ast.Compare(ops=[first, *others]) if type(first) in _COMPARED:
-            yield {"ops": [_COMPARED[type(first)](), *others]}
+            other_comparison = _COMPARED[type(first)]
+            yield {"ops": [other_comparison(), *others]}
         case ast.BinOp(op=operator) | ast.AugAssign(op=operator) if type(operator) in _COMPUTED:
-            yield {"op": _COMPUTED[type(operator)]()}
+            other_operator = _COMPUTED[type(operator)]
+            yield {"op": other_operator()}
         case ast.BoolOp(op=ast.And()):
             yield {"op": ast.Or()}
         case ast.BoolOp():

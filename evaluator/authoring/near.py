@@ -63,7 +63,7 @@ def pairs(
     As numbers from 1, at most one pair for each new item.
     """
     overlap = Overlap(public, n)
-    shared = []
+    shared: list[tuple[int, int]] = []
     for number, text in enumerate(texts, start=1):
         other = overlap.find(text)
         if other is not None:

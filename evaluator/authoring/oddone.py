@@ -47,13 +47,18 @@ def make_pack(
     if not new or len(public) < OTHERS:
         raise error(Code.SET_EMPTY, f"an odd-one-out needs {OTHERS} public items")
     draw = random.Random(seed)  # noqa: S311 - a draw that can be repeated, not a secret
-    rows = []
+    rows: list[Row] = []
     for number, item in enumerate(new, start=1):
         position = draw.randrange(OTHERS + 1)
         others = draw.sample(public, OTHERS)
         texts = [other.question for other in others]
         texts.insert(position, item.question)
-        rows.append(Row(number, tuple(texts), CHOICES[position]))
+        row = Row(
+            number=number,
+            texts=tuple(texts),
+            odd=CHOICES[position],
+        )
+        rows.append(row)
     return rows
 
 

@@ -119,8 +119,10 @@ def _subject(line: bytes, number: int) -> Subject:
             except EvaluatorError as refused:
                 raise error(refused.code, f"line {number}") from None
             if item.kind == "tests":
-                return Subject(f"{item.question}\n{item.answer}", item.reference())
-            return Subject("\n".join((item.question, *item.choices)))
+                text = f"{item.question}\n{item.answer}"
+                return Subject(text, item.reference())
+            text = "\n".join((item.question, *item.choices))
+            return Subject(text)
         case {"question": str(question)}:
             return Subject(question)
         case {"prompt": str(prompt), "canonical_solution": str(solution)}:
@@ -139,7 +141,12 @@ class GramIndex:
     def __init__(self, sequences: Sequence[Sequence[int]], n: int) -> None:
         self._n = n
         rng = np.random.default_rng(n)
-        factors = rng.integers(1, 2**63, size=n, dtype=np.uint64)
+        factors = rng.integers(
+            1,
+            2**63,
+            size=n,
+            dtype=np.uint64,
+        )
         self._factors = factors | np.uint64(1)  # odd
         first: dict[int, int] = {}
         for item, sequence in enumerate(sequences):
@@ -156,17 +163,21 @@ class GramIndex:
 
         ``words`` are numbers of words; 0, a word that the set does not have, is in no match.
         """
-        if len(self._known) == 0 or len(words) < self._n:
+        n = self._n
+        if len(self._known) == 0 or len(words) < n:
             return []
         # Where the count of unknown words is the same n words later, all n are known.
-        unknown = np.concatenate(([0], np.cumsum(words == 0)))
-        all_known = unknown[self._n :] == unknown[: -self._n]
+        counts = np.cumsum(words == 0)
+        unknown = np.concatenate(([0], counts))
+        all_known = unknown[n:] == unknown[:-n]
         [places] = np.nonzero(all_known)
         if len(places) == 0:
             return []
-        hashes = self._hashes(words.astype(np.uint64))[places]
+        all_hashes = self._hashes(words.astype(np.uint64))
+        hashes = all_hashes[places]
+        last = len(self._known) - 1
         at = np.searchsorted(self._known, hashes)
-        at = np.minimum(at, len(self._known) - 1)
+        at = np.minimum(at, last)
         hits = self._known[at] == hashes
         items = self._items[at[hits]].tolist()
         starts = places[hits].tolist()
@@ -190,15 +201,19 @@ class Scanner:
 
     def __init__(self, subjects: Sequence[Subject]) -> None:
         self._vocabulary: dict[str, int] = {}
-        sequences = []
+        sequences: list[list[int]] = []
         for subject in subjects:
-            sequence = []
+            sequence: list[int] = []
             for word in near.words(subject.text):
-                number = self._vocabulary.setdefault(word, len(self._vocabulary) + 1)
+                next_number = len(self._vocabulary) + 1
+                number = self._vocabulary.setdefault(word, next_number)
                 sequence.append(number)
             sequences.append(sequence)
         self._grams = {n: GramIndex(sequences, n) for n in GRAMS}
-        problems = ["" if subject.source else subject.text for subject in subjects]
+        problems: list[str] = []
+        for subject in subjects:
+            problem = "" if subject.source else subject.text
+            problems.append(problem)
         self._problems = LikenessIndex(problems)
         self._programs = ProgramIndex([subject.source for subject in subjects])
 
@@ -228,7 +243,12 @@ class Scanner:
                 _add(found, item, f"{n} words", 1.0, document)
         return found
 
-    def _compare_programs(self, document: Document, text: str, found: Matches) -> None:
+    def _compare_programs(
+        self,
+        document: Document,
+        text: str,
+        found: Matches,
+    ) -> None:
         for program in programs(text):
             for alike in self._programs.find(program):
                 _add(found, alike.item, TREE, alike.tree, document)
@@ -246,11 +266,19 @@ def _add(
 ) -> None:
     """Add a match if it reaches the lowest threshold of its measure."""
     if value >= min(THRESHOLDS[measure]):
-        match = Match(round(value, 4), document.file, document.number)
-        _merge(found, {(item + 1, measure): [match]})
+        match = Match(
+            value=round(value, 4),
+            file=document.file,
+            document=document.number,
+        )
+        key = (item + 1, measure)
+        _merge(found, {key: [match]})
 
 
-def _merge(found: Matches, more: Mapping[tuple[int, str], Iterable[Match]]) -> None:
+def _merge(
+    found: Matches,
+    more: Mapping[tuple[int, str], Iterable[Match]],
+) -> None:
     """Add matches. Of equal ones the first of the corpus stays, and each document counts once."""
 
     def rank(match: Match) -> tuple[float, str, int]:
@@ -258,9 +286,11 @@ def _merge(found: Matches, more: Mapping[tuple[int, str], Iterable[Match]]) -> N
 
     for key, matches in more.items():
         best: dict[tuple[str, int], Match] = {}
-        for match in (*found.get(key, []), *matches):
+        earlier = found.get(key, [])
+        for match in (*earlier, *matches):
             place = (match.file, match.document)
-            if place not in best or match.value > best[place].value:
+            known = best.get(place)
+            if known is None or match.value > known.value:
                 best[place] = match
         ordered = sorted(best.values(), key=rank)
         found[key] = ordered[:BEST]
@@ -294,8 +324,13 @@ def scan(
         found[item, measure] = stored
     progress(state.characters)
     stored_at = monotonic()
-    with ProcessPoolExecutor(processes, initializer=_start, initargs=(subjects,)) as pool:
-        results = _compared(pool, _batches(corpus, state), waiting=2 * processes)
+    with ProcessPoolExecutor(
+        processes,
+        initializer=_start,
+        initargs=(subjects,),
+    ) as pool:
+        batches = _batches(corpus, state)
+        results = _compared(pool, batches, waiting=2 * processes)
         for (file, documents), characters, matches in results:
             _merge(found, matches)
             state.file = file
@@ -328,7 +363,10 @@ Position = tuple[int, int]
 """Index of a file, and how many of its documents were compared."""
 
 
-def _batches(corpus: Corpus, state: State) -> Iterator[tuple[Position, list[Document]]]:
+def _batches(
+    corpus: Corpus,
+    state: State,
+) -> Iterator[tuple[Position, list[Document]]]:
     """Yield batches of documents after the stored position, each with the position behind it."""
     for index, file in enumerate(corpus.files):
         if index < state.file:
@@ -336,15 +374,18 @@ def _batches(corpus: Corpus, state: State) -> Iterator[tuple[Position, list[Docu
         done = state.documents if index == state.file else 0
         documents: list[Document] = []
         characters = 0
-        for document in islice(read_documents(corpus, file), done, None):
+        remaining = islice(read_documents(corpus, file), done, None)
+        for document in remaining:
             documents.append(document)
             characters += document.characters
             if characters >= BATCH:
-                yield (index, document.number), documents
+                position = (index, document.number)
+                yield position, documents
                 documents = []
                 characters = 0
         if documents:
-            yield (index, documents[-1].number), documents
+            position = (index, documents[-1].number)
+            yield position, documents
 
 
 def _compared(
@@ -368,14 +409,16 @@ def _compared(
 
 def _identity(subjects: Sequence[Subject], corpus: Corpus) -> str:
     """Return a digest of the set, and of the names and sizes of the corpus' files."""
-    files = []
+    files: list[list[object]] = []
     for file in corpus.files:
         size = file.stat().st_size
         files.append([corpus.name(file), size])
+    texts = [[subject.text, subject.source] for subject in subjects]
+    thresholds = {measure: list(values) for measure, values in THRESHOLDS.items()}
     facts = {
-        "set": [[subject.text, subject.source] for subject in subjects],
+        "set": texts,
         "corpus": files,
-        "thresholds": {measure: list(values) for measure, values in THRESHOLDS.items()},
+        "thresholds": thresholds,
     }
     return hashlib.sha256(canonical_json(facts)).hexdigest()
 
@@ -416,8 +459,10 @@ def summary(
     rows: list[dict[str, Any]] = []
     for measure, thresholds in THRESHOLDS.items():
         for threshold in thresholds:
-            values = best[measure]
-            found = {item for item, value in values.items() if value >= threshold}
+            found: set[int] = set()
+            for item, value in best[measure].items():
+                if value >= threshold:
+                    found.add(item)
             row = {
                 "measure": measure,
                 "threshold": threshold,

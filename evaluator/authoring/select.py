@@ -71,7 +71,7 @@ def solved_alike(
     """
     if not solutions.keys() <= items.keys():
         raise error(Code.SHEET_UNREADABLE, "it has rows that are no item")
-    alike = set()
+    alike: set[int] = set()
     for number, solution in solutions.items():
         if agrees(items[number], solution):
             alike.add(number)
@@ -91,9 +91,11 @@ def passed_audit(
         verdict in VERDICTS and reason in REASONS for verdict, reason in verdicts.values()
     )
     if not (known_rows and known_verdicts):
-        allowed = f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}"
+        allowed_verdicts = " or ".join(VERDICTS)
+        allowed_reasons = ", ".join(REASONS[1:])
+        allowed = f"verdicts are {allowed_verdicts}, reasons {allowed_reasons}"
         raise error(Code.SHEET_UNREADABLE, allowed)
-    passed = set()
+    passed: set[int] = set()
     for number, (verdict, _) in verdicts.items():
         if verdict == "keep":
             passed.add(number)
@@ -131,11 +133,14 @@ def select(
     for pool in pools.values():
         draw.shuffle(pool)
     chosen: list[int] = []
-    for kind, count in sorted(_quotas(public, n).items()):
+    quotas = _quotas(public, n)
+    for kind, count in sorted(quotas.items()):
         for _ in range(count):
-            chosen.append(_nearest(pools, kind).pop())
+            pool = _nearest(pools, kind)
+            chosen.append(pool.pop())
     chosen.sort()
-    comparisons = compare([items[position] for position in chosen], public)
+    chosen_items = [items[position] for position in chosen]
+    comparisons = compare(chosen_items, public)
     mix = tuple(comparison for comparison in comparisons if comparison.name != "length")
     if any(comparison.unlike for comparison in mix):
         raise error(
@@ -153,7 +158,8 @@ def targets(
 ) -> list[int]:
     """Return step counts for ``n`` briefs, in the public set's mix and in random order."""
     steps: list[int] = []
-    for kind, count in sorted(_quotas(public, n).items()):
+    quotas = _quotas(public, n)
+    for kind, count in sorted(quotas.items()):
         steps += [kind[0]] * count
     random.Random(seed).shuffle(steps)  # noqa: S311 - as above
     return steps

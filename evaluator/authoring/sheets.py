@@ -69,13 +69,17 @@ def _check_columns(
     raise error(Code.SHEET_UNREADABLE, f"{path.name} lacks the column {missing[0]}")
 
 
-def read_numbered(path: Path, columns: Sequence[str]) -> dict[int, Mapping[str, str]]:
+def read_numbered(
+    path: Path,
+    columns: Sequence[str],
+) -> dict[int, Mapping[str, str]]:
     """Return the rows of a sheet by the number in the first of ``columns``.
 
     Raises ``sheet_unreadable``, also for a cell that is not a number, or a repeated one.
     """
     by_number: dict[int, Mapping[str, str]] = {}
-    for position, row in enumerate(read_rows(path, columns), start=1):
+    rows = read_rows(path, columns)
+    for position, row in enumerate(rows, start=1):
         text = row[columns[0]].strip()
         is_number = text.isascii() and text.isdigit()
         if not is_number or int(text) in by_number:
