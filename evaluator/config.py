@@ -241,7 +241,11 @@ def _required(environ: Mapping[str, str], name: str) -> str:
 
 
 def _folder(
-    environ: Mapping[str, str], name: str, *, default: Path | None = None, must_exist: bool = True
+    environ: Mapping[str, str],
+    name: str,
+    *,
+    default: Path | None = None,
+    must_exist: bool = True,
 ) -> Path:
     path = default if default and not environ.get(name) else Path(_required(environ, name))
     if must_exist and not path.is_dir():
@@ -250,7 +254,12 @@ def _folder(
 
 
 def _number(
-    environ: Mapping[str, str], name: str, unit: str, *, least: float, most: float
+    environ: Mapping[str, str],
+    name: str,
+    unit: str,
+    *,
+    least: float,
+    most: float,
 ) -> float:
     try:
         number = float(environ.get(name) or SETTINGS[name].default)
@@ -261,7 +270,12 @@ def _number(
     return number
 
 
-def _whole(environ: Mapping[str, str], name: str, least: int, most: int) -> int:
+def _whole(
+    environ: Mapping[str, str],
+    name: str,
+    least: int,
+    most: int,
+) -> int:
     value = environ.get(name) or SETTINGS[name].default
     is_number = value.isascii() and value.isdigit()
     if not is_number or not least <= int(value) <= most:

@@ -74,6 +74,7 @@ async def harness(
     check_public(list(splits.values()))
     if not all(map(find_spec, _NEEDED)):
         raise error(Code.ENGINE_MISSING, "lm-eval[api]: install requirements/test.txt")
+    absolute = {name: str(path.absolute()) for name, path in splits.items()}
     with tempfile.TemporaryDirectory(prefix="holdfast-lm-eval-") as home:
         out = Path(home, "out.json")
         order = {
@@ -82,7 +83,7 @@ async def harness(
             "max_tokens": max_tokens,
             "limit": limit,
             "out": str(out),
-            "splits": {name: str(path.absolute()) for name, path in splits.items()},
+            "splits": absolute,
             "concurrency": concurrency,
         }
         await _run(json.dumps(order).encode(), home, seconds)
@@ -128,7 +129,7 @@ async def _run(order: bytes, home: str, seconds: float) -> None:
 
 
 def _decoded(result: dict[str, Any], task: str) -> Harnessed:
-    figures = {}
+    figures: dict[str, float] = {}
     for name, value in result["results"][task].items():
         if isinstance(value, int | float):
             figures[name] = float(value)

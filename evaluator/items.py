@@ -89,7 +89,9 @@ class Item:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             body = []
         defined = {getattr(statement, "name", "") for statement in body}
-        return self.answer if self.entry in defined else self.question + self.answer
+        if self.entry in defined:
+            return self.answer
+        return self.question + self.answer
 
 
 def parsed(source: str) -> ast.Module:
@@ -102,7 +104,11 @@ def parsed(source: str) -> ast.Module:
         return ast.parse(source)
 
 
-def gold_of(answer: str, kind: ItemKind = "number", choices: int = len(LETTERS)) -> str:
+def gold_of(
+    answer: str,
+    kind: ItemKind = "number",
+    choices: int = len(LETTERS),
+) -> str:
     """Return the part of an answer that is graded.
 
     It follows the only ``####``, or is the whole answer. An expression may also be the content of
@@ -118,7 +124,9 @@ def gold_of(answer: str, kind: ItemKind = "number", choices: int = len(LETTERS))
     parts = answer.split(_MARKER)
     written = parts[-1].strip()
     if kind == "number":
-        if len(parts) > 2 or len(written) > _LONGEST_GOLD or not _GOLD.fullmatch(written):
+        too_many_markers = len(parts) > 2
+        too_long = len(written) > _LONGEST_GOLD
+        if too_many_markers or too_long or not _GOLD.fullmatch(written):
             raise error(Code.SET_GOLD_NOT_NUMERIC, _form(written))
         return written.replace(",", "").replace("\u2212", "-")
     if kind == "expression" and len(parts) == 1:
@@ -224,7 +232,10 @@ def item_record(item: Item) -> dict[str, Any]:
     A number has two, question and answer; other kinds have ``kind`` and their own as well, without
     those that are empty.
     """
-    record: dict[str, Any] = {"question": item.question, "answer": item.answer}
+    record: dict[str, Any] = {
+        "question": item.question,
+        "answer": item.answer,
+    }
     if item.kind != "number":
         record["kind"] = item.kind
     for name in _FIELDS[item.kind]:
@@ -259,7 +270,13 @@ def _parse_line(line: bytes, number: int) -> Item:
     except EvaluatorError as refused:
         form = f": {refused.detail}" if refused.detail else ""
         raise error(refused.code, f"{place}{form}") from None
-    return Item(question=question, answer=answer, gold=gold, kind=kind, **more)
+    return Item(
+        question=question,
+        answer=answer,
+        gold=gold,
+        kind=kind,
+        **more,
+    )
 
 
 def _text(record: Mapping[str, Any], name: str, place: str) -> str:
@@ -271,7 +288,11 @@ def _text(record: Mapping[str, Any], name: str, place: str) -> str:
     return value
 
 
-def _more_fields(record: Mapping[str, Any], kind: ItemKind, place: str) -> dict[str, Any]:
+def _more_fields(
+    record: Mapping[str, Any],
+    kind: ItemKind,
+    place: str,
+) -> dict[str, Any]:
     """Return the fields of the kind. Those of another kind are refused where a kind is given."""
     fields = _FIELDS[kind]
     misplaced = sorted(_ALL_FIELDS.difference(fields).intersection(record))

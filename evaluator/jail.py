@@ -179,15 +179,18 @@ def wrap(
         "USER": "inmate",
         **(environment or {}),
     }
-    variable_options = []
+    variable_options: list[str] = []
     for name, value in variables.items():
         variable_options += ["--setenv", name, value]
+    device_options: list[str] = []
+    for device in devices:
+        device_options += ["--dev-bind-try", str(device), str(device)]
     return [
         *_launcher(_filter(), _make_groups(memory, processes)),
         *_walls(privileged=privileged, process_files=process_files),
         *_binds("--ro-bind", visible),
         *_binds("--bind", writable),
-        *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
+        *device_options,
         *("--clearenv", *variable_options),
         *("--remount-ro", "/", "--"),
         *_limits(privileged=privileged, data=data),
@@ -238,8 +241,10 @@ def dump_no_core() -> None:
 def _works(*, privileged: bool) -> bool:
     if shutil.which("bwrap") is None:
         return False
-    if privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None):
-        return False
+    if privileged:
+        is_root = os.geteuid() == 0
+        if not is_root or shutil.which("setpriv") is None:
+            return False
     return _runs(None, privileged=privileged)
 
 
@@ -316,7 +321,9 @@ def _open_folder(folder: str) -> list[str]:
 
 def _limits(*, privileged: bool, data: int | None = None) -> list[str]:
     limits = ["/usr/bin/prlimit", "--core=0", f"--nproc={MAX_PROCESSES}"]
-    limits += ["--"] if data is None else [f"--data={data}", "--"]
+    if data is not None:
+        limits.append(f"--data={data}")
+    limits.append("--")
     if not privileged:
         return limits
     identity = ["--reuid", str(INMATE_UID), "--regid", str(INMATE_UID), "--clear-groups"]
@@ -337,7 +344,7 @@ def _make_groups(memory: int, processes: int | None = None) -> tuple[Path, ...]:
 
     Raises HOST_RESOURCES: where groups can be made at all, nothing is started outside of one.
     """
-    made = []
+    made: list[Path] = []
     for parent in _group_parents():
         for old in parent.folder.glob("holdfast-*"):
             with contextlib.suppress(OSError):  # busy, or another process was faster
@@ -359,7 +366,11 @@ def _make_group(parent: _Parent, memory: int, processes: int | None) -> Path:
     values = {"memory": memory, "pids": processes or MAX_PROCESSES}
     for name, file in parent.limits.items():
         (group / file).write_text(str(values[name]), encoding="ascii")
-    optional = {"memory.swap.max": "0", "memory.oom.group": "1", _SWAP_FILE_1: str(memory)}
+    optional = {
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        _SWAP_FILE_1: str(memory),
+    }
     for file, value in optional.items():
         with contextlib.suppress(OSError):
             if (group / file).exists():
@@ -370,11 +381,12 @@ def _make_group(parent: _Parent, memory: int, processes: int | None) -> Path:
 @functools.cache
 def _group_parents() -> tuple[_Parent, ...]:
     """Return the groups in which others with limits can be made, of version 2 or else version 1."""
-    parents = []
+    parents: list[_Parent] = []
     for kind, controllers, folder in _hierarchies():
-        wanted = {
-            name: _LIMIT_FILES[kind, name] for name in controllers if (kind, name) in _LIMIT_FILES
-        }
+        wanted: dict[str, str] = {}
+        for name in controllers:
+            if (kind, name) in _LIMIT_FILES:
+                wanted[name] = _LIMIT_FILES[kind, name]
         candidates = (folder, folder.parent) if kind == "cgroup2" else (folder,)
         for candidate in candidates:
             if wanted and _can_limit(candidate, wanted):
@@ -416,7 +428,8 @@ def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
         if enabled.exists():
             already_enabled = enabled.read_text(encoding="ascii").split()
             if not set(wanted).issubset(already_enabled):
-                enabled.write_text(" ".join(f"+{name}" for name in wanted), encoding="ascii")
+                changes = " ".join(f"+{name}" for name in wanted)
+                enabled.write_text(changes, encoding="ascii")
         probe = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent))
     except OSError:
         return False
@@ -463,7 +476,10 @@ def compile_filter(calls: Iterable[str], conditional: Iterable[ConditionalCall])
 
 
 def _compiled(
-    calls: Iterable[str], conditional: Iterable[ConditionalCall], *, refused: int
+    calls: Iterable[str],
+    conditional: Iterable[ConditionalCall],
+    *,
+    refused: int,
 ) -> int | None:
     try:
         library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
@@ -477,7 +493,8 @@ def _compiled(
         for name in calls:
             _allow(library, context, name)
         for name, conditions in conditional:
-            _allow(library, context, name, *(_Comparison(*condition) for condition in conditions))
+            comparisons = [_Comparison(*condition) for condition in conditions]
+            _allow(library, context, name, *comparisons)
         program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
         if library.seccomp_export_bpf(context, program) != 0:
             os.close(program)
@@ -488,14 +505,21 @@ def _compiled(
 
 
 def _allow(
-    library: ctypes.CDLL, context: ctypes.c_void_p, name: str, *conditions: _Comparison
+    library: ctypes.CDLL,
+    context: ctypes.c_void_p,
+    name: str,
+    *conditions: _Comparison,
 ) -> None:
     number = library.seccomp_syscall_resolve_name(name.encode())
     if number < 0:  # another architecture's, or newer than the library
         return
     compared = (_Comparison * len(conditions))(*conditions)
     status = library.seccomp_rule_add_array(
-        context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared
+        context,
+        ctypes.c_uint32(_ALLOWED),
+        number,
+        len(conditions),
+        compared,
     )
     if status != 0:
         raise OSError(ctypes.get_errno(), name)
@@ -524,9 +548,13 @@ def _interpreter() -> tuple[Path, ...]:
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("platstdlib"),
     }
-    trees = [Path(prefix) for prefix in prefixes if not _within(Path(prefix), _SYSTEM)]
+    trees: list[Path] = []
+    for prefix in prefixes:
+        tree = Path(prefix)
+        if not _within(tree, _SYSTEM):
+            trees.append(tree)
     known = [*_SYSTEM, *map(str, trees)]
-    links = []
+    links: list[Path] = []
     hop = Path(sys.executable)
     while hop.is_symlink():
         hop = hop.parent / hop.readlink()

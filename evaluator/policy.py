@@ -130,7 +130,11 @@ def site_of(recipient: Recipient) -> str:
 
 
 def endpoint_tier(
-    endpoint: EndpointId, *, own_key: bool, listed: Collection[EndpointId], season_open: bool
+    endpoint: EndpointId,
+    *,
+    own_key: bool,
+    listed: Collection[EndpointId],
+    season_open: bool,
 ) -> Literal["T1", "T2", "T3"]:
     """Return the tier of an endpoint; ``own_key``: it is asked with a key of the submitter's.
 
@@ -142,7 +146,11 @@ def endpoint_tier(
 
 
 def announced_tier(
-    endpoint: EndpointId, published: EndpointPolicy, *, own_key: bool, season: int
+    endpoint: EndpointId,
+    published: EndpointPolicy,
+    *,
+    own_key: bool,
+    season: int,
 ) -> Literal["T1", "T2", "T3"]:
     """Return the tier that an evaluator gives an endpoint, by the policy that it announced.
 
@@ -154,7 +162,10 @@ def announced_tier(
 
 
 def recipient_tier(
-    recipient: Recipient, *, listed: Collection[EndpointId], season_open: bool
+    recipient: Recipient,
+    *,
+    listed: Collection[EndpointId],
+    season_open: bool,
 ) -> Tier:
     """Return the widest tier that a recipient of this name can have.
 
@@ -173,7 +184,11 @@ def stricter(first: Tier, second: Tier) -> Tier:
 
 
 def blocks(
-    tier: Tier, manifest: Manifest, *, season: int | None, stage: int | None = None
+    tier: Tier,
+    manifest: Manifest,
+    *,
+    season: int | None,
+    stage: int | None = None,
 ) -> tuple[BlockId, ...]:
     """Return the blocks of a set that a recipient of this tier may be shown, ascending.
 

@@ -102,12 +102,15 @@ def open_context(
     ``disk_full`` and ``out_unwritable``.
     """
     with disk_errors(config.home):
-        for folder in ("completions", "work"):
-            (config.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("completions", "work"):
+            folder = config.home / name
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = load_keys(config.keys)
     journal = Journal(config.home / "journal.jsonl", keys.name, keys.report)
     recipients = Recipients.from_dict(config.recipients)
     recipients.check_keys()
+    find = partial(sealed_set, config.sets)
+    vault = Vault(keys, find, journal, recipients, leases)
     spool = Spool(config.home / "spool", publish, accepted=leases.accepted)
     context = Context(
         evaluator=keys.name,
@@ -123,7 +126,7 @@ def open_context(
         work=config.home / "work",
         trusted=config.trusted,
         recipients=recipients,
-        vault=Vault(keys, partial(sealed_set, config.sets), journal, recipients, leases),
+        vault=vault,
         entries=journal.entries,
         tree_head=journal.tree_head,
         shipped=Shipped(config.home / "journal.shipped"),
@@ -341,7 +344,9 @@ def _start(sender: Any, **_: object) -> None:
             failing=failing_engines(config),
         )
         _Process.lease_queue = MessageQueue(
-            app.connection_for_read, lease_queue(context.evaluator, leases.slot), leases.deliver
+            app.connection_for_read,
+            lease_queue(context.evaluator, leases.slot),
+            leases.deliver,
         )
         _Process.lease_queue.start()
         _Process.probe_queue = MessageQueue(
@@ -350,7 +355,8 @@ def _start(sender: Any, **_: object) -> None:
             lambda data: handle_probe(data, context),
         )
         _Process.probe_queue.start()
-        _Process.context, _Process.spool = context, spool
+        _Process.context = context
+        _Process.spool = spool
         close_interrupted(context)
         context.ship_lines()
         spool.start()
