@@ -45,7 +45,7 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
 
     The data of a leaf are the canonical JSON of ``[index, completion, outcome]``.
     """
-    leaves = []
+    leaves: list[bytes] = []
     for item in sorted(items, key=lambda item: item.index):
         row = [item.index, item.completion, int(item.outcome)]
         data = _OUTCOME_DOMAIN + canonical_json(row)
@@ -53,7 +53,12 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
     return root(leaves).hex()
 
 
-def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> CountsOpening:
+def count_outcomes(
+    items: Iterable[Closed],
+    *,
+    line: Hex32,
+    salt: bytes,
+) -> CountsOpening:
     """Return the counts of outcomes that open the commitment of the closing of hash ``line``."""
     items = list(items)
     counter = Counter(item.outcome for item in items)

@@ -28,6 +28,7 @@ Exposed blocks may go to endpoints, by tier; local ones only to weights we run; 
 recipient before the release.
 """
 SIZE = Annotated[int, Meta(ge=1, le=1_000_000)]
+_Stage = tuple[BlockId, ...]
 
 
 class ShotFacts(Wire, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     blocks: Annotated[tuple[Block, ...], Meta(min_length=1, max_length=10_000)]
     seasons: Annotated[tuple[BlockId, ...], Meta(max_length=1000)] = ()
     cap: Count = 0
-    stages: Annotated[tuple[tuple[BlockId, ...], ...], Meta(max_length=100)] = ()
+    stages: Annotated[tuple[_Stage, ...], Meta(max_length=100)] = ()
     terms: Terms | None = None
     rule: Rule | None = None
     maintainers: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
@@ -135,10 +136,11 @@ class Manifest(Wire, frozen=True, kw_only=True):
         blocks_fit = self._blocks_cover_set() and self._seasons_and_stages_fit()
         if not (blocks_fit and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
-        asked = []
+        asked: list[int] = []
         for part in self.parts():
             if part[0].stratum != "spare":
-                asked.append(sum(block.n for block in part))
+                size = sum(block.n for block in part)
+                asked.append(size)
         smallest = min(asked, default=self.cell)
         if smallest < self.cell:
             sizes = f"a part of {smallest} items, of at least {self.cell}"
@@ -226,10 +228,10 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def head(self) -> TreeHead:
         """Return the tree head of the set, which commits to the whole manifest as well."""
         return TreeHead(
-            self.origin(),
-            self.n,
-            bytes.fromhex(self.root),
-            (self.digest(),),
+            origin=self.origin(),
+            size=self.n,
+            root=bytes.fromhex(self.root),
+            extensions=(self.digest(),),
         )
 
     def verify_note(self, note: str) -> dict[str, int]:

@@ -121,7 +121,13 @@ def open_note(note: str) -> OpenNote:
     )
 
 
-def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHead:
+def verify_head(
+    note: str,
+    *,
+    name: str,
+    public_hex: str,
+    origin: str,
+) -> TreeHead:
     """Return the head of a note, signed by ``name`` for ``origin``. Raises ``head_invalid``."""
     opened = open_note(note)
     if opened.head.origin != origin:
@@ -137,14 +143,17 @@ def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHe
     return opened.head
 
 
-def cosigned_by(note: str, witnesses: Mapping[str, str]) -> dict[str, int]:
+def cosigned_by(
+    note: str,
+    witnesses: Mapping[str, str],
+) -> dict[str, int]:
     """Return the moment of each cosignature by one of the witnesses (name → public key).
 
     Moments are by the witness's own clock, in seconds since 1970. Raises ``head_invalid`` if a line
     with a witness's name does not verify. Lines with other names are ignored.
     """
     opened = open_note(note)
-    moments = {}
+    moments: dict[str, int] = {}
     for line in opened.signatures:
         public = witnesses.get(line.name)
         if public is None:

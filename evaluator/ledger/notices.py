@@ -52,9 +52,11 @@ class Notice(Wire, frozen=True, kw_only=True):
 
 def sign_notice(private_key: Ed25519PrivateKey, **fields: object) -> Notice:
     """Return the signed notice. Raises ``notice_invalid`` for a kind without its block or item."""
-    unsigned = Notice.from_dict({**fields, "signature": _UNSIGNED})
+    unsigned_fields = {**fields, "signature": _UNSIGNED}
+    unsigned = Notice.from_dict(unsigned_fields)
     _check_fields(unsigned)
-    signature = signatures.sign(private_key, _signed_bytes(unsigned))
+    message = _signed_bytes(unsigned)
+    signature = signatures.sign(private_key, message)
     return msgspec.structs.replace(unsigned, signature=signature)
 
 
@@ -63,7 +65,10 @@ def notice_hash(notice: Notice) -> Hex32:
     return leaf_hash(canonical_json(notice.to_dict())).hex()
 
 
-def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
+def verify_notices(
+    manifest: Manifest,
+    notices: Sequence[Notice],
+) -> Hex32:
     """Check all notices of a set, from its first; return the hash of the last.
 
     Raises ``notice_invalid``.
@@ -86,7 +91,10 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
     return previous
 
 
-def named(manifest: Manifest, notices: Sequence[Notice]) -> tuple[frozenset[int], ...]:
+def named(
+    manifest: Manifest,
+    notices: Sequence[Notice],
+) -> tuple[frozenset[int], ...]:
     """Return the indices that each notice names."""
     return tuple(notice.indices(manifest) for notice in notices)
 
@@ -103,18 +111,23 @@ def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
     names = named(manifest, notices)
     retired_items: set[int] = set()
     for blocks in manifest.parts():
-        part = manifest.indices([block.id for block in blocks])
+        ids = [block.id for block in blocks]
+        part = manifest.indices(ids)
         retired_items |= _retired_of_part(part, names, manifest.cell)
     return frozenset(retired_items)
 
 
 def waiting(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
     """Return the indices that notices name and that still count."""
-    all_named = frozenset[int]().union(*named(manifest, notices))
+    names = named(manifest, notices)
+    all_named = frozenset[int]().union(*names)
     return all_named - retired(manifest, notices)
 
 
-def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
+def retired_blocks(
+    manifest: Manifest,
+    notices: Sequence[Notice],
+) -> frozenset[BlockId]:
     """Return the blocks without an item that still counts; no run is asked them."""
     gone = retired(manifest, notices)
     blocks: set[BlockId] = set()

@@ -50,7 +50,9 @@ class Lineages(Wire, tag_field="kind", tag="lineages", frozen=True, kw_only=True
         share = f"{self.numerator}/{self.denominator}"
         if 100 % self.denominator == 0:
             share = f"{self.numerator * 100 // self.denominator}%"
-        openness = "open " if self.open_weights else ""
+        openness = ""
+        if self.open_weights:
+            openness = "open "
         models = "model" if self.models == 1 else "models of distinct lineages"
         return f"{self.models} {openness}{models} with {share} right"
 
@@ -62,7 +64,8 @@ class Date(Wire, tag_field="kind", tag="date", frozen=True, kw_only=True):
 
     def in_words(self) -> str:
         """Return the clause in words."""
-        return f"from {self.moment[:16].replace('T', ' ')} UTC on"
+        minute = self.moment[:16].replace("T", " ")
+        return f"from {minute} UTC on"
 
 
 class Rule(Wire, frozen=True, kw_only=True):
@@ -316,8 +319,18 @@ def decide(rule: Rule, evidence: Evidence, *, now: datetime) -> Verdict:
             clauses.append(_decide_lineages(clause, evidence, ancestors))
     for index, state in enumerate(clauses):
         if state.met:
-            return Verdict(True, index, state.models, tuple(clauses))
-    return Verdict(False, None, (), tuple(clauses))
+            return Verdict(
+                met=True,
+                clause=index,
+                models=state.models,
+                clauses=tuple(clauses),
+            )
+    return Verdict(
+        met=False,
+        clause=None,
+        models=(),
+        clauses=tuple(clauses),
+    )
 
 
 def least_right(clause: Lineages, n: int) -> int:
@@ -332,9 +345,11 @@ def least_right_by_interval(clause: Lineages, n: int) -> int | None:
     where no count does, as for a share of 1. It is shown and decides nothing.
     """
     share = clause.numerator / clause.denominator
-    deviation = sqrt(n * share * (1 - share))
+    variance = n * share * (1 - share)
+    deviation = sqrt(variance)
     least = ceil(n * share + Z_95 * deviation)
-    return least if least <= n and share < 1 else None
+    is_reachable = least <= n and share < 1
+    return least if is_reachable else None
 
 
 def same_weights(first: RunFact, second: RunFact) -> bool:
@@ -353,7 +368,9 @@ def same_weights(first: RunFact, second: RunFact) -> bool:
     return shared * OVERLAP > smaller
 
 
-def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:
+def copies(
+    runs: Sequence[RunFact],
+) -> tuple[tuple[RunFact, RunFact], ...]:
     """Return the pairs of runs of different models whose weights are not known to differ."""
     pairs: list[tuple[RunFact, RunFact]] = []
     for first, second in combinations(runs, 2):
@@ -375,7 +392,11 @@ def _decide_lineages(
         if missing <= 0:
             qualifying.append(run)
         elif run.model not in short or missing < short[run.model].items:
-            short[run.model] = Short(run.model, missing, run.n)
+            short[run.model] = Short(
+                model=run.model,
+                items=missing,
+                n=run.n,
+            )
     for run in qualifying:
         short.pop(run.model, None)
     conflicts = _conflicts(qualifying, ancestors)
@@ -383,9 +404,10 @@ def _decide_lineages(
     scores = [Score.of(qualifying[index], clause) for index in chosen]
     scores.sort(key=lambda score: score.model)
     nearest = sorted(short.values(), key=lambda near: (near.items, near.model))
+    models = tuple(score.model for score in scores)
     return ClauseState(
         met=len(scores) == clause.models,
-        models=tuple(score.model for score in scores),
+        models=models,
         scores=tuple(scores),
         wanted=clause.models,
         short=tuple(nearest),
@@ -461,7 +483,10 @@ def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
             known[name] = frozenset({name}).union(*inherited)
 
 
-def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]:
+def _choose(
+    conflicts: Sequence[frozenset[int]],
+    wanted: int,
+) -> tuple[int, ...]:
     """Return the first largest choice of indices, up to ``wanted``, no two of which conflict.
 
     An index whose conflicts include all of another's is not tried: choosing the other instead never
